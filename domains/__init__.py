@@ -1,0 +1,1 @@
+"""What the data and the outcomes mean: sources, readers, splits, metrics."""

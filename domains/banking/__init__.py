@@ -1,0 +1,1 @@
+"""Loans, lenders and protected groups."""

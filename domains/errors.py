@@ -1,0 +1,15 @@
+"""The two ways Careledger says no, and the exit status each stands for."""
+
+
+class InputError(Exception):
+    """Bad usage, configuration or data: one line that says what is wrong and how to mend it.
+
+    The command line turns it into exit status 2.
+    """
+
+
+class Refused(Exception):
+    """The request is understood and denied: a budget is spent, or the gate said no.
+
+    The command line turns it into exit status 3.
+    """

@@ -1,0 +1,218 @@
+"""Metrics, and how sure they are.
+
+Every metric takes `(y, p, weight=None)` and returns one number. Weights make the bootstrap cheap:
+a resample of patients is a vector of counts, not a copy of the records. Shapes:
+
+* binary: `y` (n,) of 0 and 1, `p` (n,) probability of 1;
+* multiclass: `y` (n,) of class numbers, `p` (n, k) probabilities; AUROC is the macro average of
+  one class against the rest;
+* regression: `y` (n,), `p` (n,);
+* survival: `y` (n, 2) of time and event, `p` (n,) risk, larger is sooner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+Metric = Callable[..., float]
+"""`(y, p, weight=None) -> float`."""
+
+LOWER_IS_BETTER = frozenset({"ece", "brier", "rmse", "mae"})
+"""Names of the metrics of which less is better; of all others, more is."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its 95 % interval, in the metric's own unit."""
+
+    value: float
+    low: float
+    high: float
+
+
+def _weights(y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    return np.ones(len(y)) if weight is None else np.asarray(weight, dtype=float)
+
+
+def auroc(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Area under the ROC curve, ties counted half; NaN when only one class carries weight."""
+    y, p = np.asarray(y), np.asarray(p, dtype=float)
+    w = _weights(y, weight)
+    if p.ndim == 2:
+        areas = [_binary_auroc(y == k, p[:, k], w) for k in range(p.shape[1])]
+        return float(np.mean(areas))
+    return _binary_auroc(y > 0, p, w)
+
+
+def _binary_auroc(positive: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    order = np.argsort(p, kind="stable")
+    sorted_p, pos = p[order], np.where(positive, w, 0.0)[order]
+    neg = np.where(positive, 0.0, w)[order]
+    starts = np.flatnonzero(np.r_[True, sorted_p[1:] != sorted_p[:-1]])
+    pos_tied, neg_tied = np.add.reduceat(pos, starts), np.add.reduceat(neg, starts)
+    total = pos_tied.sum() * neg_tied.sum()
+    if total == 0:
+        return float("nan")
+    below = np.cumsum(neg_tied) - neg_tied
+    return float(pos_tied @ (below + neg_tied / 2) / total)
+
+
+def average_precision(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Area under the precision–recall curve as average precision (binary)."""
+    y, p = np.asarray(y) > 0, np.asarray(p, dtype=float)
+    w = _weights(y, weight)
+    order = np.argsort(-p, kind="stable")
+    hits, seen = np.cumsum(np.where(y, w, 0.0)[order]), np.cumsum(w[order])
+    last = np.r_[p[order][1:] != p[order][:-1], True] & (seen > 0)
+    if hits[-1] == 0:
+        return float("nan")
+    recall = hits[last] / hits[-1]
+    return float(np.sum(np.diff(np.r_[0.0, recall]) * hits[last] / seen[last]))
+
+
+def accuracy(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Share of records whose most probable class is theirs."""
+    p = np.asarray(p)
+    guess = p.argmax(axis=1) if p.ndim == 2 else (p >= 0.5).astype(int)
+    return float(np.average(guess == np.asarray(y), weights=_weights(y, weight)))
+
+
+def ece(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None, bins: int = 15) -> float:
+    """Expected calibration error over equal-width bins (Guo et al., 2017, arXiv:1706.04599).
+
+    Binary: |observed rate − mean probability|. Multiclass: |accuracy − confidence| of the most
+    probable class.
+    """
+    y, p = np.asarray(y), np.asarray(p, dtype=float)
+    if p.ndim == 2:
+        y, p = (p.argmax(axis=1) == y).astype(float), p.max(axis=1)
+    w = _weights(y, weight)
+    cells = np.minimum((p * bins).astype(int), bins - 1)
+    gap = np.bincount(cells, weights=w * (y - p), minlength=bins)
+    return float(np.abs(gap).sum() / w.sum())
+
+
+def brier(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Mean squared distance of the probability from what happened (binary)."""
+    return float(np.average((np.asarray(y) - np.asarray(p)) ** 2, weights=_weights(y, weight)))
+
+
+def ks(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Kolmogorov–Smirnov distance between the scores of the two classes."""
+    y, p = np.asarray(y) > 0, np.asarray(p, dtype=float)
+    w = _weights(y, weight)
+    order = np.argsort(p, kind="stable")
+    good, bad = np.where(y, 0.0, w)[order], np.where(y, w, 0.0)[order]
+    if good.sum() == 0 or bad.sum() == 0:
+        return float("nan")
+    gap = np.cumsum(good) / good.sum() - np.cumsum(bad) / bad.sum()
+    last = np.r_[p[order][1:] != p[order][:-1], True]
+    return float(np.abs(gap[last]).max())
+
+
+def gini(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Gini coefficient of a score, 2·AUROC − 1."""
+    return 2.0 * auroc(y, p, weight) - 1.0
+
+
+def r2(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Coefficient of determination; NaN when the target does not vary."""
+    y, p = np.asarray(y, dtype=float), np.asarray(p, dtype=float)
+    w = _weights(y, weight)
+    spread = np.sum(w * (y - np.average(y, weights=w)) ** 2)
+    return float(1.0 - np.sum(w * (y - p) ** 2) / spread) if spread > 0 else float("nan")
+
+
+def cindex(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Harrell's concordance (1982): of comparable pairs, the share ordered as the risk says.
+
+    A pair is comparable when the earlier time is an event. Ties of risk count half.
+    """
+    time, event, p = np.asarray(y)[:, 0], np.asarray(y)[:, 1] > 0, np.asarray(p, dtype=float)
+    w = _weights(time, weight)
+    concordant = comparable = 0.0
+    for start in range(0, len(time), 1024):  # blocks keep the pair matrix small
+        rows = slice(start, start + 1024)
+        pairs = (event[rows, None] & (time[rows, None] < time[None, :])) * w[None, :]
+        order = np.sign(p[rows, None] - p[None, :])
+        comparable += w[rows] @ pairs.sum(axis=1)
+        concordant += w[rows] @ (pairs * (order + 1) / 2).sum(axis=1)
+    return float(concordant / comparable) if comparable else float("nan")
+
+
+def bootstrap(
+    metric: Metric,
+    y: np.ndarray,
+    p: np.ndarray,
+    groups: np.ndarray | None = None,
+    repeats: int = 500,
+    seed: int = 0,
+) -> Interval:
+    """95 % percentile interval of a metric, resampling whole groups (patients, borrowers).
+
+    Args:
+        metric: One of this module's metrics.
+        y: Targets, (n,) or (n, 2).
+        p: Predictions, (n,) or (n, k).
+        groups: Group of each record, (n,); None: each record is a group of its own.
+        repeats: Number of resamples.
+        seed: Of the resampling alone.
+    """
+    draws = [metric(y, p, w) for w in _resamples(len(y), groups, repeats, seed)]
+    return Interval(metric(y, p), *_percentiles(draws))
+
+
+def paired_bootstrap(
+    metric: Metric,
+    y: np.ndarray,
+    p_new: np.ndarray,
+    p_old: np.ndarray,
+    groups: np.ndarray | None = None,
+    repeats: int = 500,
+    seed: int = 0,
+) -> Interval:
+    """95 % interval of `metric(new) − metric(old)`, both on the same resamples."""
+    draws = [
+        metric(y, p_new, w) - metric(y, p_old, w) for w in _resamples(len(y), groups, repeats, seed)
+    ]
+    return Interval(metric(y, p_new) - metric(y, p_old), *_percentiles(draws))
+
+
+def _percentiles(draws: list[float]) -> tuple[float, float]:
+    finite = np.asarray(draws)[np.isfinite(draws)]
+    if not len(finite):
+        return float("nan"), float("nan")
+    low, high = np.percentile(finite, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _resamples(
+    size: int, groups: np.ndarray | None, repeats: int, seed: int
+) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    codes = np.arange(size) if groups is None else np.unique(groups, return_inverse=True)[1]
+    count = int(codes.max()) + 1 if size else 0
+    for _ in range(repeats):
+        yield np.bincount(rng.integers(count, size=count), minlength=count)[codes].astype(float)
+
+
+def named(name: str, interval: Interval) -> dict[str, float]:
+    """`NAME`, `NAME_low` and `NAME_high`, as metrics are reported everywhere."""
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+METRICS: dict[str, Metric] = {
+    "auroc": auroc,
+    "average_precision": average_precision,
+    "accuracy": accuracy,
+    "ece": ece,
+    "brier": brier,
+    "ks": ks,
+    "gini": gini,
+    "r2": r2,
+    "cindex": cindex,
+}
+"""Metrics by the names used in reports and in the gate's rules."""

@@ -1,0 +1,1 @@
+"""Clients train at home; only updates travel."""

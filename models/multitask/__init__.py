@@ -1,0 +1,1 @@
+"""Several outcomes from one record: a shared trunk, one head an outcome."""
