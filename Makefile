@@ -1,0 +1,87 @@
+# Every target sets up what it needs; `make help` needs nothing but make.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON ?= python3.11 python3.12 python3.13 python3
+TORCH_INDEX_URL ?=
+CARELEDGER_HOME ?= .careledger
+PORT ?= 5000
+ARGS ?=
+BENCHMARKS = $(basename $(notdir $(wildcard benchmarks/*.py)))
+CODE := domains privacy models pipelines tests benchmarks
+
+.PHONY: help setup demo test lint imaging patients credit ui lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Create .venv from requirements.lock (instant when it is up to date)
+
+demo: $(READY) ## Fetch the public data and run all three pipelines (about five minutes)
+	@$(BIN)/python -m pipelines.demo $(ARGS)
+
+test: $(READY) ## Run every test (ARGS="tests/privacy -x" for some of them)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## Check style and types: ruff, ruff format, mypy
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy
+
+imaging patients credit: $(READY)
+	@$(BIN)/careledger train $@ $(ARGS)
+
+imaging: ## Train the imaging pipeline (ARGS="--config FILE.yaml --scale small")
+patients: ## Train the patients pipeline (ARGS as above)
+credit: ## Train the credit pipeline (ARGS as above)
+
+ui: $(READY) ## Browse runs and model versions at http://127.0.0.1:5000 (PORT=… for another)
+	@mkdir -p "$(CARELEDGER_HOME)"
+	@set -a; source mlflow/server.env; set +a; home=$$(cd "$(CARELEDGER_HOME)" && pwd); \
+	exec $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) \
+	  --backend-store-uri "sqlite:///$$home/mlflow.db"
+
+bench-%: $(READY) ## Run benchmarks/NAME.py as bench-NAME (ARGS="--quick --json FILE")
+	@test -e benchmarks/$*.py || { echo "No benchmark $*; there are: $(BENCHMARKS)" >&2; exit 2; }
+	@$(BIN)/python benchmarks/$*.py $(ARGS)
+
+lock: $(READY) ## Write requirements.lock anew from what .venv holds now
+	@{ echo "# Exact versions of the whole environment, tools included. Made by \`make lock\` from .venv;"; \
+	  echo "# build tags such as +cpu are cut off, so that any build of the same version will do."; \
+	  $(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | sed -E 's/\+[a-z0-9.]+$$//'; \
+	} > requirements.lock.new
+	@if grep -n ' @ ' requirements.lock.new; then \
+	  echo "The lock must not name files or addresses; install these from an index." >&2; \
+	  rm requirements.lock.new; exit 2; \
+	fi
+	@mv requirements.lock.new requirements.lock
+
+clean: ## Remove .venv and caches; .careledger (runs, models, privacy ledger) stays
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch comes first and pinned: left to the resolver it may bring another build and GBs of CUDA.
+# The stamp is written last and .installing is removed with it, so an interrupted set-up starts over.
+$(READY): requirements.lock pyproject.toml
+	@if [ -e $(VENV)/.installing ]; then echo "The last set-up was interrupted; starting over."; rm -rf $(VENV); fi
+	@python=; for each in $(PYTHON); do \
+	  if "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$each; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "Careledger needs Python 3.11 or newer, and none of these is: $(PYTHON)." >&2; \
+	  echo "Install one, or name it: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11" >&2; exit 2; \
+	fi; \
+	"$$python" -m venv $(VENV)
+	@touch $(VENV)/.installing
+	@echo "Installing the pinned environment into $(VENV) (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) "$$(grep '^torch==' requirements.lock)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.installing
+	@touch $@
