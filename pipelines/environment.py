@@ -1,0 +1,54 @@
+"""What the libraries beneath are told before any of them is imported.
+
+Prefect, MLflow and Matplotlib read the process environment when they are first imported, so
+importing `pipelines` calls `prepare` before anything else. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+TELEMETRY_OFF = {
+    # "true" and not "1": Prefect's client takes either, MLflow takes this spelling alone.
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # The heartbeat that a Prefect server posts every ten minutes, and the adverts on its pages.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # Spans and machine load that flow runs would report when Prefect Cloud is the server.
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+}
+
+SAFETY = {
+    # Models are pt2, safetensors or skops; anything that would have to be unpickled is refused.
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    # The names of environment variables in use are nobody's business but the host's.
+    "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+}
+
+DEFAULTS = {
+    "MPLBACKEND": "Agg",  # figures are files; a display may be missing
+    "GIT_PYTHON_REFRESH": "quiet",  # git is optional: no revision is logged without it
+}
+
+
+def home_folder() -> Path:
+    """Where runs leave everything: `CARELEDGER_HOME`, by default `.careledger` here.
+
+    Only named, not created.
+    """
+    return Path(os.environ.get("CARELEDGER_HOME") or ".careledger").expanduser().resolve()
+
+
+def prepare() -> None:
+    """Set the environment of the libraries beneath; calling it again changes nothing.
+
+    Telemetry is switched off and pickles are refused whatever the environment said before. The
+    rest are defaults, which a variable that is already set overrides.
+    """
+    os.environ.update(TELEMETRY_OFF)
+    os.environ.update(SAFETY)
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
