@@ -1,0 +1,27 @@
+"""What MLflow executes when it loads a version: models-from-code, so that nothing is pickled."""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from models.scorer import Scorer, load
+
+
+class PackedModel(PythonModel):
+    """Serves the packed model of the artifact `package`."""
+
+    scorer: Scorer
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the scorer once, when the version is loaded."""
+        self.scorer = load(Path(context.artifacts["package"]))
+
+    def predict(self, model_input: Any) -> pd.DataFrame:
+        """Predictions of `models.scorer.Scorer.predict`."""
+        return self.scorer.predict(model_input)
+
+
+mlflow.models.set_model(PackedModel())

@@ -1,0 +1,254 @@
+"""Jobs and their MLflow runs: a parent run a job, a child run an arm or control."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import yaml
+from mlflow.data.dataset_source import DatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+
+from domains.dataset import Dataset
+from domains.errors import InputError, Refused
+from pipelines.evidence import Arm
+from pipelines.settings import Job as JobConfig
+from pipelines.settings import home
+from pipelines.store import prepare_store
+
+PARENT_TAG = "mlflow.parentRunId"
+_asked_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job under way.
+
+    Attributes:
+        pipeline: `imaging`, `patients` or `credit`.
+        name: Name its model is registered under.
+        run_id: Its MLflow run, parent of the arms' runs.
+        folder: Scratch folder, gone when the job ends.
+        config: Its configuration.
+        started: Unix time when it was asked for.
+    """
+
+    pipeline: str
+    name: str
+    run_id: str
+    folder: Path
+    config: Any
+    started: float
+
+
+def asked_now() -> None:
+    """Start the next job's clock: whoever asks calls this before anything slow is imported."""
+    global _asked_at
+    _asked_at = time.time()
+
+
+def client() -> MlflowClient:
+    """The tracking server of `MLFLOW_TRACKING_URI`, else a SQLite store in the home folder."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or prepare_store(home())
+    if mlflow.get_tracking_uri() != uri:
+        mlflow.set_tracking_uri(uri)
+    return MlflowClient(uri)
+
+
+def reports_folder(run_id: str) -> Path:
+    """Where a job's report, card and evidence stay."""
+    return home() / "reports" / run_id
+
+
+@contextmanager
+def open_job(pipeline: str, config: JobConfig) -> Iterator[Job]:
+    """A job from start to end: its run is FINISHED, FAILED or KILLED, its scratch folder gone."""
+    global _asked_at
+    started, _asked_at = _asked_at or time.time(), None
+    tracker = client()
+    run = tracker.create_run(
+        _experiment(tracker, pipeline), run_name=pipeline, tags=_origin(config, started)
+    )
+    job = Job(
+        pipeline=pipeline,
+        name=config.model_name or f"{pipeline}-{_data_name(config)}",
+        run_id=run.info.run_id,
+        folder=home() / "runs" / run.info.run_id,
+        config=config,
+        started=started,
+    )
+    job.folder.mkdir(parents=True)
+    _log_config(tracker, job)
+    status = "FAILED"
+    try:
+        yield job
+        status = "FINISHED"
+    except (InputError, Refused) as error:
+        tracker.set_tag(job.run_id, "careledger.ended", f"{type(error).__name__}: {error}"[:5000])
+        raise
+    except BaseException as error:
+        # The type alone: the text of an unforeseen error may hold a record.
+        tracker.set_tag(job.run_id, "careledger.ended", type(error).__name__)
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        raise
+    finally:
+        tracker.set_terminated(job.run_id, status)
+        shutil.rmtree(job.folder, ignore_errors=True)
+
+
+def log_data(job: Job, dataset: Dataset, role: str = "training") -> None:
+    """Record which data a job used, by digest, as an MLflow input; no path, no record."""
+    source = _Origin(dataset.name, dataset.licence, dataset.provenance)
+    # MLflow keeps 36 characters of a digest; the whole one is a tag beside it.
+    short = dataset.digest.rpartition(":")[2][:32]
+    meta = MetaDataset(source, name=dataset.name, digest=short)
+    tracker = client()
+    with mlflow.start_run(run_id=job.run_id):
+        mlflow.log_input(meta, context=role)
+    tracker.update_run(job.run_id, "RUNNING")
+    tracker.set_tag(job.run_id, f"careledger.data.{role}", dataset.digest)
+
+
+def log_arm(job: Job, arm: Arm, history: list[dict[str, float]] | None = None) -> str:
+    """One child run for an arm or control, written in one batch; returns its run id.
+
+    Args:
+        job: The job.
+        arm: Name, role, metrics and seconds.
+        history: One mapping an epoch or round, with its number under `epoch` or `round`.
+    """
+    tracker = client()
+    experiment = tracker.get_run(job.run_id).info.experiment_id
+    tags = {PARENT_TAG: job.run_id, "careledger.role": arm.role, "careledger.note": arm.note}
+    run_id: str = tracker.create_run(experiment, tags=tags, run_name=arm.name).info.run_id
+    log_metrics(run_id, {**arm.metrics, "seconds": arm.seconds}, history)
+    tracker.set_terminated(run_id)
+    return run_id
+
+
+def log_metrics(
+    run_id: str, metrics: dict[str, float], history: list[dict[str, float]] | None = None
+) -> None:
+    """Metrics, and curves by epoch or round, in batches; numbers that are not finite are left."""
+    now = int(time.time() * 1000)
+    entries = [Metric(_key(k), float(v), now, 0) for k, v in metrics.items() if math.isfinite(v)]
+    for point in history or []:
+        step = int(point.get("epoch", point.get("round", 0)))
+        entries += [
+            Metric(f"curve.{_key(k)}", float(v), now, step)
+            for k, v in point.items()
+            if k not in ("epoch", "round") and math.isfinite(v)
+        ]
+    tracker = client()
+    for start in range(0, len(entries), 1000):  # MLflow's limit of one batch
+        tracker.log_batch(run_id, metrics=entries[start : start + 1000])
+
+
+def git_revision() -> str:
+    """Commit of this checkout, `-dirty` when it has been changed, `unknown` outside one."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True)  # noqa: S603, S607
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+class _Origin(DatasetSource):  # type: ignore[misc]
+    """Where a data set comes from, for MLflow: named, never a path into somebody's folder."""
+
+    def __init__(self, name: str, licence: str, provenance: str) -> None:
+        self.name, self.licence, self.provenance = name, licence, provenance
+
+    @staticmethod
+    def _get_source_type() -> str:
+        return "careledger"
+
+    def load(self, **_: Any) -> None:
+        raise NotImplementedError("records are read through domains/, never through MLflow")
+
+    @staticmethod
+    def _can_resolve(_: Any) -> bool:
+        return False
+
+    @classmethod
+    def _resolve(cls, _: Any) -> _Origin:
+        raise NotImplementedError("an origin is named by the run that used it")
+
+    def to_dict(self) -> dict[str, str]:
+        return {"name": self.name, "licence": self.licence, "provenance": self.provenance}
+
+    @classmethod
+    def from_dict(cls, source_dict: dict[str, str]) -> _Origin:
+        return cls(**source_dict)
+
+
+def _experiment(tracker: MlflowClient, pipeline: str) -> str:
+    name = f"careledger-{pipeline}"
+    found = tracker.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    local = None
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        local = (home() / "artifacts" / pipeline).as_uri()
+    return str(tracker.create_experiment(name, artifact_location=local))
+
+
+def _origin(config: JobConfig, started: float) -> dict[str, str]:
+    return {
+        "careledger.git_revision": git_revision(),
+        "careledger.asked": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "careledger.data.name": _data_name(config),
+    }
+
+
+def _data_name(config: Any) -> str:
+    data = config.data
+    return str(data.name or Path(data.path).name.partition(".")[0]).replace("/", "-")
+
+
+def config_yaml(config: JobConfig) -> str:
+    """The configuration as YAML, every default spelled out, paths by their last part."""
+    values = json.loads(config.model_dump_json())
+    for part in values.values():
+        if isinstance(part, dict) and part.get("path"):
+            part["path"] = Path(part["path"]).name
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _log_config(tracker: MlflowClient, job: Job) -> None:
+    values = json.loads(job.config.model_dump_json())
+    params = [Param(key, text[:6000]) for key, text in _flat(values)]
+    tracker.log_batch(job.run_id, params=params[:100], tags=[RunTag("careledger.model", job.name)])
+    tracker.log_text(job.run_id, config_yaml(job.config), "config.yaml")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif key == "path" and value:
+            yield f"{prefix}{key}", Path(value).name
+        else:
+            yield f"{prefix}{key}", json.dumps(value) if isinstance(value, list) else str(value)
+
+
+def _key(name: str) -> str:
+    """MLflow allows letters, digits, and `_-. :/` in a metric's name."""
+    return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)[:250]
