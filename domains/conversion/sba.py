@@ -18,9 +18,7 @@ _PLACES = ("State", "Zip", "Bank", "BankState")
 _BORROWER = ("Name", "City", "State", "Zip")
 _COLUMNS = ("LoanNr_ChkDgt", "Name", "City", "MIS_Status")
 _COLUMNS += _MONEY + _DATES + _COUNTS + _CODES + _PLACES
-_MONTHS = {name: month for month, name in enumerate(
-    "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1
-)}  # fmt: skip
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 # Two-digit years run from 1961 to 2028: anything later belongs to the century before.
 _LAST_YEAR = 2030
 
@@ -79,7 +77,9 @@ def _date(text: str) -> datetime.date:
     """`"28-Feb-97"` → 1997-02-28, whatever the machine's language."""
     day, month, year = text.strip().split("-")
     full = 2000 + int(year)
-    return datetime.date(full if full <= _LAST_YEAR else full - 100, _MONTHS[month], int(day))
+    return datetime.date(
+        full if full <= _LAST_YEAR else full - 100, _MONTHS.index(month) + 1, int(day)
+    )
 
 
 def _borrower_ids(table: pa.Table) -> pa.ChunkedArray:
