@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from domains.concordance import Concordance
+
 Metric = Callable[..., float]
 """`(y, p, weight=None) -> float`."""
 
@@ -38,12 +40,16 @@ def _weights(y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
 
 
 def auroc(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Area under the ROC curve, ties counted half; NaN when only one class carries weight."""
+    """Area under the ROC curve, ties counted half; NaN when only one class carries weight.
+
+    Several classes: the mean over those that carry weight, each against the rest.
+    """
     y, p = np.asarray(y), np.asarray(p, dtype=float)
     w = _weights(y, weight)
     if p.ndim == 2:
-        areas = [_binary_auroc(y == k, p[:, k], w) for k in range(p.shape[1])]
-        return float(np.mean(areas))
+        areas = np.array([_binary_auroc(y == k, p[:, k], w) for k in range(p.shape[1])])
+        present = areas[np.isfinite(areas)]  # a rare class may be absent from a resample
+        return float(present.mean()) if len(present) else float("nan")
     return _binary_auroc(y > 0, p, w)
 
 
@@ -131,16 +137,7 @@ def cindex(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> fl
 
     A pair is comparable when the earlier time is an event. Ties of risk count half.
     """
-    time, event, p = np.asarray(y)[:, 0], np.asarray(y)[:, 1] > 0, np.asarray(p, dtype=float)
-    w = _weights(time, weight)
-    concordant = comparable = 0.0
-    for start in range(0, len(time), 1024):  # blocks keep the pair matrix small
-        rows = slice(start, start + 1024)
-        pairs = (event[rows, None] & (time[rows, None] < time[None, :])) * w[None, :]
-        order = np.sign(p[rows, None] - p[None, :])
-        comparable += w[rows] @ pairs.sum(axis=1)
-        concordant += w[rows] @ (pairs * (order + 1) / 2).sum(axis=1)
-    return float(concordant / comparable) if comparable else float("nan")
+    return Concordance(y, p)(weight)
 
 
 def bootstrap(
@@ -161,8 +158,8 @@ def bootstrap(
         repeats: Number of resamples.
         seed: Of the resampling alone.
     """
-    draws = [metric(y, p, w) for w in _resamples(len(y), groups, repeats, seed)]
-    return Interval(metric(y, p), *_percentiles(draws))
+    draws = [metric(y, p, w) for w in resamples(len(y), groups, repeats, seed)]
+    return Interval(metric(y, p), *percentiles(draws))
 
 
 def paired_bootstrap(
@@ -176,12 +173,13 @@ def paired_bootstrap(
 ) -> Interval:
     """95 % interval of `metric(new) − metric(old)`, both on the same resamples."""
     draws = [
-        metric(y, p_new, w) - metric(y, p_old, w) for w in _resamples(len(y), groups, repeats, seed)
+        metric(y, p_new, w) - metric(y, p_old, w) for w in resamples(len(y), groups, repeats, seed)
     ]
-    return Interval(metric(y, p_new) - metric(y, p_old), *_percentiles(draws))
+    return Interval(metric(y, p_new) - metric(y, p_old), *percentiles(draws))
 
 
-def _percentiles(draws: list[float]) -> tuple[float, float]:
+def percentiles(draws: list[float] | np.ndarray) -> tuple[float, float]:
+    """The 2.5 % and 97.5 % percentiles of the finite draws; NaN when there are none."""
     finite = np.asarray(draws)[np.isfinite(draws)]
     if not len(finite):
         return float("nan"), float("nan")
@@ -189,9 +187,10 @@ def _percentiles(draws: list[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _resamples(
+def resamples(
     size: int, groups: np.ndarray | None, repeats: int, seed: int
 ) -> Iterator[np.ndarray]:
+    """Weights (n,) of each resample: how often each record's group was drawn."""
     rng = np.random.default_rng(seed)
     codes = np.arange(size) if groups is None else np.unique(groups, return_inverse=True)[1]
     count = int(codes.max()) + 1 if size else 0
