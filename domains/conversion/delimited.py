@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,12 +12,12 @@ from pyarrow import csv
 _SAS_ZERO = 1e-70
 
 
-def comma_separated(streams: list[BinaryIO]) -> pa.Table:
+def comma_separated(streams: list[IO[bytes]]) -> pa.Table:
     """CSV as it stands; text is trimmed, and an empty field is missing."""
     return _trimmed(_read(streams[0], ","))
 
 
-def nhanes(streams: list[BinaryIO]) -> pa.Table:
+def nhanes(streams: list[IO[bytes]]) -> pa.Table:
     """Tab-separated; SAS' denormal zeros (5.4e-79) become 0 and whole-number ids integers."""
     table = _trimmed(_read(streams[0], "\t"))
     for index, field in enumerate(table.schema):
@@ -29,7 +29,7 @@ def nhanes(streams: list[BinaryIO]) -> pa.Table:
     return table.set_column(person, "SEQN", table.column(person).cast(pa.int64()))
 
 
-def _read(stream: BinaryIO, delimiter: str) -> pa.Table:
+def _read(stream: IO[bytes], delimiter: str) -> pa.Table:
     return csv.read_csv(
         stream,
         # One block: types are then inferred from every row, not from the first megabyte.

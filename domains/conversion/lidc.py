@@ -13,7 +13,7 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ _CONTOURS = """
 _PLANES = "SELECT DISTINCT scan_id, val FROM zvals ORDER BY scan_id, val"
 
 
-def lidc(streams: list[BinaryIO]) -> pa.Table:
+def lidc(streams: list[IO[bytes]]) -> pa.Table:
     """One row an annotation, sorted by `annotation_id`.
 
     Columns: `annotation_id`, `patient_id`, `scan_id`, `nodule_id` (annotations of one nodule by
@@ -60,7 +60,7 @@ def lidc(streams: list[BinaryIO]) -> pa.Table:
     return pa.table(columns)
 
 
-def _read(stream: BinaryIO) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def _read(stream: IO[bytes]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The three tables, from a temporary copy opened read-only."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "annotations.sqlite"

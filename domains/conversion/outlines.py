@@ -19,6 +19,8 @@ PIXEL_MM = FIELD_MM / SIDE
 # Scan lines a map row: along x a pixel's share is exact, along y it is a mean over these.
 _LINES = 2
 _DIRECTIONS = 90
+# Solids mapped at a time, to bound memory.
+_BLOCK = 1000
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,21 @@ class Outlines:
         high = np.maximum.reduceat(self.slabs[:, 1:], by_plane)
         return np.stack([np.hstack([flat[0], low]), np.hstack([flat[1], high])], axis=2)
 
+    def some(self, begin: int, end: int) -> Outlines:
+        """The solids begin … end-1, numbered from 0."""
+        bounds = np.append(self.first, len(self.starts))
+        edges = np.append(self.starts, len(self.points))
+        here = slice(bounds[begin], bounds[end])
+        low, high = edges[bounds[begin]], edges[bounds[end]]
+        return Outlines(
+            self.points[low:high],
+            self.starts[here] - low,
+            self.solid[here] - begin,
+            self.z[here],
+            self.hole[here],
+            self.spacing[begin:end],
+        )
+
 
 def measure(outlines: Outlines) -> dict[str, np.ndarray]:
     """Six measures of each solid, each of shape (n,).
@@ -147,6 +164,12 @@ def thickness_maps(outlines: Outlines) -> np.ndarray:
     Returns:
         Shape (n, 48, 48, 3), float32, mm.
     """
+    count = len(outlines.first)
+    blocks = [outlines.some(low, min(low + _BLOCK, count)) for low in range(0, count, _BLOCK)]
+    return np.concatenate([_maps(block) for block in blocks])
+
+
+def _maps(outlines: Outlines) -> np.ndarray:
     lines = _crossings(outlines)
     count, planes = len(outlines.first), outlines.planes
     plane = np.repeat(np.arange(len(planes)), np.diff(np.append(planes, len(outlines.starts))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,15 +15,15 @@ _DATES = ("ApprovalDate", "ChgOffDate", "DisbursementDate")
 _COUNTS = ("ApprovalFY", "Term", "NoEmp", "CreateJob", "RetainedJob")
 _CODES = ("NAICS", "NewExist", "FranchiseCode", "UrbanRural", "RevLineCr", "LowDoc")
 _PLACES = ("State", "Zip", "Bank", "BankState")
+_OTHER = ("LoanNr_ChkDgt", "MIS_Status")
 _BORROWER = ("Name", "City", "State", "Zip")
-_COLUMNS = ("LoanNr_ChkDgt", "Name", "City", "MIS_Status")
-_COLUMNS += _MONEY + _DATES + _COUNTS + _CODES + _PLACES
+_COLUMNS = [*_MONEY, *_DATES, *_COUNTS, *_CODES, *_PLACES, *_BORROWER, *_OTHER]
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 # Two-digit years run from 1961 to 2028: anything later belongs to the century before.
 _LAST_YEAR = 2030
 
 
-def sba(streams: list[BinaryIO]) -> pa.Table:
+def sba(streams: list[IO[bytes]]) -> pa.Table:
     """The loans: money in dollars (float64), dates as date32, counts as int32, codes as text.
 
     The borrower's name and city are dropped; `borrower_id` numbers each distinct name, city, state
