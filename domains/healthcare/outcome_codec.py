@@ -1,0 +1,163 @@
+"""What the training records fix about one outcome: classes, scale, time intervals.
+
+A codec turns targets into what a network learns from and a network's answers into what people
+read. It is fitted on training records alone and saved with the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from domains.healthcare.outcome_spec import Outcome
+from domains.healthcare.outcome_targets import known
+
+_INTERVALS = 16
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One outcome, ready to learn.
+
+    Attributes:
+        outcome: The declaration.
+        classes: Multiclass: class names in the order of the logits.
+        center: Regression: mean of the transformed target.
+        scale: Regression: its standard deviation.
+        cuts: Survival: ends of the time intervals, ascending; horizons are among them.
+        horizons: Survival: times to answer at.
+    """
+
+    outcome: Outcome
+    classes: tuple[str, ...] = ()
+    center: float = 0.0
+    scale: float = 1.0
+    cuts: tuple[float, ...] = ()
+    horizons: tuple[float, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of outputs a head needs."""
+        return {"multiclass": len(self.classes), "survival": len(self.cuts)}.get(
+            self.outcome.kind, 1
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the predicted columns."""
+        name = self.outcome.name
+        if self.outcome.kind == "multiclass":
+            return tuple(f"{name}.{label}" for label in self.classes)
+        if self.outcome.kind == "survival":
+            return (f"{name}.risk", *(f"{name}.at_{horizon:g}" for horizon in self.horizons))
+        return (name,)
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Targets → (n,) float64, or (n, 2) for survival; NaN where unknown.
+
+        Binary 0 or 1; multiclass the number of the class (a class that training never saw is
+        unknown); regression standardised; survival the number of whole intervals survived and
+        whether the event fell into the next one.
+        """
+        if self.outcome.kind == "multiclass":
+            place = {label: float(k) for k, label in enumerate(self.classes)}
+            return np.array([place.get(value, np.nan) for value in values], dtype=float)
+        if self.outcome.kind == "regression":
+            return (self.transform(values.astype(float)) - self.center) / self.scale
+        if self.outcome.kind == "survival":
+            return self._intervals(values.astype(float))
+        return values.astype(float)
+
+    def transform(self, values: np.ndarray) -> np.ndarray:
+        """Natural scale → the scale the outcome is learned and judged on."""
+        return np.log1p(values) if self.outcome.transform == "log1p" else values
+
+    def decode(self, answer: np.ndarray) -> np.ndarray:
+        """A model's answer → predicted columns, (n, len(columns)) in natural units.
+
+        Args:
+            answer: Binary (n,) probability; multiclass (n, k) probabilities; regression (n,) on
+                the standardised scale; survival (n, intervals) hazards, each the probability of
+                the event within an interval given that it was reached.
+
+        The back-transformed regression is the typical (median-like) value, not the mean, when the
+        target was learned on a log scale. `NAME.at_H` is the probability of being event-free at H;
+        `NAME.risk` is the share of the follow-up that is expected to be lost, in [0, 1].
+        """
+        if self.outcome.kind == "survival":
+            return self._curve(answer)
+        if self.outcome.kind == "regression":
+            value = answer * self.scale + self.center
+            return (np.expm1(value) if self.outcome.transform == "log1p" else value)[:, None]
+        return answer if answer.ndim == 2 else answer[:, None]
+
+    def _intervals(self, values: np.ndarray) -> np.ndarray:
+        time, event = values.T
+        edges = np.array([0.0, *self.cuts])
+        survived = np.searchsorted(self.cuts, time, side="left").astype(float)
+        cell = np.minimum(survived.astype(int), len(self.cuts) - 1)
+        # Censored past the middle of an interval counts as having survived it.
+        late = (time >= (edges[cell] + edges[cell + 1]) / 2) & (event == 0)
+        survived = np.where(late & (survived < len(self.cuts)), survived + 1, survived)
+        happened = (event == 1) & (survived < len(self.cuts))
+        out = np.column_stack([survived, happened.astype(float)])
+        out[np.isnan(values).any(axis=1)] = np.nan
+        return out
+
+    def _curve(self, hazards: np.ndarray) -> np.ndarray:
+        survival = np.cumprod(1.0 - hazards, axis=1)
+        widths = np.diff([0.0, *self.cuts])
+        reached = np.column_stack([np.ones(len(survival)), survival])
+        lived = (reached[:, :-1] + reached[:, 1:]) / 2 @ widths / self.cuts[-1]
+        places = [self.cuts.index(horizon) for horizon in self.horizons]
+        return np.column_stack([1.0 - lived, survival[:, places]])
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; `from_json` is the inverse."""
+        values = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+        return {**values, "outcome": self.outcome.to_json()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Codec:
+        """Inverse of `to_json`."""
+        made = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return cls(**{**made, "outcome": Outcome.from_json(values["outcome"])})
+
+
+def fit_codec(outcome: Outcome, values: np.ndarray) -> Codec:
+    """Fix an outcome's classes, scale or intervals from the training records' targets."""
+    labelled = values[known(values)]
+    if outcome.kind == "multiclass":
+        return Codec(outcome, classes=tuple(sorted(set(labelled), key=_order)))
+    if outcome.kind == "regression":
+        scaled = Codec(outcome).transform(labelled.astype(float))
+        return Codec(outcome, center=float(scaled.mean()), scale=float(scaled.std()) or 1.0)
+    if outcome.kind == "survival":
+        return _fit_intervals(outcome, labelled.astype(float))
+    return Codec(outcome)
+
+
+def _order(label: str) -> tuple[int, float, str]:
+    """Numbers by size, before words by alphabet."""
+    return (
+        (0, float(label), "") if label.lstrip("-").replace(".", "", 1).isdigit() else (1, 0, label)
+    )
+
+
+def _fit_intervals(outcome: Outcome, labelled: np.ndarray) -> Codec:
+    """Intervals with about equal numbers of events, cut at the horizons too."""
+    time, event = labelled.T
+    events = time[event == 1]
+    horizons = outcome.horizons or tuple(
+        sorted({_round(q) for q in np.quantile(events, [0.25, 0.5, 0.75])})
+    )
+    ends = {float(q) for q in np.quantile(events, np.linspace(0, 1, _INTERVALS + 1)[1:])}
+    cuts = tuple(sorted(ends | {float(h) for h in horizons}))
+    return Codec(outcome, cuts=cuts, horizons=tuple(float(h) for h in horizons))
+
+
+def _round(value: float) -> float:
+    """Three significant digits: a horizon that a person can say."""
+    return float(f"{value:.3g}")

@@ -1,0 +1,232 @@
+"""Outcome columns as targets: read, checked, and masked where nothing is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from domains.errors import InputError
+from domains.healthcare.outcome_spec import Outcome, Value
+
+_MOST_CLASSES = 50
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is known of every outcome, on its natural scale.
+
+    `values[name]` is, by kind: binary (n,) of 0 and 1; multiclass (n,) of class names; regression
+    (n,); survival (n, 2) of time and event. Unknown is NaN, or None for a class name.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    values: dict[str, np.ndarray]
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Which label is known, (n, outcomes) bool."""
+        return np.column_stack([known(self.values[o.name]) for o in self.outcomes])
+
+    def take(self, rows: np.ndarray) -> Targets:
+        """The targets of some records."""
+        return Targets(self.outcomes, {name: v[rows] for name, v in self.values.items()})
+
+
+def known(values: np.ndarray) -> np.ndarray:
+    """Which records have a label, (n,) bool."""
+    missing: np.ndarray = pd.isna(values)
+    return ~missing.any(axis=1) if values.ndim == 2 else ~missing
+
+
+def class_name(value: object) -> str:
+    """One spelling for a class or category however a file stores it: 1, 1.0 and ' 1' are `1`."""
+    if isinstance(value, bool | np.bool_):
+        return str(int(value))
+    if isinstance(value, int | float | np.integer | np.floating):
+        return str(int(value)) if float(value).is_integer() else repr(float(value))
+    text = str(value).strip()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else text
+
+
+def class_names(column: pd.Series, missing: Sequence[Value] = ()) -> np.ndarray:
+    """Class name of every cell, None where it is empty or a code for unknown; (n,) object."""
+    spelled = {value: class_name(value) for value in column.dropna().unique()}
+    codes = {class_name(code) for code in missing} | {""}
+    names = np.array([spelled.get(value) for value in column], dtype=object)
+    names[np.isin(names, list(codes))] = None
+    return names
+
+
+def read_targets(frame: pd.DataFrame, outcomes: Sequence[Outcome], where: str) -> Targets:
+    """Targets of every outcome.
+
+    Args:
+        frame: Records; holds every column that the outcomes name.
+        outcomes: What to read.
+        where: Name of the file, for messages.
+
+    Raises:
+        InputError: An outcome has no label or one class, a value of the wrong kind, or an
+            impossible time; names outcome, column and row.
+    """
+    readers = {
+        "binary": _binary,
+        "multiclass": _multiclass,
+        "regression": _regression,
+        "survival": _survival,
+    }
+    values = {}
+    for outcome in outcomes:
+        place = f"{where}: outcome {outcome.name}, column {outcome.column or outcome.time}"
+        values[outcome.name] = readers[outcome.kind](frame, outcome, place)
+        if not known(values[outcome.name]).any():
+            raise InputError(
+                f"{place}: none of the {len(frame)} records has a label; name another column, "
+                "or leave the outcome out"
+            )
+    return Targets(tuple(outcomes), values)
+
+
+def numbers(column: pd.Series, missing: Sequence[Value], place: str) -> np.ndarray:
+    """A numeric column as float64, NaN where empty or a code for unknown, (n,).
+
+    Raises:
+        InputError: A cell holds text; names its row.
+    """
+    names = class_names(column, missing)
+    parsed = pd.to_numeric(pd.Series(names, index=column.index), errors="coerce").to_numpy(float)
+    wrong = np.flatnonzero(np.isnan(parsed) & (names != None))  # noqa: E711 (elementwise)
+    if len(wrong):
+        raise InputError(
+            f"{place}: row {_row(column, wrong[0])} holds text, expected a number; "
+            "if it is a code for unknown, list it under missing"
+        )
+    return parsed
+
+
+def _row(column: pd.Series, position: int) -> int:
+    """Row number a person would give: the first record is row 1."""
+    return int(position) + 1
+
+
+def _yes_or_no(column: pd.Series, outcome: Outcome, place: str) -> np.ndarray:
+    names = class_names(column, outcome.missing)
+    labelled = names != None  # noqa: E711 (elementwise)
+    seen = sorted({str(name) for name in names[labelled]})
+    if not outcome.positive and not set(seen) <= {"0", "1"}:
+        raise InputError(
+            f"{place}: expected 0 and 1, found {_few(seen)}; "
+            "name the values that mean yes under positive, and codes for unknown under missing"
+        )
+    yes = {class_name(value) for value in outcome.positive} or {"1"}
+    out = np.where(labelled, np.isin(names, list(yes)), np.nan).astype(float)
+    out[~labelled] = np.nan
+    return out
+
+
+def _binary(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
+    column = frame[str(outcome.column)]
+    out = _yes_or_no(column, outcome, place)
+    _both(out, column, outcome, place, "yes and no")
+    return out
+
+
+def _both(out: np.ndarray, column: pd.Series, outcome: Outcome, place: str, wanted: str) -> None:
+    """Raise when all labels are the same: nothing can be learned, or `positive` is misspelled."""
+    labels = out[~np.isnan(out)]
+    if len(labels) and (labels == labels[0]).all():
+        seen = sorted(set(class_names(column, outcome.missing)) - {None})
+        yes = ", ".join(class_name(v) for v in outcome.positive) or "1"
+        quoted = "; YAML reads a bare yes or no as true or false: quote it"
+        hint = quoted if any(isinstance(v, bool) for v in outcome.positive) else ""
+        raise InputError(
+            f"{place}: one class only in {len(labels)} labelled records (values {_few(seen)}; "
+            f"yes means {yes}), expected {wanted}; check positive and missing{hint}"
+        )
+
+
+def _few(seen: list[str]) -> str:
+    """Distinct values for a message: labels are shown when few and short, else only counted."""
+    if len(seen) > 6 or any(len(name) > 24 for name in seen):
+        return f"{len(seen)} different values"
+    return ", ".join(seen)
+
+
+def _multiclass(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
+    names = class_names(frame[str(outcome.column)], outcome.missing)
+    seen = sorted(set(names) - {None})
+    if len(seen) == 1:
+        raise InputError(
+            f"{place}: one class only ({_few(seen)}) in {int(known(names).sum())} labelled "
+            "records, expected at least two; name another column, or leave the outcome out"
+        )
+    if len(seen) > _MOST_CLASSES:
+        raise InputError(
+            f"{place}: {len(seen)} classes, expected at most {_MOST_CLASSES}; "
+            "is it a regression, or an identifier?"
+        )
+    return names
+
+
+def _regression(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
+    values = numbers(frame[str(outcome.column)], outcome.missing, place)
+    negative = np.flatnonzero(values < 0)
+    if outcome.transform == "log1p" and len(negative):
+        raise InputError(
+            f"{place}: {len(negative)} negative value(s), the first in row {negative[0] + 1}, "
+            "where log1p expects 0 or more; list codes for unknown under missing, "
+            "or set transform: none"
+        )
+    labels = values[~np.isnan(values)]
+    if len(labels) and (labels == labels[0]).all():
+        raise InputError(
+            f"{place}: all {len(labels)} labelled records hold the same value; "
+            "name another column, or leave the outcome out"
+        )
+    return values
+
+
+def _survival(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
+    time = numbers(frame[str(outcome.time)], outcome.missing, place)
+    column = frame[str(outcome.event)]
+    place = f"{place.rpartition(', column ')[0]}, event column {outcome.event}"
+    event = _yes_or_no(column, outcome, place)
+    _check_times(time, event, outcome, place)
+    event[np.isnan(time)] = np.nan
+    time = np.where(np.isnan(event), np.nan, time)
+    if not np.isnan(event).all() and not (event == 1).any():
+        raise InputError(
+            f"{place}: no event in {int((~np.isnan(event)).sum())} records with a time, "
+            "expected some; check positive"
+        )
+    longest = np.nanmax(time, initial=0.0)
+    beyond = [horizon for horizon in outcome.horizons if horizon > longest]
+    if beyond:
+        raise InputError(
+            f"{place}: horizon {beyond[0]:g} lies beyond the longest time, {longest:g}; "
+            "horizons are in the unit of the time column"
+        )
+    return np.column_stack([time, event])
+
+
+def _check_times(time: np.ndarray, event: np.ndarray, outcome: Outcome, place: str) -> None:
+    early = np.flatnonzero(time <= 0)
+    if len(early):
+        kind = "zero" if time[early[0]] == 0 else "negative"
+        raise InputError(
+            f"{place}: {len(early)} time(s) in column {outcome.time} not above 0, the first in row "
+            f"{early[0] + 1} ({kind}); leave these records out, or list a code under missing"
+        )
+    lost = np.flatnonzero(np.isnan(time) & (event == 1))
+    if len(lost):
+        raise InputError(
+            f"{place}: {len(lost)} event(s) without a time in column {outcome.time}, "
+            f"the first in row {lost[0] + 1}; give the time, or empty the event"
+        )

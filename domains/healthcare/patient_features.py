@@ -1,0 +1,213 @@
+"""Raw columns as numbers a network can use, by rules fixed on training records."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from domains.errors import InputError
+from domains.healthcare.outcome_targets import class_names, numbers
+
+OTHER = "other"
+_QUANTILES = 101
+_MOST_LEVELS = 40
+_LEAST_SEEN = 10
+_EDGE = 1e-3  # the outermost quantiles sit at ±3.1 standard deviations
+
+
+@dataclass(frozen=True)
+class Number:
+    """A numeric column, mapped through its training quantiles to a normal distribution.
+
+    Heavy tails and odd units vanish, the order stays. Values beyond the training range take the
+    nearest edge. Repeated values share the middle of their quantiles.
+
+    Attributes:
+        name: Column.
+        values: Distinct training quantiles, ascending; empty when training held no value.
+        scores: Their normal scores, standardised over the training records.
+        gaps: Whether training had missing values: then missingness is a feature too.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    scores: tuple[float, ...]
+    gaps: bool
+
+    @property
+    def width(self) -> int:
+        """Number of inputs it makes."""
+        return 2 if self.gaps else 1
+
+    def encode(self, column: pd.Series, where: str) -> np.ndarray:
+        """(n, width) float32: score, 0 where missing, and 1 where missing."""
+        raw = self.ordinal(column, where)
+        missing = np.isnan(raw)
+        score = np.zeros(len(raw))
+        if self.values:
+            score[~missing] = np.interp(raw[~missing], self.values, self.scores)
+        return np.column_stack([score, missing] if self.gaps else [score]).astype(np.float32)
+
+    def ordinal(self, column: pd.Series, where: str) -> np.ndarray:
+        """(n,) the plain number, NaN where missing."""
+        return numbers(column, (), f"{where}: column {self.name}")
+
+
+@dataclass(frozen=True)
+class Category:
+    """A column of text, one-hot; levels rare or unseen in training fall together as `other`.
+
+    A missing cell is a level of its own kind: all zeros but for the last input.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """One input a level, one for `other`, one for missing."""
+        return len(self.levels) + 2
+
+    def encode(self, column: pd.Series, where: str) -> np.ndarray:
+        """(n, width) float32 one-hot."""
+        codes = self.ordinal(column, where)
+        place = np.where(np.isnan(codes), self.width - 1, codes).astype(int)
+        return np.eye(self.width, dtype=np.float32)[place]
+
+    def ordinal(self, column: pd.Series, where: str) -> np.ndarray:  # noqa: ARG002 (one signature)
+        """(n,) number of the level, that of `other` after the last, NaN where missing."""
+        place = {level: float(k) for k, level in enumerate(self.levels)}
+        other = float(len(self.levels))
+        names = class_names(column)
+        return np.array([np.nan if n is None else place.get(n, other) for n in names], dtype=float)
+
+
+Feature = Number | Category
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """All features of a model, in order."""
+
+    features: tuple[Feature, ...]
+
+    @property
+    def width(self) -> int:
+        """Number of inputs of the network."""
+        return sum(feature.width for feature in self.features)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Raw columns it needs."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def categorical(self) -> np.ndarray:
+        """Which columns of `ordinal` are categories, (features,) bool."""
+        return np.array([isinstance(feature, Category) for feature in self.features])
+
+    def encode(self, frame: pd.DataFrame, where: str = "input") -> np.ndarray:
+        """Network inputs, (n, width) float32.
+
+        Raises:
+            InputError: A column is missing, or holds text where training held numbers.
+        """
+        self.check(frame, where)
+        parts = [feature.encode(frame[feature.name], where) for feature in self.features]
+        return np.concatenate(parts, axis=1)
+
+    def ordinal(self, frame: pd.DataFrame, where: str = "input") -> np.ndarray:
+        """One column a feature, (n, features) float64 with NaN: what boosted trees take."""
+        self.check(frame, where)
+        return np.column_stack([f.ordinal(frame[f.name], where) for f in self.features])
+
+    def check(self, frame: pd.DataFrame, where: str) -> None:
+        """Raise InputError when columns are missing."""
+        missing = [name for name in self.columns if name not in frame.columns]
+        if missing:
+            listed = ", ".join(missing[:8]) + (" …" if len(missing) > 8 else "")
+            raise InputError(
+                f"{where}: {len(missing)} of {len(self.columns)} needed columns are missing: "
+                f"{listed}; give every column the model was trained on, empty where unknown"
+            )
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """JSON values; `from_json` is the inverse."""
+        kinds = {Number: "number", Category: "category"}
+        return [{"kind": kinds[type(feature)], **asdict(feature)} for feature in self.features]
+
+    @classmethod
+    def from_json(cls, values: list[dict[str, Any]]) -> Encoder:
+        """Inverse of `to_json`."""
+        kinds: dict[str, type[Feature]] = {"number": Number, "category": Category}
+        return cls(tuple(kinds[v["kind"]](**_thaw(v)) for v in values))
+
+
+def _thaw(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "kind"}
+
+
+def check_features(frame: pd.DataFrame, where: str) -> None:
+    """Raise InputError for a column that cannot be a feature; names it and the way out."""
+    for name in frame.columns:
+        column = frame[name]
+        place = f"{where}: column {name}"
+        if column.isna().all():
+            raise InputError(f"{place} is empty in all {len(frame)} rows; list it under exclude")
+        if pd.api.types.is_datetime64_any_dtype(column.dtype):
+            raise InputError(
+                f"{place} holds dates, expected numbers or categories; "
+                "turn it into a duration, or list it under exclude"
+            )
+        _check_text(column, place)
+
+
+def _check_text(column: pd.Series, place: str) -> None:
+    """A few words in a column of numbers are a mistake, not categories."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return
+    cells = column.dropna()
+    numeric = pd.to_numeric(cells.astype(str), errors="coerce").notna().to_numpy()
+    if 0.5 < numeric.mean() < 1 and cells[numeric].nunique() > 20:
+        row = int(np.flatnonzero(column.notna())[np.flatnonzero(~numeric)[0]]) + 1
+        raise InputError(
+            f"{place}: {int(numeric.sum())} cells hold numbers and {int((~numeric).sum())} text, "
+            f"the first in row {row}; empty the cells that mean unknown, or list it under exclude"
+        )
+
+
+def fit_encoder(frame: pd.DataFrame) -> Encoder:
+    """Rules from the training records' features alone."""
+    return Encoder(tuple(_fit(frame[name]) for name in frame.columns))
+
+
+def _fit(column: pd.Series) -> Feature:
+    name = str(column.name)
+    names = class_names(column) if not pd.api.types.is_numeric_dtype(column.dtype) else None
+    if names is None or pd.to_numeric(pd.Series(names), errors="coerce").notna().sum() == sum(
+        names != None  # noqa: E711 (elementwise)
+    ):
+        return _fit_number(name, numbers(column, (), name))
+    counts = pd.Series(names).value_counts()
+    common = counts[counts >= min(_LEAST_SEEN, max(1, len(names) // 50))].index[:_MOST_LEVELS]
+    return Category(name, tuple(sorted(str(level) for level in common)))
+
+
+def _fit_number(name: str, raw: np.ndarray) -> Number:
+    present = np.sort(raw[~np.isnan(raw)])
+    gaps = len(present) < len(raw)
+    if not len(present):
+        return Number(name, (), (), gaps)
+    level = np.linspace(0, 1, _QUANTILES)
+    values = np.unique(np.quantile(present, level))
+    low = np.searchsorted(present, values, side="left")
+    high = np.searchsorted(present, values, side="right")
+    rank = np.clip((low + high) / (2 * len(present)), _EDGE, 1 - _EDGE)
+    scores = ndtri(rank)
+    trained = np.interp(present, values, scores)
+    scores = (scores - trained.mean()) / (trained.std() or 1.0)
+    return Number(name, tuple(values.tolist()), tuple(scores.tolist()), gaps)

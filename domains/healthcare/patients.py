@@ -1,0 +1,120 @@
+"""Patients' records with masked outcomes of mixed kinds: what is a feature, what a target."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from domains.errors import InputError
+from domains.healthcare.outcome_spec import Outcome
+from domains.healthcare.outcome_targets import Targets, read_targets
+from domains.healthcare.patient_features import check_features
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Records of patients.
+
+    Attributes:
+        features: Raw feature columns, (n, …).
+        targets: Every outcome, masked where unknown.
+        patients: Patient of each record, (n,): equal ids stay together.
+        records: Id of each record, (n,), the same for the same record in every run.
+    """
+
+    features: pd.DataFrame
+    targets: Targets
+    patients: np.ndarray
+    records: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, rows: np.ndarray) -> Cohort:
+        """Some of the records, by position or bool mask."""
+        return Cohort(
+            self.features.iloc[np.arange(len(self))[rows]].reset_index(drop=True),
+            self.targets.take(rows),
+            self.patients[rows],
+            self.records[rows],
+        )
+
+
+def read_cohort(
+    frame: pd.DataFrame,
+    outcomes: Sequence[Outcome],
+    where: str,
+    *,
+    exclude: Sequence[str] = (),
+    patient: str | None = None,
+) -> Cohort:
+    """Tell features from targets, and check both.
+
+    No outcome's own columns are features of any outcome, nor is the patient id.
+
+    Args:
+        frame: Raw records.
+        outcomes: What to predict.
+        where: Name of the file, for messages.
+        exclude: Further columns that are not features.
+        patient: Column of the patient id; None: each record is a patient of its own, known by
+            its content, so that identical records stay together and row order does not matter.
+
+    Raises:
+        InputError: A named column does not exist, a target or feature cannot be used, or no
+            feature is left.
+    """
+    named = [(c, f"outcome {o.name}") for o in outcomes for c in o.columns]
+    named += [(column, "exclude") for column in exclude]
+    named += [(patient, "data.patient")] if patient else []
+    for column, key in named:
+        check_column(frame, column, f"{where}: {key}")
+    features = frame.drop(columns=list(dict.fromkeys(column for column, _ in named)))
+    if not len(features.columns):
+        raise InputError(f"{where}: no column is left as a feature; shorten exclude")
+    targets = read_targets(frame, outcomes, where)
+    check_features(features, where)
+    records = row_ids(frame)
+    patients = records if patient is None else _patient_ids(frame[patient], where)
+    return Cohort(features, targets, patients, records)
+
+
+def check_column(frame: pd.DataFrame, column: str, place: str) -> None:
+    """Raise InputError when a column does not exist; names the nearest ones."""
+    if column in frame.columns:
+        return
+    names = [str(name) for name in frame.columns]
+    folded = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(column.lower(), folded, n=3, cutoff=0.5)
+    hint = ", ".join(folded[name] for name in near) if near else ", ".join(names[:8]) + " …"
+    raise InputError(
+        f"{place}: no column {column!r}; {'did you mean' if near else 'there are'} {hint}"
+    )
+
+
+def row_ids(frame: pd.DataFrame) -> np.ndarray:
+    """An id of each record from its content, (n,) str; equal for equal records only.
+
+    Numbers hash by value, so that a column stored as integers here and as floats there agrees.
+    """
+    plain = frame.reindex(columns=sorted(frame.columns, key=str))
+    for name in plain.columns:
+        column = plain[name]
+        numeric = pd.api.types.is_numeric_dtype(column.dtype)
+        plain[name] = column.astype(float) if numeric else column.astype(object).fillna("").map(str)
+    hashes: np.ndarray = pd.util.hash_pandas_object(plain, index=False).to_numpy()
+    return np.array([f"{value:016x}" for value in hashes], dtype=object)
+
+
+def _patient_ids(column: pd.Series, where: str) -> np.ndarray:
+    empty = np.flatnonzero(column.isna())
+    if len(empty):
+        raise InputError(
+            f"{where}: patient column {column.name} is empty in {len(empty)} row(s), the first in "
+            f"row {empty[0] + 1}; give every record its patient"
+        )
+    return column.astype(str).to_numpy(dtype=object)
