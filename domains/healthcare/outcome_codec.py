@@ -122,7 +122,9 @@ class Codec:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Codec:
         """Inverse of `to_json`."""
-        made = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        made: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
         return cls(**{**made, "outcome": Outcome.from_json(values["outcome"])})
 
 
@@ -141,9 +143,8 @@ def fit_codec(outcome: Outcome, values: np.ndarray) -> Codec:
 
 def _order(label: str) -> tuple[int, float, str]:
     """Numbers by size, before words by alphabet."""
-    return (
-        (0, float(label), "") if label.lstrip("-").replace(".", "", 1).isdigit() else (1, 0, label)
-    )
+    number = label.lstrip("-").replace(".", "", 1).isdigit()
+    return (0, float(label), "") if number else (1, 0.0, label)
 
 
 def _fit_intervals(outcome: Outcome, labelled: np.ndarray) -> Codec:

@@ -37,7 +37,7 @@ class Targets:
 
 def known(values: np.ndarray) -> np.ndarray:
     """Which records have a label, (n,) bool."""
-    missing: np.ndarray = pd.isna(values)
+    missing = np.asarray(pd.isna(values))
     return ~missing.any(axis=1) if values.ndim == 2 else ~missing
 
 
@@ -105,15 +105,10 @@ def numbers(column: pd.Series, missing: Sequence[Value], place: str) -> np.ndarr
     wrong = np.flatnonzero(np.isnan(parsed) & (names != None))  # noqa: E711 (elementwise)
     if len(wrong):
         raise InputError(
-            f"{place}: row {_row(column, wrong[0])} holds text, expected a number; "
+            f"{place}: row {wrong[0] + 1} holds text, expected a number; "
             "if it is a code for unknown, list it under missing"
         )
     return parsed
-
-
-def _row(column: pd.Series, position: int) -> int:
-    """Row number a person would give: the first record is row 1."""
-    return int(position) + 1
 
 
 def _yes_or_no(column: pd.Series, outcome: Outcome, place: str) -> np.ndarray:

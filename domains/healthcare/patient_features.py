@@ -12,7 +12,6 @@ from scipy.special import ndtri
 from domains.errors import InputError
 from domains.healthcare.outcome_targets import class_names, numbers
 
-OTHER = "other"
 _QUANTILES = 101
 _MOST_LEVELS = 40
 _LEAST_SEEN = 10
