@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
+from domains.errors import InputError, Refused
+from pipelines.progress import say
 from pipelines.tracking import Job
 
 Kind = Literal["work", "training", "orchestration"]
@@ -37,14 +41,17 @@ def stage(
     """
 
     def wrap(function: Callable[Concatenate[Job, P], R]) -> Task[Concatenate[Job, P], R]:
+        name = function.__name__.replace("_", " ")
+
         @functools.wraps(function)
         def timed(job: Job, *args: P.args, **kwargs: P.kwargs) -> R:
-            with clock(job, kind):
+            say(f"{job.name}: {name}")
+            with clock(job, kind), _no_record_in_errors(name):
                 return function(job, *args, **kwargs)
 
         return Task(
             timed,
-            name=function.__name__.replace("_", " "),
+            name=name,
             cache_policy=NO_CACHE,
             persist_result=False,
             retries=retries,
@@ -52,6 +59,28 @@ def stage(
         )
 
     return wrap
+
+
+class StageFailed(RuntimeError):
+    """An unforeseen error in a stage: its type and place, without its text."""
+
+
+@contextmanager
+def _no_record_in_errors(name: str) -> Iterator[None]:
+    """Keep the text of unforeseen errors, which may quote a record, out of Prefect's log.
+
+    Errors that are meant for people pass as they are. With --debug everything does.
+    """
+    try:
+        yield
+    except (InputError, Refused):
+        raise
+    except Exception as error:
+        if os.environ.get("CARELEDGER_DEBUG"):
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        raise StageFailed(f"{name} failed with {type(error).__name__} at {where}") from None
 
 
 @contextmanager

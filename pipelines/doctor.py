@@ -1,0 +1,124 @@
+"""What an installation needs, looked at one by one."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from domains.errors import InputError, Refused
+from pipelines.settings import home, home_key, ledger_path
+
+_PACKAGES = ("torch", "scikit-learn", "monai", "opacus", "dp-accounting", "mlflow", "prefect")
+_LEAST_FREE = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One thing looked at, whether it is well, and what was seen."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def examine() -> list[Checked]:
+    """Look at everything; one thing wrong does not hide the next."""
+    return [
+        _look("python", _python),
+        _look("packages", _packages),
+        _look("home", _home),
+        _look("key", _key),
+        _look("disk", _disk),
+        _look("mlflow folder", _mlflow_folder),
+        _look("tracking", _tracking),
+        _look("registry", _registry),
+        _look("ledger", _ledger),
+        _look("telemetry", _telemetry),
+    ]
+
+
+def _look(name: str, at: Callable[[], tuple[bool, str]]) -> Checked:
+    try:
+        return Checked(name, *at())
+    except (InputError, Refused, OSError, sqlite3.Error, ImportError) as error:
+        return Checked(name, False, str(error))
+
+
+def _python() -> tuple[bool, str]:
+    return sys.version_info >= (3, 11), sys.version.split()[0]
+
+
+def _packages() -> tuple[bool, str]:
+    return True, ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+
+
+def _home() -> tuple[bool, str]:
+    folder = home()
+    probe = folder / f"probe.{os.getpid()}"
+    probe.write_text("")
+    probe.unlink()
+    return True, str(folder)
+
+
+def _key() -> tuple[bool, str]:
+    home_key()
+    mode = (home() / "key").stat().st_mode & 0o077
+    return (
+        mode == 0,
+        "readable by its owner alone" if mode == 0 else "others can read it: chmod 600",
+    )
+
+
+def _disk() -> tuple[bool, str]:
+    free = shutil.disk_usage(home()).free
+    return free > _LEAST_FREE, f"{free / 1024**3:.1f} GiB free"
+
+
+def _mlflow_folder() -> tuple[bool, str]:
+    import mlflow
+
+    installed = "site-packages" in str(Path(mlflow.__file__))
+    return installed, f"import mlflow is {mlflow.__version__} from {Path(mlflow.__file__).parent}"
+
+
+def _tracking() -> tuple[bool, str]:
+    from pipelines.tracking import client
+
+    found = client().search_experiments(max_results=100)
+    return (
+        True,
+        f"{os.environ.get('MLFLOW_TRACKING_URI') or 'local store'}, {len(found)} experiments",
+    )
+
+
+def _registry() -> tuple[bool, str]:
+    from pipelines import registry
+
+    rows = registry.list_versions()
+    unjudged = [
+        f"{name} version {version}"
+        for name, version, _ in rows
+        if "careledger.gate" not in registry.get_version(name, version).tags
+    ]
+    if unjudged:
+        return False, f"registered by a run that was cut short: {', '.join(unjudged)}"
+    return True, f"{len(rows)} versions, every one judged by the gate"
+
+
+def _ledger() -> tuple[bool, str]:
+    from privacy.ledger import Ledger
+
+    return True, f"{len(Ledger(ledger_path()).budgets())} owners"
+
+
+def _telemetry() -> tuple[bool, str]:
+    from pipelines.environment import TELEMETRY_OFF
+
+    on = [name for name, value in TELEMETRY_OFF.items() if os.environ.get(name) != value]
+    return not on, f"reporting usage: {', '.join(on)}" if on else "off"

@@ -1,0 +1,189 @@
+"""The end of every job: evidence, registration, the gate, the report, and the contract's JSON."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import Schema, TensorSpec
+from prefect.artifacts import create_image_artifact, create_markdown_artifact
+from prefect.context import FlowRunContext
+
+from models.scorer import load
+from pipelines import held_out as held
+from pipelines import registry, report
+from pipelines.evidence import Evidence, to_json
+from pipelines.held_out import Answers, HeldOut
+from pipelines.stages import seconds, stage
+from pipelines.tracking import Job, client, config_yaml, git_revision, log_metrics, reports_folder
+
+_SERVED = Path(__file__).resolve().parents[1] / "models" / "served.py"
+_REQUIREMENTS = ("torch", "monai", "numpy", "pandas", "safetensors", "scipy", "mlflow")
+Result = dict[str, Any]
+
+
+@stage(kind="orchestration")
+def publish(
+    job: Job, evidence: Evidence, package: Path, input_example: Any, held_out: HeldOut
+) -> Result:
+    """Register a packed model with its evidence and let the gate judge it.
+
+    The model and its evidence are logged first. Then, with the registry's door held: the version
+    is created, judged, described by report and card, and only then is an alias moved. A failure in
+    between removes the version again; a kill leaves one that no alias points to.
+
+    Args:
+        job: The job.
+        evidence: What the run found.
+        package: Folder of the packed model, see `models.scorer`.
+        input_example: A made-up input as the scorer takes it; never a private record.
+        held_out: Test records for the comparison with the champion.
+
+    Returns:
+        The JSON of a training run.
+    """
+    answered = held.answers(held_out, load(package).predict(held_out.inputs))
+    held.save(answered, registry.held_out_path(job.run_id))
+    model_uri = _log_model(job, package, input_example)
+    _log_evidence(job, evidence)
+    with registry.door():
+        version = registry.create_version(
+            job.name, model_uri, job.run_id, _tags(evidence, held_out)
+        )
+        try:
+            result = _judge(job, evidence, version, answered, held_out)
+        except BaseException:
+            client().delete_model_version(job.name, version)
+            raise
+    _show_in_prefect(job, evidence, result)
+    return result
+
+
+def _judge(
+    job: Job, evidence: Evidence, version: str, answered: Answers, held_out: HeldOut
+) -> Result:
+    verdict = registry.judge(job.name, version, to_json(evidence), answered, held_out)
+    numbers = bool(evidence.metrics)
+    result = _result(job, evidence, version)
+    result["gate"] = {"promoted": verdict.passed, "reasons": verdict.reasons(numbers)}
+    alias = registry.CHAMPION if verdict.passed else registry.CHALLENGER
+    result["model"]["aliases"] = [alias]
+    _write_report(job, evidence, result)
+    registry.apply_verdict(job.name, version, verdict, numbers)
+    result["model"]["aliases"] = registry.aliases(job.name, version)
+    result["seconds"] = seconds(job)
+    return result
+
+
+def _result(job: Job, evidence: Evidence, version: str) -> Result:
+    return {
+        "pipeline": job.pipeline,
+        "run_id": job.run_id,
+        "model": {"name": job.name, "version": version, "aliases": []},
+        "metrics": evidence.metrics,
+        "controls": {arm.name: arm.metrics for arm in evidence.arms if arm.role == "control"},
+        "privacy": evidence.privacy,
+        "gate": {},
+        "data": {key: evidence.data[key] for key in ("name", "digest", "rows")},
+        "seconds": seconds(job),
+        "report": str(reports_folder(job.run_id) / "report.html"),
+    }
+
+
+def _log_model(job: Job, package: Path, example: Any) -> str:
+    client()  # points MLflow at the right store
+    with mlflow.start_run(run_id=job.run_id):
+        info = mlflow.pyfunc.log_model(
+            name=job.name,
+            python_model=str(_SERVED),
+            artifacts={"package": str(package)},
+            signature=_signature(example, load(package).predict(example)),
+            input_example=example,
+            # Inferring them costs 19 s and imports the model in another process.
+            pip_requirements=[f"{n}=={importlib.metadata.version(n)}" for n in _REQUIREMENTS],
+        )
+    client().update_run(job.run_id, "RUNNING")
+    return str(info.model_uri)
+
+
+def _signature(example: Any, output: pd.DataFrame) -> ModelSignature:
+    """Any number of images of any size; for tables, the columns of the example."""
+    inferred = infer_signature(example, output)
+    if isinstance(example, np.ndarray):
+        shape = (-1, -1, -1, *example.shape[3:])
+        return ModelSignature(Schema([TensorSpec(example.dtype, shape)]), inferred.outputs)
+    return inferred
+
+
+def _log_evidence(job: Job, evidence: Evidence) -> None:
+    tracker = client()
+    for figure in evidence.figures:
+        tracker.log_artifact(job.run_id, str(figure.path), "figures")
+    path = reports_folder(job.run_id) / registry.EVIDENCE
+    path.write_text(json.dumps(_portable(evidence), indent=1), encoding="utf-8")
+    tracker.log_artifact(job.run_id, str(path))
+    log_metrics(job.run_id, evidence.metrics)
+    if evidence.data.get("public"):
+        path = registry.held_out_path(job.run_id)
+        copy = job.folder / registry.HELD_OUT
+        copy.write_bytes(path.read_bytes())
+        tracker.log_artifact(job.run_id, str(copy))
+
+
+def _portable(evidence: Evidence) -> dict[str, Any]:
+    """Evidence as JSON, with figures named by their place beside it."""
+    figures = [replace(f, path=Path("figures") / f.path.name) for f in evidence.figures]
+    return to_json(replace(evidence, figures=figures))
+
+
+def _tags(evidence: Evidence, held_out: HeldOut) -> dict[str, str]:
+    tags = {
+        "careledger.data.name": str(evidence.data["name"]),
+        "careledger.data.digest": str(evidence.data["digest"]),
+        "careledger.git_revision": git_revision(),
+        "careledger.split": held_out.split,
+    }
+    if evidence.privacy:
+        tags["careledger.epsilon"] = f"{evidence.privacy['epsilon']:g}"
+        tags["careledger.ledger"] = json.dumps(evidence.privacy.get("ledger", {}))
+    return tags
+
+
+def _write_report(job: Job, evidence: Evidence, result: Result) -> None:
+    folder, tracker = reports_folder(job.run_id), client()
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = {
+        **result,
+        "git_revision": git_revision(),
+        "config_yaml": config_yaml(job.config),
+        "started": tracker.get_run(job.run_id).data.tags["careledger.asked"],
+    }
+    card = report.model_card(evidence, shown)
+    (folder / "model_card.md").write_text(card, encoding="utf-8")
+    report.render(evidence, shown, folder / "report.html")
+    for name in ("model_card.md", "report.html"):
+        tracker.log_artifact(job.run_id, str(folder / name))
+    version = result["model"]["version"]
+    tracker.update_model_version(job.name, version, description=evidence.headline)
+
+
+def _show_in_prefect(job: Job, evidence: Evidence) -> None:
+    """The card and the first figure as Prefect artifacts, when a flow is running."""
+    if FlowRunContext.get() is None:
+        return
+    key = "".join(c if c.isalnum() else "-" for c in job.name.lower()).strip("-")
+    card = (reports_folder(job.run_id) / "model_card.md").read_text(encoding="utf-8")
+    create_markdown_artifact(card, key=f"{key}-card", description=evidence.headline)
+    if evidence.figures:
+        figure = evidence.figures[0]
+        create_image_artifact(
+            report.data_uri(figure.path), key=f"{key}-figure", description=figure.title
+        )

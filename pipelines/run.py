@@ -1,0 +1,72 @@
+"""Run one job in this process, and say in a few lines what came of it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from typing import Any
+
+from pipelines.settings import Job
+
+Result = dict[str, Any]
+
+
+def run(pipeline: str, config: Job) -> Result:
+    """Run a pipeline's flow.
+
+    Args:
+        pipeline: `imaging`, `patients` or `credit`.
+        config: Its configuration.
+
+    Returns:
+        The JSON of a training run; `seconds` covers everything from this call on.
+    """
+    started = time.time()
+    if not os.environ.get("CARELEDGER_DEBUG"):
+        # An error is told once, by whoever called; Prefect would log it three times over.
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    from pipelines import tracking
+
+    tracking.asked_at(started)
+    flow = getattr(importlib.import_module(f"pipelines.{pipeline}"), pipeline)
+    result: Result = flow(config)
+    total = time.time() - started
+    late = total - result["seconds"]["total"]  # Prefect's own ending comes after the last stage
+    result["seconds"]["total"] = round(total, 3)
+    result["seconds"]["orchestration"] = round(result["seconds"]["orchestration"] + late, 3)
+    return result
+
+
+def describe(result: Result) -> str:
+    """A few lines for a person: version, verdict, test metrics, controls, ε, report."""
+    model, gate = result["model"], result["gate"]
+    verdict = "promoted to champion" if gate["promoted"] else "not promoted"
+    lines = [f"{model['name']} version {model['version']}: {verdict}"]
+    lines += [f"  gate      {reason}" for reason in gate["reasons"]]
+    lines += [f"  test      {line}" for line in _metrics(result["metrics"])]
+    if not result["metrics"]:
+        lines.append("  test      not released: the owner has not allowed it (release: metrics)")
+    for name, metrics in result["controls"].items():
+        first = _metrics(metrics)[:1]
+        lines += [f"  control   {name}: {line}" for line in first]
+    if result["privacy"]:
+        p = result["privacy"]
+        lines.append(f"  privacy   ε {p['epsilon']:.3g} at δ {p['delta']:g} a {p['unit']}")
+    seconds = result["seconds"]
+    lines.append(
+        f"  seconds   {seconds['total']:.0f} in all, {seconds['training']:.0f} training, "
+        f"{seconds['orchestration']:.0f} Prefect, MLflow and reports"
+    )
+    return "\n".join([*lines, f"  report    {result['report']}"])
+
+
+def _metrics(metrics: dict[str, float]) -> list[str]:
+    lines = []
+    for name, value in metrics.items():
+        if name.endswith(("_low", "_high")):
+            continue
+        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+        interval = f"  ({low:.3f} to {high:.3f})" if low is not None and high is not None else ""
+        lines.append(f"{name} {value:.3f}{interval}")
+    return lines
