@@ -50,21 +50,43 @@ def publish(
     Returns:
         The JSON of a training run.
     """
-    answered = held.answers(held_out, load(package).predict(held_out.inputs))
-    held.save(answered, registry.held_out_path(job.run_id))
-    model_uri = _log_model(job, package, input_example)
-    _log_evidence(job, evidence)
+    try:
+        evidence = _keep_figures(job, evidence)
+        answered = held.answers(held_out, load(package).predict(held_out.inputs))
+        held.save(answered, registry.held_out_path(job.run_id))
+        model_uri = _log_model(job, package, input_example)
+        _log_evidence(job, evidence)
+        result = _register(job, evidence, model_uri, answered, held_out)
+    except BaseException:
+        shutil.rmtree(reports_folder(job.run_id), ignore_errors=True)
+        registry.held_out_path(job.run_id).unlink(missing_ok=True)
+        raise
+    _show_in_prefect(job, evidence)
+    return result
+
+
+def _register(
+    job: Job, evidence: Evidence, model_uri: str, answered: Answers, held_out: HeldOut
+) -> Result:
     with registry.door():
-        version = registry.create_version(
-            job.name, model_uri, job.run_id, _tags(evidence, held_out)
-        )
+        tags = _tags(evidence, held_out)
+        version = registry.create_version(job.name, model_uri, job.run_id, tags)
         try:
-            result = _judge(job, evidence, version, answered, held_out)
+            return _judge(job, evidence, version, answered, held_out)
         except BaseException:
             client().delete_model_version(job.name, version)
             raise
-    _show_in_prefect(job, evidence, result)
-    return result
+
+
+def _keep_figures(job: Job, evidence: Evidence) -> Evidence:
+    """The figures moved from the job's scratch folder to where its report stays."""
+    folder = reports_folder(job.run_id) / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = []
+    for figure in evidence.figures:
+        path = shutil.copy2(figure.path, folder / figure.path.name)
+        kept.append(replace(figure, path=Path(path)))
+    return replace(evidence, figures=kept)
 
 
 def _judge(
