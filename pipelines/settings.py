@@ -135,9 +135,7 @@ class PatientsConfig(Job):
 
     data: PatientsData = PatientsData(name="support2")
     exclude: list[str] = Field(default=[], description="Columns that leak or must not be used")
-    outcomes: list[Outcome] = Field(
-        default=[], description="At least one; support2 brings its own"
-    )
+    outcomes: list[Outcome] = Field(default=[], description="At least one; support2 brings its own")
     test: PatientsData | None = Field(None, description="An external test set")
     sharing: Literal["none", "hard"] = "hard"
     hidden: int = Field(128, ge=4)
@@ -247,7 +245,9 @@ class CreditConfig(Job):
             if self.privacy is not None and self.data.name is None:
                 raise ValueError("data.name: a private run needs the name its owners are kept by")
             if self.privacy is None and not self.data.public:
-                raise ValueError("privacy: null needs data.public: true; private records are charged")
+                raise ValueError(
+                    "privacy: null needs data.public: true; private records are charged"
+                )
         return self
 
 
@@ -330,7 +330,9 @@ def _set(values: dict[str, Any], override: str) -> None:
 def _explain(error: ValidationError) -> str:
     lines = []
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "the whole"
+        # A part with a bracket names a branch of a union in pydantic's words, not a key.
+        parts = [str(part) for part in item["loc"] if "[" not in str(part)]
+        key = ".".join(parts) or "the whole"
         found = item.get("input")
         shown = "" if isinstance(found, dict | list) else f", found {found!r}"
         if item["type"] == "extra_forbidden":
