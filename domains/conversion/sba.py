@@ -24,7 +24,7 @@ _LAST_YEAR = 2030
 
 
 def sba(streams: list[IO[bytes]]) -> pa.Table:
-    """The loans: money in dollars (float64), dates as date32, counts as int32, codes as text.
+    """The loans: money as float64 dollars, dates as timestamps, counts as int32, codes as text.
 
     The borrower's name and city are dropped; `borrower_id` numbers each distinct name, city, state
     and post code in order of appearance, so that a borrower's loans can be kept together. An empty
@@ -40,7 +40,7 @@ def sba(streams: list[IO[bytes]]) -> pa.Table:
     )
     parsers: dict[str, tuple[Callable[[str], object], pa.DataType]] = {
         **dict.fromkeys(_MONEY, (_dollars, pa.float64())),
-        **dict.fromkeys(_DATES, (_date, pa.date32())),
+        **dict.fromkeys(_DATES, (_date, pa.timestamp("ms"))),
         **dict.fromkeys(_COUNTS, (_count, pa.int32())),
     }
     columns: dict[str, pa.ChunkedArray] = {"borrower_id": _borrower_ids(table)}
@@ -73,11 +73,11 @@ def _count(text: str) -> int:
     return int(text.strip().rstrip("A"))
 
 
-def _date(text: str) -> datetime.date:
+def _date(text: str) -> datetime.datetime:
     """`"28-Feb-97"` → 1997-02-28, whatever the machine's language."""
     day, month, year = text.strip().split("-")
     full = 2000 + int(year)
-    return datetime.date(
+    return datetime.datetime(
         full if full <= _LAST_YEAR else full - 100, _MONTHS.index(month) + 1, int(day)
     )
 
