@@ -37,8 +37,8 @@ class Targets:
 
 def known(values: np.ndarray) -> np.ndarray:
     """Which records have a label, (n,) bool."""
-    missing = np.asarray(pd.isna(values))
-    return ~missing.any(axis=1) if values.ndim == 2 else ~missing
+    missing: np.ndarray = np.asarray(pd.isna(values), dtype=bool)
+    return np.logical_not(missing.any(axis=1) if values.ndim == 2 else missing)
 
 
 def class_name(value: object) -> str:
