@@ -30,6 +30,8 @@ SAFETY = {
 
 DEFAULTS = {
     "MPLBACKEND": "Agg",  # figures are files; a display may be missing
+    # Flows called from Python start Prefect's own server; 20 s is too short on a busy machine.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     "GIT_PYTHON_REFRESH": "quiet",  # git is optional: no revision is logged without it
 }
 
@@ -52,3 +54,16 @@ def prepare() -> None:
     os.environ.update(SAFETY)
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    # Prefect's history stays with the rest of what runs leave behind.
+    os.environ.setdefault("PREFECT_HOME", str(home_folder() / "prefect"))
+    _keep_loopback_off_the_proxy()
+
+
+def _keep_loopback_off_the_proxy() -> None:
+    """A company's proxy cannot reach the Prefect and MLflow servers of this machine."""
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in named.split(",") if host.strip()]
+    if "*" in hosts:
+        return
+    missing = [host for host in ("127.0.0.1", "localhost") if host not in hosts]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(hosts + missing)
