@@ -26,11 +26,15 @@ def run(pipeline: str, config: Job) -> Result:
     if not os.environ.get("CARELEDGER_DEBUG"):
         # An error is told once, by whoever called; Prefect would log it three times over.
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    from pipelines import server
+
+    server.start()  # it comes up while the imports below take their time
     from pipelines import tracking
 
     tracking.asked_at(started)
     flow = getattr(importlib.import_module(f"pipelines.{pipeline}"), pipeline)
-    result: Result = flow(config)
+    with server.ready():
+        result: Result = flow(config)
     total = time.time() - started
     late = total - result["seconds"]["total"]  # Prefect's own ending comes after the last stage
     result["seconds"]["total"] = round(total, 3)
