@@ -1,0 +1,165 @@
+"""One door: `champion` moves only through the gate, and every move is written down."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from domains.errors import InputError, Refused
+from pipelines import held_out, registry, settings
+from pipelines.held_out import HeldOut, HeldOutcome, answers
+from pipelines.tracking import client, log_arm, open_job
+
+NAME = "credit-sba"
+OUTCOME = HeldOutcome("default", "auroc", ("default",), ("probability",))
+Register = Callable[[float], str]
+
+
+@pytest.fixture
+def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Register:
+    monkeypatch.setenv("CARELEDGER_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return _register
+
+
+def _register(noise: float) -> str:
+    """Register a version whose score is blurred by noise; returns its number, not judged yet."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=1500)
+    y = (rng.random(1500) < 1 / (1 + np.exp(-2 * z))).astype(float)
+    blurred = (z + noise * np.random.default_rng(1).normal(size=1500)) / (1 + noise)
+    ids = np.arange(1500)
+    held = HeldOut(None, {"default": y}, ids, ids, (OUTCOME,), "stored answers only")
+    made = answers(held, pd.DataFrame({"probability": 1 / (1 + np.exp(-2 * blurred))}))
+    evidence: dict[str, Any] = {
+        "pipeline": "credit",
+        "headline": "a headline",
+        "data": {"digest": "sha256:0", "public": True},
+        "split": {"test": {"records": 1500}},
+        "metrics": {"auroc": 0.8},
+        "calibration": {"method": "platt"},
+        "arms": [{"name": "alone", "role": "control", "metrics": {"auroc": 0.7}}],
+        "privacy": None,
+        "findings": ["a finding"],
+        "limits": [],
+    }
+    with open_job("credit", settings.load_config("credit")) as job:
+        client().log_dict(job.run_id, evidence, registry.EVIDENCE)
+        held_out.save(made, registry.held_out_path(job.run_id))
+        run = client().get_run(job.run_id)
+        tags = {"careledger.split": held.split}
+        return registry.create_version(NAME, run.info.artifact_uri, job.run_id, tags)
+
+
+def test_first_good_version_becomes_champion_and_yardstick(register: Register) -> None:
+    version = register(0.1)
+    registry.promote(NAME, version)
+    assert registry.champion(NAME) == registry.best_version(NAME) == version
+    assert registry.list_versions() == [(NAME, "1", ["champion"])]
+
+
+def test_worse_version_is_refused_and_recorded(register: Register) -> None:
+    registry.promote(NAME, register(0.1))
+    with pytest.raises(Refused, match="no worse than the best champion: not met"):
+        registry.promote(NAME, register(2.0))
+    assert registry.champion(NAME) == "1"
+    assert registry.aliases(NAME, "2") == ["challenger"]
+    last = registry.moves(NAME)[-1]
+    assert (last.action, last.before, last.after) == ("refuse", "1", "2")
+    assert any("not met" in reason for reason in last.reasons)
+
+
+def test_small_declines_cannot_add_up(register: Register) -> None:
+    """Each step down is within the margin of the one before; the yardstick stays the best."""
+    registry.promote(NAME, register(0.05))
+    refused = 0
+    for noise in (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0):
+        try:
+            registry.promote(NAME, register(noise))
+        except Refused:
+            refused += 1
+    assert registry.best_version(NAME) == "1"
+    assert refused >= 4
+    best = registry.stored_answers(registry.get_version(NAME, "1"))
+    now = registry.stored_answers(registry.get_version(NAME, str(registry.champion(NAME))))
+    assert held_out.difference(now, best)[0].low > -0.02
+
+
+def test_rollback_goes_back_one_champion_at_a_time(register: Register) -> None:
+    for noise in (0.5, 0.3, 0.1):
+        registry.promote(NAME, register(noise))
+    assert registry.rollback(NAME) == ("3", "2")
+    assert registry.best_version(NAME) == "2"
+    assert registry.rollback(NAME) == ("2", "1")
+    assert registry.champion(NAME) == "1"
+    with pytest.raises(InputError, match="no earlier champion"):
+        registry.rollback(NAME)
+    assert [m.action for m in registry.moves(NAME)] == ["promote"] * 3 + ["rollback"] * 2
+
+
+def test_version_cut_short_of_its_evidence_cannot_be_promoted(register: Register) -> None:
+    register(0.1)
+    with open_job("credit", settings.load_config("credit")) as job:
+        bare = registry.create_version(NAME, "file:///nowhere", job.run_id, {})
+    with pytest.raises(Refused, match="evidence is missing"):
+        registry.promote(NAME, bare)
+    assert registry.champion(NAME) is None
+
+
+def test_unknown_names_and_versions_say_what_there_is(register: Register) -> None:
+    with pytest.raises(InputError, match="none is registered yet"):
+        registry.promote("nothing", "1")
+    register(0.1)
+    with pytest.raises(InputError, match=f"there are {NAME}"):
+        registry.promote("nothing", "1")
+    with pytest.raises(InputError, match="it has 1"):
+        registry.promote(NAME, "9")
+
+
+def _promote(version: str) -> None:
+    registry.promote(NAME, version)
+
+
+def test_two_promotions_at_once_are_made_one_after_the_other(register: Register) -> None:
+    versions = [register(0.3), register(0.1)]
+    context = multiprocessing.get_context("spawn")
+    started = [context.Process(target=_promote, args=(v,)) for v in versions]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    moves = registry.moves(NAME)
+    assert len(moves) == 2
+    assert moves[1].before == (moves[0].after if moves[0].action == "promote" else None)
+    assert registry.champion(NAME) == "2" or moves[1].action == "promote"
+
+
+def test_job_run_tells_how_it_ended_without_any_record(register: Register) -> None:
+    with pytest.raises(InputError), open_job("credit", settings.load_config("credit")) as job:
+        raise InputError("column income: nothing in it")
+    ended = client().get_run(job.run_id)
+    assert ended.info.status == "FAILED"
+    assert ended.data.tags["careledger.ended"] == "InputError: column income: nothing in it"
+    with pytest.raises(ValueError), open_job("credit", settings.load_config("credit")) as job:  # noqa: PT011
+        raise ValueError("John Smith earns 12")
+    assert client().get_run(job.run_id).data.tags["careledger.ended"] == "ValueError"
+    assert not job.folder.exists()
+
+
+def test_arm_is_a_child_run_with_its_curve(register: Register) -> None:
+    from pipelines.evidence import Arm
+
+    with open_job("credit", settings.load_config("credit")) as job:
+        arm = Arm("pooled", "control", {"auroc": 0.7, "ks": float("nan")}, 1.0)
+        run_id = log_arm(job, arm, [{"round": 1, "loss": 0.5}, {"round": 2, "loss": 0.4}])
+    child = client().get_run(run_id)
+    assert child.data.tags["mlflow.parentRunId"] == job.run_id
+    assert child.data.metrics["auroc"] == 0.7
+    assert "ks" not in child.data.metrics
+    assert [m.value for m in client().get_metric_history(run_id, "curve.loss")] == [0.5, 0.4]
