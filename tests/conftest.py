@@ -1,0 +1,51 @@
+"""What every test gets: a home of its own kind, one Prefect server, and fast tests first."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Set before any test module imports `pipelines`, which reads it. The cache stays the user's own:
+# public data are fetched once a machine.
+SESSION_HOME = Path(tempfile.mkdtemp(prefix="careledger-tests-"))
+os.environ["CARELEDGER_HOME"] = str(SESSION_HOME)
+os.environ["PREFECT_HOME"] = str(SESSION_HOME / "prefect")
+os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
+for _name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "CARELEDGER_DEBUG"):
+    os.environ.pop(_name, None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first: what is broken shows early."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(SESSION_HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh `CARELEDGER_HOME`: no store, no ledger, no key."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("CARELEDGER_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[str]:
+    """One local Prefect server for all flows of the session, subprocesses included; its address."""
+    from pipelines import server
+
+    started = server.start()
+    assert started is not None
+    url = f"http://127.0.0.1:{started.port}/api"
+    with server.ready(), pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PREFECT_API_URL", url)
+        environment.setenv("PREFECT_API_AUTH_STRING", started.password)
+        yield url
