@@ -1,9 +1,17 @@
-"""Progress of long work, on standard error: standard output belongs to the answer."""
+"""Progress of long work: lines on standard error, and a bar in Prefect.
+
+Standard output belongs to the answer.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from pipelines.tracking import Job
 
 _STARTED = time.monotonic()
 
@@ -11,3 +19,17 @@ _STARTED = time.monotonic()
 def say(text: str) -> None:
     """One line with the seconds since the program started."""
     print(f"{time.monotonic() - _STARTED:7.1f} s  {text}", file=sys.stderr, flush=True)
+
+
+def show_progress(job: Job, done: int) -> None:
+    """Move the job's bar in Prefect's pages; without a flow there is none."""
+    from prefect.artifacts import create_progress_artifact, update_progress_artifact
+    from prefect.context import FlowRunContext, TaskRunContext
+
+    if FlowRunContext.get() is None and TaskRunContext.get() is None:
+        return
+    share, bar = min(100.0 * done / job.stages, 100.0), job.folder / "progress"
+    if bar.exists():
+        update_progress_artifact(UUID(bar.read_text()), progress=share)
+    else:
+        bar.write_text(str(create_progress_artifact(share, description=job.name)))

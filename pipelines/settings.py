@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from domains.errors import InputError
+from pipelines.environment import home_folder
 
 Scale = Literal["tiny", "small", "full"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -365,7 +366,7 @@ def _resolve(config: Job, folder: Path) -> Job:
 
 def home() -> Path:
     """Everything a run leaves behind: `CARELEDGER_HOME`, by default `.careledger` here."""
-    folder = Path(os.environ.get("CARELEDGER_HOME") or ".careledger").resolve()
+    folder = home_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -20,7 +20,7 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
 from domains.errors import InputError, Refused
-from pipelines.progress import say
+from pipelines.progress import say, show_progress
 from pipelines.tracking import Job
 
 Kind = Literal["work", "training", "orchestration"]
@@ -47,7 +47,9 @@ def stage(
         def timed(job: Job, *args: P.args, **kwargs: P.kwargs) -> R:
             say(f"{job.name}: {name}")
             with clock(job, kind), _no_record_in_errors(name):
-                return function(job, *args, **kwargs)
+                done = function(job, *args, **kwargs)
+            show_progress(job, len(_entries(job.folder / _CLOCK)))
+            return done
 
         return Task(
             timed,

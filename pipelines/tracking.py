@@ -43,6 +43,7 @@ class Job:
         folder: Scratch folder, gone when the job ends.
         config: Its configuration.
         started: Unix time when it was asked for.
+        stages: How many stages its flow has.
     """
 
     pipeline: str
@@ -51,6 +52,7 @@ class Job:
     folder: Path
     config: Any
     started: float
+    stages: int
 
 
 def asked_at(moment: float) -> None:
@@ -73,8 +75,14 @@ def reports_folder(run_id: str) -> Path:
 
 
 @contextmanager
-def open_job(pipeline: str, config: JobConfig) -> Iterator[Job]:
-    """A job from start to end: its run is FINISHED, FAILED or KILLED, its scratch folder gone."""
+def open_job(pipeline: str, config: JobConfig, stages: int = 6) -> Iterator[Job]:
+    """A job from start to end: its run is FINISHED, FAILED or KILLED, its scratch folder gone.
+
+    Args:
+        pipeline: `imaging`, `patients` or `credit`.
+        config: Its configuration.
+        stages: How many stages its flow has, so that progress can be shown as a share.
+    """
     global _asked_at
     started, _asked_at = _asked_at or time.time(), None
     tracker = client()
@@ -88,6 +96,7 @@ def open_job(pipeline: str, config: JobConfig) -> Iterator[Job]:
         folder=home() / "runs" / run.info.run_id,
         config=config,
         started=started,
+        stages=stages,
     )
     job.folder.mkdir(parents=True)
     _log_config(tracker, job)
