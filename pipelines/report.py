@@ -1,0 +1,300 @@
+"""The page a person looks at: one self-contained HTML file a run, and an index over several.
+
+`render` and `index` write files that need no network and no script; `model_card` is the same
+evidence as Markdown for the registry. Evidence whose `metrics` are empty belongs to a private run
+that released none: then nothing computed from held-out records is shown, whatever else it holds.
+"""
+
+import base64
+import os
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+
+from pipelines import statements, wording
+from pipelines.drawing import DPI, Row, narrow
+from pipelines.evidence import Arm, Evidence, Figure
+from pipelines.figures import bars
+
+TEMPLATES = Path(__file__).parent / "templates"
+CARD = Path(__file__).parents[1] / "mlflow" / "model_card.md"
+
+_ANCHORS = (
+    ("findings", "In plain words"),
+    ("worth", "Was it worth it?"),
+    ("calibration", "Calibration"),
+    ("privacy", "Privacy"),
+    ("data", "Data and splits"),
+    ("closer", "A closer look"),
+    ("metrics", "Every test metric"),
+    ("limits", "Limits"),
+    ("provenance", "Provenance"),
+)
+# a figure belongs to the section whose words its name begins with; all others stand at the end
+SECTIONS = {
+    "worth": ("arms", "discrimination", "clients", "lenders", "outcomes"),
+    "calibration": ("calibration", "reliability"),
+    "privacy": ("privacy", "budget", "epsilon"),
+    "data": ("data", "samples", "split"),
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure ready to embed: data addresses at two widths, and its size in CSS pixels."""
+
+    title: str
+    caption: str
+    wide: str
+    narrow: str
+    width: int
+    height: int
+
+
+def render(evidence: Evidence, result: Mapping[str, Any], path: Path) -> Path:
+    """Write the report of a run to `path` and return it; the folder is made.
+
+    `result` is the JSON of the run, and may hold `git_revision`, `config_yaml` and `started`.
+    A figure of the arms is drawn unless `evidence` brings one whose name begins with "arms".
+    """
+    with TemporaryDirectory() as scratch:
+        pictures = _pictures(evidence, Path(scratch))
+    view = _view(evidence, result)
+    by_section = {key: [p for name, p in pictures if _section(name) == key] for key in _KEYS}
+    closer = view["released"] and bool(evidence.tables or by_section["more"])
+    hidden = {"findings": not (view["released"] and evidence.findings), "closer": not closer}
+    sections = [(anchor, text) for anchor, text in _ANCHORS if not hidden.get(anchor)]
+    page = _template(TEMPLATES / "report.html").render(
+        **view, pictures=by_section, sections=sections
+    )
+    return _write(path, page)
+
+
+def model_card(evidence: Evidence, result: Mapping[str, Any]) -> str:
+    """The model card of a run as Markdown, from `mlflow/model_card.md`."""
+    return _template(CARD, finalize=_markdown).render(**_view(evidence, result))
+
+
+def index(runs: Sequence[tuple[Evidence, Mapping[str, Any]]], path: Path) -> Path:
+    """Write one page that tells the story of each run and links to its report.
+
+    Links are relative to `path`, so that the folder can be moved or sent as a whole.
+    """
+    stories = []
+    with TemporaryDirectory() as scratch:
+        for evidence, result in runs:
+            pictures = _pictures(evidence, Path(scratch))
+            first = next((p for name, p in pictures if _section(name) == "worth"), None)
+            stories.append(
+                {
+                    **_view(evidence, result),
+                    "picture": first,
+                    "link": _relative(result.get("report"), path),
+                }
+            )
+    return _write(path, _template(TEMPLATES / "index.html").render(stories=stories))
+
+
+def headline(evidence: Evidence) -> str:
+    """The sentence over the page; where metrics are not released, one that tells none of them."""
+    if evidence.metrics:
+        return evidence.headline
+    epsilon = wording.number((evidence.privacy or {}).get("epsilon"), 2)
+    return f"Trained on {evidence.data.get('name', 'private records')} within ε = {epsilon}"
+
+
+def data_uri(path: Path) -> str:
+    """A PNG file as an address that holds it."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+_KEYS = (*SECTIONS, "more")
+
+
+def _section(name: str) -> str:
+    found = [key for key, starts in SECTIONS.items() if name.startswith(starts)]
+    return found[0] if found else "more"
+
+
+def _view(evidence: Evidence, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the templates print, chosen; how it is printed is theirs."""
+    released = bool(evidence.metrics)
+    compared = wording.names(name for arm in evidence.arms for name in arm.metrics)
+    return {
+        "e": evidence,
+        "r": result,
+        "w": wording,
+        "story": statements.STORIES[evidence.pipeline],
+        "released": released,
+        "headline": headline(evidence),
+        "model": result.get("model") or {},
+        "seconds": result.get("seconds") or {},
+        "shares": _shares(result.get("seconds") or {}),
+        "calibration_columns": _columns(evidence.calibration),
+        "covered": statements.COVERED,
+        "uncovered": _uncovered(released),
+        "key": wording.key_metrics(evidence.metrics),
+        "main": wording.main_metrics(evidence.metrics),
+        "all_metrics": wording.names(evidence.metrics),
+        "compared": [name for name in compared if not name.startswith("external.")],
+        "best": {name: _best_value(evidence.arms, name) for name in compared},
+        "best_control": {
+            name: _best([arm for arm in evidence.arms if arm.role == "control"], name)
+            for name in compared
+        },
+        "owners": _owners(evidence.privacy or {}),
+        "unit": _unit(evidence.privacy or {}),
+        "plan": _plan(evidence.privacy or {}),
+        "records": sum(part.get("records", 0) for part in evidence.split.values()),
+    }
+
+
+def _uncovered(released: bool) -> tuple[str, ...]:
+    about = statements.UNCOVERED_RELEASED if released else statements.UNCOVERED_KEPT
+    return (*about, *statements.UNCOVERED)
+
+
+def _shares(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Training and orchestration as percentages of the whole."""
+    total = seconds.get("total") or 1.0
+    parts = ("training", "orchestration")
+    return {part: round(100 * seconds.get(part, 0.0) / total, 1) for part in parts}
+
+
+def _columns(calibration: Mapping[str, Any]) -> list[str]:
+    """Columns of a calibration told by outcome; none where it is one model's plain numbers."""
+    if not all(isinstance(value, Mapping) for value in calibration.values()):
+        return []
+    return list(dict.fromkeys(key for value in calibration.values() for key in value))
+
+
+def _best(arms: Sequence[Arm], name: str) -> Arm | None:
+    by_name = {arm.name: arm for arm in arms}
+    key = wording.best({a.name: a.metrics[name] for a in arms if name in a.metrics}, name)
+    return None if key is None else by_name[key]
+
+
+def _best_value(arms: Sequence[Arm], name: str) -> float | None:
+    arm = _best(arms, name)
+    return None if arm is None else arm.metrics[name]
+
+
+def _unit(privacy: Mapping[str, Any]) -> str:
+    unit = str(privacy.get("unit") or "record")
+    return unit if unit.startswith("one ") else f"one {unit}"
+
+
+def _owners(privacy: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Owner, ε of this run, ε spent in all, ε granted; absent numbers are None.
+
+    An owner's entry is the ε of this run, or a mapping that also knows the ledger's sums.
+    """
+    rows = []
+    for owner, entry in (privacy.get("owners") or {}).items():
+        known = entry if isinstance(entry, Mapping) else {"epsilon": entry}
+        rows.append(
+            {
+                "owner": owner,
+                "run": known.get("epsilon"),
+                "spent": known.get("epsilon_spent", known.get("spent")),
+                "granted": known.get("epsilon_granted", known.get("granted")),
+            }
+        )
+    return rows
+
+
+def _plan(privacy: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan's remaining plain values (noise, sampling, rounds) and the ledger's head."""
+    shown = ("unit", "epsilon", "delta", "owners", "release")
+    ledger = privacy.get("ledger")
+    head = {f"ledger {k}": v for k, v in ledger.items()} if isinstance(ledger, Mapping) else {}
+    rest = {k: v for k, v in privacy.items() if k not in shown} | head
+    return {k: v for k, v in rest.items() if isinstance(v, int | float | str)}
+
+
+def _pictures(evidence: Evidence, scratch: Path) -> list[tuple[str, Picture]]:
+    """Every figure of released evidence, the arms first."""
+    if not evidence.metrics:
+        return []
+    figures = list(evidence.figures)
+    if not any(figure.name.startswith("arms") for figure in figures):
+        figures = [*_arms(evidence, scratch), *figures]
+    return [(figure.name, _embed(figure)) for figure in figures]
+
+
+def _arms(evidence: Evidence, folder: Path) -> list[Figure]:
+    """Arms against controls by the main metrics; nothing where there is nothing to compare."""
+    main = wording.main_metrics(evidence.metrics)
+    rows = [_arm_row(arm, name, len(main)) for name in main for arm in evidence.arms]
+    if len(evidence.arms) < 2 or not main:
+        return []
+    label = wording.title(main[0]) if len(main) == 1 else "the outcome's own measure"
+    path = bars(folder / f"{evidence.pipeline}-arms.png", rows, f"{label}, test records")
+    return [
+        Figure(
+            "arms",
+            "Strategies against their controls",
+            "Dots are test results, whiskers 95 % intervals. Where whiskers overlap widely, the "
+            "difference may be chance.",
+            path,
+        )
+    ]
+
+
+def _arm_row(arm: Arm, name: str, metrics: int) -> Row:
+    """One metric: a line an arm, coloured by role. Several: a line a metric, coloured by arm."""
+    value, low, high = (arm.metrics.get(name + suffix) for suffix in ("", "_low", "_high"))
+    if metrics == 1:
+        role = "strategies" if arm.role == "arm" else "controls"
+        return arm.name, value, low, high, role
+    return wording.title(name), value, low, high, arm.name
+
+
+def _embed(figure: Figure) -> Picture:
+    with figure.path.open("rb") as stream:
+        width, height = struct.unpack(">16xII", stream.read(24))  # the PNG header's size
+    phone = narrow(figure.path)
+    scale = DPI // 100
+    return Picture(
+        figure.title,
+        figure.caption,
+        data_uri(figure.path),
+        data_uri(phone) if phone.exists() else "",
+        width // scale,
+        height // scale,
+    )
+
+
+def _relative(report: str | None, page: Path) -> str:
+    return quote(Path(os.path.relpath(report, page.parent)).as_posix()) if report else ""
+
+
+def _template(path: Path, finalize: Callable[[Any], Any] | None = None) -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(path.parent),
+        autoescape=select_autoescape(["html"]),
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(path.name)
+
+
+def _markdown(value: Any) -> Any:
+    """Text that stays in its cell and its paragraph: no tag, no pipe, no line break."""
+    if not isinstance(value, str):
+        return value
+    return " ".join(value.replace("<", "&lt;").replace("|", "\\|").split())
+
+
+def _write(path: Path, page: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path

@@ -1,0 +1,124 @@
+"""Numbers and names as people read them: shared by the report, the card and the index."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from domains.metrics import LOWER_IS_BETTER
+
+_METRICS = {
+    "auroc": ("AUROC", "how often a random case ranks above a random non-case"),
+    "auroc_client_mean": ("AUROC, client mean", "computed at each client, then averaged"),
+    "average_precision": ("Average precision", "area under precision and recall"),
+    "accuracy": ("Accuracy", "share of records put in the right class"),
+    "ece": ("Calibration error", "gap between predicted and observed; 0 is best"),
+    "brier": ("Brier score", "mean squared error of the probability; 0 is best"),
+    "ks": ("KS", "largest gap between the two score distributions"),
+    "gini": ("Gini", "2 × AUROC − 1"),
+    "r2": ("R²", "share of the variance explained"),
+    "cindex": ("C-index", "share of pairs put in the right order of time"),
+    "rmse": ("RMSE", "root of the mean squared error; 0 is best"),
+    "mae": ("MAE", "mean absolute error; 0 is best"),
+}
+_KEY_ORDER = ("auroc", "auroc_client_mean", "accuracy", "ece", "ks")
+_MAIN = ("auroc", "cindex", "r2", "accuracy")
+_SUFFIXES = ("_low", "_high")
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """`death.auroc` → (`death`, `auroc`); a name without an outcome has an empty first part."""
+    outcome, _, metric = name.rpartition(".")
+    return outcome, metric
+
+
+def title(name: str) -> str:
+    """A metric's name for a person: `external.death.auroc` → `External test · death · AUROC`."""
+    outcome, metric = split_name(name)
+    parts = outcome.split(".") if outcome else []
+    parts = ["External test" if part == "external" else words(part) for part in parts]
+    return " · ".join([*parts, _METRICS.get(metric, (words(metric), ""))[0]])
+
+
+def gloss(name: str) -> str:
+    """What the metric means, in a few words; empty for one that explains itself."""
+    return _METRICS.get(split_name(name)[1], ("", ""))[1]
+
+
+def words(key: str) -> str:
+    """`noise_multiplier` → `noise multiplier`."""
+    return key.replace("_", " ")
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number in fixed notation, a whole one with thousands set apart; a dash for none.
+
+    >>> number(0.71234), number(9105), number(None), number(1e-5)
+    ('0.712', '9,105', '–', '1e-5')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not isinstance(value, float):
+        return str(value)
+    if value and abs(value) < 0.5 * 10**-digits:
+        return f"{value:g}".replace("e-0", "e-")
+    return f"{value:,.{digits}f}"
+
+
+def moment(value: Any) -> str:
+    """A time in ISO 8601 without its seconds: `2000-01-01 09:30`; a dash for none."""
+    return str(value)[:16].replace("T", " ") if value else "–"
+
+
+def seconds(value: float | None) -> str:
+    """A duration: `0.4 s`, `83 s`, `12 min`."""
+    if value is None:
+        return "–"
+    if value < 10:
+        return f"{value:.1f} s"
+    return f"{value:.0f} s" if value < 600 else f"{value / 60:.0f} min"
+
+
+def interval(metrics: Mapping[str, float], name: str) -> str:
+    """The 95 % interval beside a metric, `0.690 to 0.733`; empty where none was computed."""
+    low, high = (metrics.get(name + suffix) for suffix in _SUFFIXES)
+    return "" if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
+def names(metrics: Iterable[str]) -> list[str]:
+    """The metrics themselves, without the bounds of their intervals, in order."""
+    known = list(dict.fromkeys(metrics))
+    return [
+        name
+        for name in known
+        if not any(name.endswith(s) and name.removesuffix(s) in known for s in _SUFFIXES)
+    ]
+
+
+def main_metrics(metrics: Iterable[str]) -> list[str]:
+    """What arms are compared by: the AUROC, or for several outcomes the first measure of each."""
+    own = [name for name in names(metrics) if not name.startswith("external.")]
+    overall = [name for name in _MAIN if name in own][:1]
+    if overall:
+        return overall
+    outcomes = dict.fromkeys(split_name(name)[0] for name in own)
+    ranked = [[f"{o}.{m}" for m in _MAIN if f"{o}.{m}" in own] for o in outcomes]
+    return [candidates[0] for candidates in ranked if candidates]
+
+
+def key_metrics(metrics: Iterable[str], count: int = 3) -> list[str]:
+    """The few metrics that head a report."""
+    own = names(metrics)
+    return [name for name in _KEY_ORDER if name in own][:count] or main_metrics(own)[:count]
+
+
+def best(values: Mapping[str, float], name: str) -> str | None:
+    """The key of the best value of a metric; None where there is none."""
+    known = {key: value for key, value in values.items() if not math.isnan(value)}
+    if not known:
+        return None
+    pick = min if split_name(name)[1] in LOWER_IS_BETTER else max
+    return pick(known, key=lambda key: known[key])
