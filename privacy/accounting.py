@@ -46,7 +46,7 @@ def epsilon_of(events: Sequence[Event], delta: float) -> float:
         InputError: an event of an unknown kind or with values out of range, or δ outside (0, 1).
 
     >>> round(epsilon_of([{"kind": "gaussian", "sigma": 4.0, "count": 1}], 1e-5), 2)
-    0.92
+    0.93
     """
     check_delta(delta)
     return _epsilon(_canonical(events), delta)

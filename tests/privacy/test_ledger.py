@@ -1,0 +1,223 @@
+"""Nothing is spent that was not recorded, and nothing recorded is ever unspent."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from domains.errors import InputError, Refused
+from privacy.accounting import epsilon_of
+from privacy.ledger import FEW_SHARED, Ledger
+
+DELTA = 1e-5
+CHARGE = [{"kind": "gaussian", "sigma": 2.0, "count": 1}]  # ε 1.99 at 1e-5; two of them 2.94
+ONE, TWO = epsilon_of(CHARGE, DELTA), epsilon_of(CHARGE * 2, DELTA)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger.sqlite")
+
+
+def spent(ledger: Ledger, owner: str = "a") -> float:
+    return ledger.budgets(owner)[0].epsilon_spent
+
+
+def test_jobs_compose_to_more_than_one_and_less_than_their_sum(ledger: Ledger) -> None:
+    ledger.grant("a", 10, DELTA)
+    ledger.reserve("1", {"a": CHARGE})
+    assert spent(ledger) == ONE
+    ledger.commit("1")
+    assert spent(ledger) == ONE
+    ledger.reserve("2", {"a": CHARGE})
+    assert ONE < spent(ledger) == TWO < 2 * ONE
+    budget = ledger.budgets()[0]
+    assert (budget.jobs, budget.epsilon_left) == (2, 10 - TWO)
+
+
+def test_a_plan_that_spends_the_grant_exactly_fits_once(ledger: Ledger) -> None:
+    ledger.grant("a", ONE, DELTA)
+    ledger.reserve("1", {"a": CHARGE})
+    with pytest.raises(Refused):
+        ledger.reserve("2", {"a": CHARGE})
+    assert spent(ledger) == ONE
+
+
+def test_composition_is_at_the_granted_delta(ledger: Ledger) -> None:
+    ledger.grant("a", ONE, DELTA / 100)
+    with pytest.raises(Refused, match="budget grant a"):
+        ledger.reserve("1", {"a": CHARGE})
+
+
+def test_the_refusal_names_numbers_and_a_command_that_then_works(ledger: Ledger) -> None:
+    ledger.grant("sba/FIRST BANK", 2.5, DELTA)
+    ledger.reserve("1", {"sba/FIRST BANK": CHARGE})
+    with pytest.raises(Refused) as refusal:
+        ledger.reserve("2", {"sba/FIRST BANK": CHARGE})
+    message = str(refusal.value)
+    assert "granted ε 2.5 at δ 1e-05, spent 1.993" in message
+    assert "\n" not in message
+    command = message.split("careledger budget grant ")[1]
+    assert command.startswith("'sba/FIRST BANK' --epsilon ")
+    epsilon, delta = command.split()[3], command.split()[5]
+    ledger.grant("sba/FIRST BANK", float(epsilon), float(delta))
+    ledger.reserve("2", {"sba/FIRST BANK": CHARGE})
+
+
+def test_a_job_that_needs_more_delta_is_told_so(ledger: Ledger) -> None:
+    ledger.grant("a", 10, 1e-7)
+    tail = [{"kind": "epsilon-delta", "epsilon": 0.0, "delta": 1e-6, "count": 1}]
+    with pytest.raises(Refused, match=r"--delta 1e-05|--delta 1e-06"):
+        ledger.reserve("1", {"a": CHARGE + tail})
+
+
+def test_all_owners_are_charged_or_none(ledger: Ledger) -> None:
+    ledger.grant("a", 10, DELTA)
+    ledger.grant("b", 1, DELTA)
+    with pytest.raises(Refused, match="owner b"):
+        ledger.reserve("1", {"a": CHARGE, "b": CHARGE})
+    assert spent(ledger, "a") == spent(ledger, "b") == 0
+
+
+def test_owners_are_charged_apart(ledger: Ledger) -> None:
+    ledger.grant("a", 10, DELTA)
+    ledger.grant("b", 10, DELTA)
+    ledger.reserve("1", {"a": CHARGE, "b": CHARGE * 2})
+    assert (spent(ledger, "a"), spent(ledger, "b")) == (ONE, TWO)
+
+
+def test_no_grant_is_refused_with_the_command_that_would_give_one(ledger: Ledger) -> None:
+    with pytest.raises(Refused, match="careledger budget grant a --epsilon E --delta D"):
+        ledger.reserve("1", {"a": CHARGE})
+    assert ledger.ensure_grant("a", 3, DELTA)  # a refusal does not count as having been seen
+
+
+def test_a_job_without_owners_is_refused_and_an_empty_charge_an_error(ledger: Ledger) -> None:
+    with pytest.raises(Refused, match="no owner"):
+        ledger.reserve("1", {})
+    ledger.grant("a", 3, DELTA)
+    with pytest.raises(InputError, match="empty"):
+        ledger.reserve("1", {"a": []})
+    assert ledger.head()[0] == 1
+
+
+def test_a_cancelled_job_costs_nothing_and_a_committed_one_cannot_be_cancelled(
+    ledger: Ledger,
+) -> None:
+    ledger.grant("a", 3, DELTA)
+    ledger.reserve("1", {"a": CHARGE})
+    ledger.cancel("1")
+    assert spent(ledger) == 0
+    ledger.reserve("2", {"a": CHARGE})
+    ledger.commit("2")
+    for close in (ledger.cancel, ledger.commit):
+        for job, state in (("1", "cancelled"), ("2", "committed"), ("3", "unknown")):
+            with pytest.raises(InputError, match=state):
+                close(job)
+    assert spent(ledger) == ONE
+
+
+def test_a_job_is_reserved_once(ledger: Ledger) -> None:
+    ledger.grant("a", 9, DELTA)
+    ledger.reserve("1", {"a": CHARGE})
+    with pytest.raises(InputError, match="reserved in the ledger already"):
+        ledger.reserve("1", {"a": CHARGE})
+
+
+def test_a_configuration_grants_the_first_time_only(ledger: Ledger) -> None:
+    assert ledger.ensure_grant("a", 3, DELTA)
+    assert not ledger.ensure_grant("a", 300, DELTA)
+    assert ledger.budgets("a")[0].epsilon_granted == 3
+
+
+def test_a_grant_replaces_the_last_and_never_lies_below_what_is_spent(ledger: Ledger) -> None:
+    ledger.grant("a", 3, DELTA)
+    ledger.grant("a", 9, DELTA)
+    assert ledger.budgets("a")[0].epsilon_granted == 9
+    ledger.reserve("1", {"a": CHARGE})
+    ledger.grant("a", 2, DELTA)
+    with pytest.raises(Refused, match="spent"):
+        ledger.grant("a", 1, DELTA)
+    with pytest.raises(Refused, match="spent"):
+        ledger.grant("a", 2, DELTA / 1000)
+    assert ledger.budgets("a")[0].epsilon_granted == 2
+
+
+@pytest.mark.parametrize(
+    ("owner", "epsilon", "delta", "named"),
+    [("", 1, 1e-5, "owner"), ("a", 0, 1e-5, "epsilon"), ("a", 1, 1, "delta")],
+)
+def test_an_impossible_grant_names_the_value(
+    ledger: Ledger, owner: str, epsilon: float, delta: float, named: str
+) -> None:
+    with pytest.raises(InputError, match=named):
+        ledger.grant(owner, epsilon, delta)
+
+
+def test_history_tells_the_whole_story_of_one_owner(ledger: Ledger) -> None:
+    ledger.grant("a", 2.5, DELTA)
+    ledger.grant("b", 2.5, DELTA)
+    ledger.reserve("1", {"a": CHARGE})
+    ledger.commit("1")
+    with pytest.raises(Refused):
+        ledger.reserve("2", {"a": CHARGE})
+    ledger.reserve("3", {"b": CHARGE})
+    story = ledger.history("a")
+    assert [entry.kind for entry in story] == ["grant", "reserve", "commit", "refuse"]
+    assert story[1].detail["epsilon_after"] == ONE
+    assert "granted ε 2.5" in story[3].detail["reason"]
+    with pytest.raises(InputError, match="budget grant c"):
+        ledger.history("c")
+
+
+def test_an_unknown_owner_has_no_budget(ledger: Ledger) -> None:
+    assert ledger.budgets() == []
+    with pytest.raises(InputError, match="not in the ledger"):
+        ledger.budgets("a")
+
+
+def test_the_head_moves_with_every_entry(ledger: Ledger) -> None:
+    heads = [ledger.head()]
+    ledger.grant("a", 3, DELTA)
+    heads += [ledger.head()]
+    heads += [ledger.reserve("1", {"a": CHARGE}).head]
+    assert [length for length, _ in heads] == [0, 1, 2]
+    assert len({value for _, value in heads}) == 3
+    assert heads[2] == ledger.head()
+
+
+def test_of_two_jobs_for_the_last_of_a_budget_exactly_one_wins(tmp_path: Path) -> None:
+    Ledger(tmp_path / "ledger.sqlite").grant("a", ONE, DELTA)
+
+    def attempt(job: int) -> bool:
+        try:
+            Ledger(tmp_path / "ledger.sqlite").reserve(str(job), {"a": CHARGE})
+        except Refused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(8))) == 1
+
+
+def fingerprints(start: int, stop: int) -> set[bytes]:
+    return {number.to_bytes(8, "little") for number in range(start, stop)}
+
+
+def test_the_same_records_under_another_name_are_refused(ledger: Ledger) -> None:
+    ledger.register_records("loans", fingerprints(0, 1000))
+    with pytest.raises(Refused, match="1000 records of loans2 are known under the name loans"):
+        ledger.register_records("loans2", fingerprints(0, 1000))
+    ledger.register_records("others", fingerprints(1000 - FEW_SHARED, 2000))
+    with pytest.raises(Refused, match="loans"):
+        ledger.register_records("more", fingerprints(999 - FEW_SHARED, 1100))
+
+
+def test_next_months_file_goes_on_under_the_same_name(ledger: Ledger) -> None:
+    ledger.register_records("loans", fingerprints(0, 1000))
+    ledger.register_records("loans", fingerprints(500, 1500))
+    length = ledger.head()[0]
+    ledger.register_records("loans", fingerprints(0, 1500))
+    assert ledger.head()[0] == length == 2
+    with pytest.raises(Refused, match="loans"):
+        ledger.register_records("copy", fingerprints(1400, 1450))
