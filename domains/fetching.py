@@ -26,9 +26,9 @@ _CHUNK = 1 << 20
 # Nothing is installed, so no Python version is required. pip's own cache is left out: a bad file
 # in it would come back after each removal.
 _PIP = (
-    *("-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"),
-    *("--no-cache-dir", "--disable-pip-version-check", "--no-input", "--quiet"),
-    *("--retries", "2", "--timeout", "20"),
+    *("-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
+    *("--ignore-requires-python", "--no-cache-dir", "--retries=2"),
+    *("--disable-pip-version-check", "--no-input", "--quiet"),
 )
 
 

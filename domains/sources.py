@@ -25,8 +25,9 @@ from domains.fetching import (
     replacing,
     wheel,
 )
+from domains.medmnist import fetch_medmnist
 
-__all__ = ["SOURCES", "Source", "Unreachable", "cached", "fetch", "find"]
+__all__ = ["SOURCES", "Source", "Unreachable", "cached", "fetch", "fetch_medmnist", "find"]
 
 
 @dataclass(frozen=True)
