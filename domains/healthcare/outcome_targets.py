@@ -100,6 +100,12 @@ def numbers(column: pd.Series, missing: Sequence[Value], place: str) -> np.ndarr
     Raises:
         InputError: A cell holds text; names its row.
     """
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        values = column.to_numpy(dtype=float, na_value=np.nan, copy=True)
+        values[np.isin(values, [float(code) for code in missing if not isinstance(code, str)])] = (
+            np.nan
+        )
+        return values
     names = class_names(column, missing)
     parsed = pd.to_numeric(pd.Series(names, index=column.index), errors="coerce").to_numpy(float)
     wrong = np.flatnonzero(np.isnan(parsed) & (names != None))  # noqa: E711 (elementwise)

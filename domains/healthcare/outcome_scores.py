@@ -1,0 +1,135 @@
+"""How good predictions of mixed kinds are, and how sure one can be, by patient.
+
+All numbers of a comparison come from the same resamples of patients, so that the difference of
+two models is paired and the mean over outcomes has an interval of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from domains.concordance import Concordance
+from domains.healthcare.outcome_codec import Codec
+from domains.healthcare.outcome_targets import Targets, known
+from domains.metrics import METRICS, Interval, percentiles, resamples
+
+MEAN = "mean"
+Score = Callable[[np.ndarray | None], float]
+"""Weights of all records (n,), or None for equal ones → one number."""
+
+
+def scores(
+    codecs: Mapping[str, Codec], targets: Targets, predicted: pd.DataFrame
+) -> dict[str, Score]:
+    """Every metric of one model on some records.
+
+    Keys are `OUTCOME.auroc`, `OUTCOME.r2` or `OUTCOME.cindex` by kind, and `OUTCOME.ece` where
+    probabilities are answered. An outcome is judged on the records that have its label, amounts on
+    the scale they were learned on.
+
+    Args:
+        codecs: By outcome.
+        targets: Of the records.
+        predicted: Columns as `Codec.decode` makes them.
+    """
+    found: dict[str, Score] = {}
+    for name, codec in codecs.items():
+        y, p = judged(codec, targets.values[name], predicted)
+        rows = known(y)
+        if not rows.any():
+            continue
+        metric = codec.outcome.metric
+        if metric == "cindex":
+            found[f"{name}.cindex"] = partial(_weighted, Concordance(y[rows], p[rows]), rows)
+            continue
+        for key in (metric, "ece") if metric == "auroc" else (metric,):
+            of = partial(METRICS[key], y[rows], p[rows])
+            found[f"{name}.{key}"] = partial(_weighted, of, rows)
+    return found
+
+
+def judged(
+    codec: Codec, values: np.ndarray, predicted: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray]:
+    """Target and prediction of one outcome as `domains.metrics` takes them, NaN where unknown."""
+    p = predicted[list(codec.columns)].to_numpy(dtype=float)
+    kind = codec.outcome.kind
+    if kind == "multiclass":
+        return codec.encode(values), p
+    y = values.astype(float)
+    if kind == "regression":
+        return codec.transform(y), codec.transform(p[:, 0])
+    return y, p[:, 0]
+
+
+def _weighted(metric: Score, rows: np.ndarray, weight: np.ndarray | None) -> float:
+    return metric(None if weight is None else weight[rows])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Metrics of several models on the same records and the same resamples.
+
+    Attributes:
+        values: Model → metric → value.
+        draws: Model → metric → values on the resamples, (repeats,).
+    """
+
+    values: dict[str, dict[str, float]]
+    draws: dict[str, dict[str, np.ndarray]]
+
+    def interval(self, model: str, key: str) -> Interval:
+        """A metric with its 95 % interval."""
+        return Interval(self.values[model][key], *percentiles(self.draws[model][key]))
+
+    def difference(self, new: str, old: str, key: str) -> Interval:
+        """Paired difference `new − old` of a metric, with its 95 % interval."""
+        gaps = self.draws[new][key] - self.draws[old][key]
+        return Interval(self.values[new][key] - self.values[old][key], *percentiles(gaps))
+
+
+def compare(
+    models: Mapping[str, Mapping[str, Score]], patients: np.ndarray, repeats: int, seed: int
+) -> Comparison:
+    """Score models on records, and again on resamples of whole patients.
+
+    `mean` is the mean over the outcomes that are ranked (AUROC and concordance, which share a
+    scale), or over R² where no outcome is ranked. A metric that these records cannot give (a
+    class is absent) is left out.
+
+    Args:
+        models: Name → what `scores` gave.
+        patients: Patient of each record, (n,).
+        repeats: Resamples.
+        seed: Of the resampling alone.
+    """
+    values = {name: {k: score(None) for k, score in of.items()} for name, of in models.items()}
+    usable = {
+        name: {k: s for k, s in of.items() if np.isfinite(values[name][k])}
+        for name, of in models.items()
+    }
+    drawn: dict[str, dict[str, list[float]]] = {
+        name: {key: [] for key in of} for name, of in usable.items()
+    }
+    for weight in resamples(len(patients), patients, repeats, seed):
+        for name, metrics in usable.items():
+            for key, score in metrics.items():
+                drawn[name][key].append(score(weight))
+    kept = {name: {k: values[name][k] for k in of} for name, of in usable.items()}
+    draws = {name: {k: np.array(v) for k, v in of.items()} for name, of in drawn.items()}
+    for name in models:
+        if keys := ranked(kept[name]):
+            draws[name][MEAN] = np.mean([draws[name][key] for key in keys], axis=0)
+            kept[name][MEAN] = float(np.mean([kept[name][key] for key in keys]))
+    return Comparison(kept, draws)
+
+
+def ranked(metrics: Mapping[str, float]) -> list[str]:
+    """The metrics that `mean` is over."""
+    of = [key for key in metrics if key.endswith((".auroc", ".cindex"))]
+    return of or [key for key in metrics if key.endswith(".r2")]

@@ -1,0 +1,124 @@
+"""The packed model of the patients pipeline: one row of raw columns in, every outcome out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from domains.errors import InputError
+from domains.healthcare.outcome_codec import Codec
+from domains.healthcare.patient_features import Encoder, Number
+from models.multitask import SHARING
+from models.multitask.heads import answer
+from models.multitask.learning import logits
+from models.scorer import DESCRIPTION, describe
+
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class PatientsScorer:
+    """Raw rows → predictions of every outcome.
+
+    Columns, by kind of outcome: binary `NAME` probability of yes; regression `NAME` in the
+    target's own unit; multiclass `NAME.CLASS` probabilities; survival `NAME.risk` (larger is
+    sooner) and `NAME.at_H`, the probability of being event-free at H.
+
+    Attributes:
+        encoder: Features.
+        codecs: Outcomes by name.
+        network: Encoded features → logits of every outcome.
+        sharing: How the network shares, a name of `models.multitask.SHARING`.
+        hidden: Width of its hidden layers.
+        temperatures: Calibration by outcome.
+    """
+
+    encoder: Encoder
+    codecs: dict[str, Codec]
+    network: nn.Module
+    sharing: str
+    hidden: int
+    temperatures: dict[str, float] = field(default_factory=dict)
+
+    def logits(self, inputs: pd.DataFrame, where: str = "input") -> dict[str, np.ndarray]:
+        """Logits (n, size) of every outcome, before calibration."""
+        return logits(self.network, self.encoder.encode(inputs, where))
+
+    def predict(self, inputs: Any) -> pd.DataFrame:
+        """One row of predictions a record, in the same order.
+
+        Raises:
+            InputError: A column is missing, holds text where numbers are expected, or there are
+                no columns at all.
+        """
+        if not isinstance(inputs, pd.DataFrame):
+            raise InputError(f"input: expected a table with named columns, found {type(inputs)}")
+        if not len(inputs):
+            columns = [name for codec in self.codecs.values() for name in codec.columns]
+            return pd.DataFrame(columns=columns, dtype=float)
+        return predictions(self.codecs, self.logits(inputs), self.temperatures)
+
+    def example(self) -> pd.DataFrame:
+        """Two made-up records, one typical and one with nothing known: no patient's values."""
+        columns: dict[str, list[Any]] = {}
+        for feature in self.encoder.features:
+            if isinstance(feature, Number):
+                middle = feature.values[len(feature.values) // 2] if feature.values else 0.0
+                columns[feature.name] = [float(f"{middle:.2g}"), np.nan]
+            else:
+                columns[feature.name] = [next(iter(feature.levels), "other"), None]
+        return pd.DataFrame(columns)
+
+    def save(self, folder: Path) -> Path:
+        """Write `scorer.json` and `weights.safetensors`; returns the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        description = {
+            "kind": "patients",
+            "sharing": self.sharing,
+            "hidden": self.hidden,
+            "features": self.encoder.to_json(),
+            "outcomes": [codec.to_json() for codec in self.codecs.values()],
+            "temperatures": self.temperatures,
+        }
+        (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
+        save_file(self.network.state_dict(), folder / WEIGHTS)
+        return folder
+
+
+def load_scorer(folder: Path) -> PatientsScorer:
+    """Read what `PatientsScorer.save` wrote.
+
+    Raises:
+        InputError: The folder holds no packed model.
+    """
+    description = describe(folder)
+    encoder = Encoder.from_json(description["features"])
+    made = [Codec.from_json(values) for values in description["outcomes"]]
+    codecs = {codec.outcome.name: codec for codec in made}
+    sharing, hidden = description["sharing"], description["hidden"]
+    sizes = {name: codec.size for name, codec in codecs.items()}
+    network = SHARING[sharing](encoder.width, sizes, hidden)
+    network.load_state_dict(load_file(folder / WEIGHTS))
+    network.eval()
+    return PatientsScorer(encoder, codecs, network, sharing, hidden, description["temperatures"])
+
+
+def predictions(
+    codecs: Mapping[str, Codec],
+    outputs: Mapping[str, np.ndarray],
+    temperatures: Mapping[str, float],
+) -> pd.DataFrame:
+    """Logits of any model, network or control, as predicted columns in natural units."""
+    columns: dict[str, np.ndarray] = {}
+    for name, codec in codecs.items():
+        values = codec.decode(answer(codec, outputs[name], temperatures.get(name, 1.0)))
+        columns.update(zip(codec.columns, values.T, strict=True))
+    return pd.DataFrame(columns)
