@@ -95,7 +95,8 @@ class PatientsData(Section):
     name: str | None = None
     path: Path | None = Field(None, description="CSV or Parquet, plain or gzipped")
     patient: str | None = Field(None, description="Column of the patient id; default: each row")
-    public: bool = False
+    time: str | None = Field(None, description="Column of the visit's time; never a feature")
+    public: bool = Field(False, description="Whether the records are public; built-in ones are")
 
     @model_validator(mode="after")
     def _names_its_source(self) -> PatientsData:
@@ -110,15 +111,15 @@ class Outcome(Section):
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
     kind: Literal["binary", "multiclass", "regression", "survival"]
     column: str | None = Field(None, description="Target column; for survival use time and event")
-    positive: list[str | int | float] | None = Field(
-        None, description="Binary: values that mean yes; default 1"
+    positive: list[bool | str | int | float] | None = Field(
+        None, description="Binary, survival event: values that mean yes; default: 0 and 1 are held"
     )
     transform: Literal["none", "log1p"] = "none"
     missing: list[str | int | float] = Field(default=[], description="Codes that mean unknown")
     time: str | None = None
     event: str | None = None
-    horizons: list[float] | None = Field(
-        None, description="Survival: times, in the unit of the time column, to report risk at"
+    horizons: list[Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="Survival: times to answer at, in the unit of the time column"
     )
 
     @model_validator(mode="after")
@@ -128,7 +129,23 @@ class Outcome(Section):
                 raise ValueError(f"outcome {self.name}: survival needs time and event columns")
         elif self.column is None:
             raise ValueError(f"outcome {self.name}: kind {self.kind} needs column")
+        for key, kinds in _OUTCOME_KEYS.items():
+            if key in self.model_fields_set and self.kind not in kinds:
+                raise ValueError(
+                    f"outcome {self.name}: {key} is for kind {' and '.join(kinds)}, "
+                    f"found kind {self.kind}"
+                )
         return self
+
+
+_OUTCOME_KEYS = {
+    "column": ("binary", "multiclass", "regression"),
+    "positive": ("binary", "survival"),
+    "transform": ("regression",),
+    "time": ("survival",),
+    "event": ("survival",),
+    "horizons": ("survival",),
+}
 
 
 class PatientsConfig(Job):
@@ -138,7 +155,8 @@ class PatientsConfig(Job):
     exclude: list[str] = Field(default=[], description="Columns that leak or must not be used")
     outcomes: list[Outcome] = Field(default=[], description="At least one; support2 brings its own")
     test: PatientsData | None = Field(None, description="An external test set")
-    sharing: Literal["none", "hard"] = "hard"
+    sharing: Literal["none", "hard"] = Field("hard", description="none: a network an outcome")
+    balancing: Literal["equal"] = Field("equal", description="How outcomes' losses are weighed")
     hidden: int = Field(128, ge=4)
     epochs: int | None = Field(None, ge=1, description="Default by scale; stops early")
 
@@ -150,6 +168,8 @@ class PatientsConfig(Job):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"outcomes: named twice: {', '.join(sorted(twice))}")
+        if self.test is not None and self.test.path is None:
+            raise ValueError("test: needs path, a file with the same columns as the data")
         return self
 
 
