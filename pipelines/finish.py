@@ -20,6 +20,7 @@ from prefect.context import FlowRunContext
 from models.scorer import load
 from pipelines import held_out as held
 from pipelines import registry, report
+from pipelines.drawing import narrow
 from pipelines.evidence import Evidence, to_json
 from pipelines.held_out import Answers, HeldOut
 from pipelines.stages import seconds, stage
@@ -84,8 +85,10 @@ def _keep_figures(job: Job, evidence: Evidence) -> Evidence:
     folder.mkdir(parents=True, exist_ok=True)
     kept = []
     for figure in evidence.figures:
-        path = shutil.copy2(figure.path, folder / figure.path.name)
-        kept.append(replace(figure, path=Path(path)))
+        for drawn in (figure.path, narrow(figure.path)):
+            if drawn.exists():
+                shutil.copy2(drawn, folder / drawn.name)
+        kept.append(replace(figure, path=folder / figure.path.name))
     return replace(evidence, figures=kept)
 
 

@@ -138,7 +138,7 @@ def _view(evidence: Evidence, result: Mapping[str, Any]) -> dict[str, Any]:
         "shares": _shares(result.get("seconds") or {}),
         "calibration_columns": _columns(evidence.calibration),
         "covered": statements.COVERED,
-        "uncovered": _uncovered(released),
+        "uncovered": statements.uncovered(released),
         "key": wording.key_metrics(evidence.metrics),
         "main": wording.main_metrics(evidence.metrics),
         "all_metrics": wording.names(evidence.metrics),
@@ -148,16 +148,11 @@ def _view(evidence: Evidence, result: Mapping[str, Any]) -> dict[str, Any]:
             name: _best([arm for arm in evidence.arms if arm.role == "control"], name)
             for name in compared
         },
-        "owners": _owners(evidence.privacy or {}),
-        "unit": _unit(evidence.privacy or {}),
-        "plan": _plan(evidence.privacy or {}),
+        "owners": statements.owners(evidence.privacy or {}),
+        "unit": statements.unit(evidence.privacy or {}),
+        "plan": statements.plan(evidence.privacy or {}),
         "records": sum(part.get("records", 0) for part in evidence.split.values()),
     }
-
-
-def _uncovered(released: bool) -> tuple[str, ...]:
-    about = statements.UNCOVERED_RELEASED if released else statements.UNCOVERED_KEPT
-    return (*about, *statements.UNCOVERED)
 
 
 def _shares(seconds: Mapping[str, float]) -> dict[str, float]:
@@ -183,39 +178,6 @@ def _best(arms: Sequence[Arm], name: str) -> Arm | None:
 def _best_value(arms: Sequence[Arm], name: str) -> float | None:
     arm = _best(arms, name)
     return None if arm is None else arm.metrics[name]
-
-
-def _unit(privacy: Mapping[str, Any]) -> str:
-    unit = str(privacy.get("unit") or "record")
-    return unit if unit.startswith("one ") else f"one {unit}"
-
-
-def _owners(privacy: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Owner, ε of this run, ε spent in all, ε granted; absent numbers are None.
-
-    An owner's entry is the ε of this run, or a mapping that also knows the ledger's sums.
-    """
-    rows = []
-    for owner, entry in (privacy.get("owners") or {}).items():
-        known = entry if isinstance(entry, Mapping) else {"epsilon": entry}
-        rows.append(
-            {
-                "owner": owner,
-                "run": known.get("epsilon"),
-                "spent": known.get("epsilon_spent", known.get("spent")),
-                "granted": known.get("epsilon_granted", known.get("granted")),
-            }
-        )
-    return rows
-
-
-def _plan(privacy: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan's remaining plain values (noise, sampling, rounds) and the ledger's head."""
-    shown = ("unit", "epsilon", "delta", "owners", "release")
-    ledger = privacy.get("ledger")
-    head = {f"ledger {k}": v for k, v in ledger.items()} if isinstance(ledger, Mapping) else {}
-    rest = {k: v for k, v in privacy.items() if k not in shown} | head
-    return {k: v for k, v in rest.items() if isinstance(v, int | float | str)}
 
 
 def _pictures(evidence: Evidence, scratch: Path) -> list[tuple[str, Picture]]:

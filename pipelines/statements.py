@@ -1,9 +1,11 @@
-"""Sentences that are the same in every report and card: what each pipeline is for, what is private.
+"""What every report and card says alike: what each pipeline is for, and what is private.
 
-They say what the code does; change them together.
+The sentences say what the code does; change them together.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,54 @@ COVERED = (
     "public bounds or is charged.",
 )
 
-UNCOVERED_RELEASED = (
+_RELEASED = (
     "Metrics, calibration and thresholds: computed from held-out records that never trained, "
-    "released because the owner allows it.",
+    "released because the owner allows it."
 )
-UNCOVERED_KEPT = (
+_KEPT = (
     "Calibration and thresholds: computed from held-out records that never trained. Metrics are "
-    "not released, only the gate's yes or no.",
+    "not released, only the gate's yes or no."
 )
-UNCOVERED = (
+_UNCOVERED = (
     "Each owner's number of records, and the schema, which are public.",
     "Hyper-parameters chosen outside the job, and the limits of floating-point noise.",
 )
+
+
+def uncovered(released: bool) -> tuple[str, ...]:
+    """What the promise of differential privacy leaves out of this run."""
+    return (_RELEASED if released else _KEPT, *_UNCOVERED)
+
+
+def unit(privacy: Mapping[str, Any]) -> str:
+    """What is protected: `one loan`."""
+    name = str(privacy.get("unit") or "record")
+    return name if name.startswith("one ") else f"one {name}"
+
+
+def owners(privacy: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Owner, ε of this run, ε spent in all, ε granted; absent numbers are None.
+
+    An owner's entry is the ε of this run, or a mapping that also knows the ledger's sums.
+    """
+    rows = []
+    for owner, entry in (privacy.get("owners") or {}).items():
+        known = entry if isinstance(entry, Mapping) else {"epsilon": entry}
+        rows.append(
+            {
+                "owner": owner,
+                "run": known.get("epsilon"),
+                "spent": known.get("epsilon_spent", known.get("spent")),
+                "granted": known.get("epsilon_granted", known.get("granted")),
+            }
+        )
+    return rows
+
+
+def plan(privacy: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan's remaining plain values (noise, sampling, rounds) and the ledger's head."""
+    shown = ("unit", "epsilon", "delta", "owners", "release")
+    ledger = privacy.get("ledger")
+    head = {f"ledger {k}": v for k, v in ledger.items()} if isinstance(ledger, Mapping) else {}
+    rest = {k: v for k, v in privacy.items() if k not in shown} | head
+    return {k: v for k, v in rest.items() if isinstance(v, int | float | str)}
