@@ -30,6 +30,8 @@ SAFETY = {
 
 DEFAULTS = {
     "MPLBACKEND": "Agg",  # figures are files; a display may be missing
+    # A waiting thread sleeps. Spinning ones make torch ten times slower where cores are shared.
+    "OMP_WAIT_POLICY": "PASSIVE",
     # Flows called from Python start Prefect's own server; 20 s is too short on a busy machine.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     "GIT_PYTHON_REFRESH": "quiet",  # git is optional: no revision is logged without it
