@@ -10,7 +10,6 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import click
 import typer
 
 from domains.errors import InputError, Refused
@@ -163,8 +162,6 @@ def budget_show(
     from dataclasses import asdict
 
     found = _ledger().budgets(owner)
-    if owner is not None and not found:
-        raise InputError(f"no owner {owner!r} in the ledger; `careledger budget show` lists them")
     if as_json:
         print(json.dumps([asdict(budget) for budget in found]))
     else:
@@ -174,11 +171,9 @@ def budget_show(
 @budget_app.command("history")
 def budget_history(owner: str) -> None:
     """Every grant, reservation, commitment and cancellation of an owner."""
-    found = _ledger().history(owner)
-    if not found:
-        raise InputError(f"no owner {owner!r} in the ledger; `careledger budget show` lists them")
-    for entry in found:
-        print(entry.line())
+    for entry in _ledger().history(owner):
+        detail = json.dumps(entry.detail, ensure_ascii=False)
+        print(f"{entry.number} {entry.at} {entry.kind} {entry.job or '-'} {detail}")
 
 
 @app.command()
@@ -228,17 +223,20 @@ def guarded(command: Callable[[], Any]) -> int:
         return _fail(error, 2)
     except Refused as error:
         return _fail(error, 3)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (KeyboardInterrupt, click.Abort) as error:
+    except typer.TyperException as error:
+        return _fail(error, 2, _usage(error))
+    except (KeyboardInterrupt, typer.Abort) as error:
         return _fail(error, 1, "stopped")
     except Exception as error:  # noqa: BLE001 - the last resort of a program
         # The text of an unforeseen error may hold a record: it is shown only when asked for.
         text = f"failed with {type(error).__name__}; run again with --debug to see where"
         return _fail(error, 1, text)
+
+
+def _usage(error: typer.TyperException) -> str:
+    """What typer says of a wrong command line, without the box it draws around it."""
+    said = getattr(error, "format_message", lambda: str(error))()
+    return " ".join(f"{said} See careledger --help.".split())
 
 
 def _fail(error: BaseException, code: Literal[1, 2, 3], text: str | None = None) -> int:
