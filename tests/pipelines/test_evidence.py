@@ -26,7 +26,7 @@ def test_json_round_trip_is_the_identity() -> None:
 
 
 def test_numpy_scalars_become_plain_numbers() -> None:
-    arm = Arm("a", "arm", {"auroc": np.float64(0.5)}, np.float32(1.0))
+    arm = Arm("a", "arm", {"auroc": np.float64(0.5)}, np.float64(1.0))
     value = to_json(Evidence("credit", "h", {"rows": np.int64(3)}, {}, {}, [arm]))
     assert json.loads(json.dumps(value))["data"]["rows"] == 3
     assert type(value["arms"][0]["seconds"]) is float

@@ -107,7 +107,7 @@ def test_one_class_has_no_roc_curve(tmp_path: Path) -> None:
 
 def test_reliability_bins_hold_their_interval_and_survive_ties() -> None:
     mean, rate, low, high = curves.bins((Y > 0, np.round(P, 1)), 10)
-    assert np.all((low <= rate) & (rate <= high) & (0 <= low) & (high <= 1))
+    assert np.all((low <= rate) & (rate <= high) & (low >= 0) & (high <= 1))
     assert np.all(np.diff(mean) > 0)
     constant = curves.bins((Y > 0, np.full(len(Y), 0.3)), 10)
     assert constant[0] == pytest.approx([0.3])

@@ -1,0 +1,289 @@
+"""Reports stand alone, tell the run without leaks, and read well on a desktop and a phone."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines import report, wording
+from pipelines.evidence import Arm, Evidence
+from tests.pipelines import sample_evidence as sample
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+class Page(HTMLParser):
+    """Addresses, images and visible text of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.images: list[dict[str, str]] = []
+        self.ids: set[str] = set()
+        self.text = ""
+        self._style = False
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        known = {key: value or "" for key, value in attrs}
+        self.addresses += [known[key] for key in ("src", "srcset", "href") if key in known]
+        self.ids |= {known["id"]} if "id" in known else set()
+        self._style = tag == "style"
+        assert tag != "script"
+        if tag in ("img", "source"):
+            self.images.append({"tag": tag, **known})
+
+    def handle_data(self, data: str) -> None:
+        if not self._style:
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Three reports and an index, as the demo leaves them."""
+    home = tmp_path_factory.mktemp("reports")
+    runs = []
+    for make in (sample.imaging, sample.patients, sample.credit):
+        path = home / make.__name__ / "report.html"
+        evidence = make(path.parent / "figures")
+        result = sample.result(evidence, path)
+        report.render(evidence, result, path)
+        runs.append((evidence, result))
+    index = report.index(runs, home / "index.html")
+    return {"home": home, "runs": runs, "index": index}
+
+
+def paths(site: dict[str, Any]) -> list[Path]:
+    return [site["index"], *(Path(result["report"]) for _, result in site["runs"])]
+
+
+def test_a_page_needs_no_network_and_no_other_file(site: dict[str, Any]) -> None:
+    for path in paths(site):
+        page = Page(path)
+        outside = [a for a in page.addresses if not a.startswith(("data:", "#"))]
+        assert all(a.endswith("report.html") for a in outside)
+        assert outside == [] or path == site["index"]
+        assert not re.search(r"url\(|@import|https?://", page.source)
+
+
+def test_links_lead_somewhere(site: dict[str, Any]) -> None:
+    for path in paths(site):
+        page = Page(path)
+        for address in page.addresses:
+            if address.startswith("#"):
+                assert address[1:] in page.ids
+            elif not address.startswith("data:"):
+                assert (path.parent / address).is_file()
+
+
+def test_every_figure_is_embedded_at_two_widths_and_not_empty(site: dict[str, Any]) -> None:
+    for evidence, result in site["runs"]:
+        images = Page(Path(result["report"])).images
+        # one more than the evidence brings: the arms against their controls
+        assert sum(i["tag"] == "img" for i in images) == len(evidence.figures) + 1
+        assert len(images) == 2 * (len(evidence.figures) + 1)
+        for image in images:
+            data = base64.b64decode((image.get("src") or image["srcset"]).partition(",")[2])
+            assert np.asarray(Image.open(io.BytesIO(data)).convert("L")).std() > 5
+
+
+def test_every_image_says_in_words_what_it_shows(site: dict[str, Any]) -> None:
+    for evidence, result in site["runs"]:
+        alts = [i["alt"] for i in Page(Path(result["report"])).images if i["tag"] == "img"]
+        for figure in evidence.figures:
+            assert f"{figure.title}. {figure.caption}" in alts
+
+
+def test_a_report_holds_what_a_reader_must_find(site: dict[str, Any]) -> None:
+    for evidence, result in site["runs"]:
+        text = Page(Path(result["report"])).text
+        expected = [evidence.headline, *evidence.findings, *evidence.limits, result["run_id"],
+                    result["git_revision"], evidence.data["digest"], result["config_yaml"].strip(),
+                    *result["gate"]["reasons"], *(arm.name for arm in evidence.arms),
+                    *evidence.split]  # fmt: skip
+        for name in wording.names(evidence.metrics):
+            expected += [wording.title(name), wording.number(evidence.metrics[name]),
+                         wording.interval(evidence.metrics, name)]  # fmt: skip
+        assert [line for line in expected if line not in text] == []
+
+
+def test_the_verdict_is_told_either_way(site: dict[str, Any]) -> None:
+    for _, result in site["runs"]:
+        text = Page(Path(result["report"])).text
+        assert ("Not promoted" in text) != result["gate"]["promoted"]
+
+
+def test_markup_in_names_stays_text(site: dict[str, Any]) -> None:
+    evidence, result = site["runs"][2]
+    source = Page(Path(result["report"])).source
+    assert "<republished>" not in source
+    assert "<b>&</b>" not in source
+    assert "SAMPLE BANK 7, NATIONAL ASSOCIATION &amp; TRUST CO &lt;7&gt;" in source
+    card = report.model_card(replace(evidence, headline="a|b\nc <script>"), result)
+    assert "a\\|b c &lt;script>" in card
+
+
+def test_the_card_holds_every_metric_and_control(site: dict[str, Any]) -> None:
+    for evidence, result in site["runs"]:
+        card = report.model_card(evidence, result)
+        for name in wording.names(evidence.metrics):
+            row = next(line for line in card.splitlines() if f"`{name}`" in line)
+            assert wording.number(evidence.metrics[name]) in row
+            assert wording.interval(evidence.metrics, name) in row
+        for expected in (*(a.name for a in evidence.arms), *evidence.limits, *evidence.findings,
+                         evidence.data["digest"], evidence.data["licence"],
+                         "## Intended use", "mlflow.pyfunc.load_model"):  # fmt: skip
+            assert expected in card
+
+
+def test_the_tables_of_the_card_are_whole(site: dict[str, Any]) -> None:
+    for evidence, result in site["runs"]:
+        card = report.model_card(evidence, result)
+        for block in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE):
+            widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+            assert len(widths) == 1, block
+
+
+def private(evidence: Evidence) -> Evidence:
+    """Evidence of a run that may not release metrics, with everything a careless flow leaves in."""
+    return replace(evidence, metrics={}, data={**evidence.data, "public": False})
+
+
+def test_what_is_not_released_is_not_shown(site: dict[str, Any], tmp_path: Path) -> None:
+    evidence, result = site["runs"][2]
+    hidden = private(evidence)
+    page = Page(report.render(hidden, result, tmp_path / "report.html"))
+    card = report.model_card(hidden, result)
+    index = Page(report.index([(hidden, result)], tmp_path / "index.html"))
+    for text in (page.text, card, index.text):
+        assert "not released" in text.lower()
+        assert "2.98" in text
+        for leak in ("0.672", "0.687", "0.716", "0.081", *evidence.findings, evidence.headline,
+                     *result["gate"]["reasons"]):  # fmt: skip
+            assert leak not in text
+    assert page.images == []
+    assert index.images == []
+
+
+def test_privacy_says_what_it_covers_and_what_not(site: dict[str, Any]) -> None:
+    text = Page(Path(site["runs"][2][1]["report"])).text
+    for expected in ("Covered", "Not covered", "one loan", "ε = 2.98", "δ = 1e-5", "30.00"):
+        assert expected in text
+    without = Page(Path(site["runs"][0][1]["report"])).text
+    assert "without differential privacy" in without
+
+
+def test_sparse_evidence_still_makes_a_page(tmp_path: Path) -> None:
+    bare = Evidence("credit", "h", {"name": "mine"}, {}, {"auroc": 0.7}, [])
+    page = Page(report.render(bare, {"run_id": "1", "model": None}, tmp_path / "r.html"))
+    assert "0.700" in page.text
+    assert "not asked yet" in report.model_card(bare, {})
+    assert "not asked yet" not in page.text
+
+
+def test_an_arm_without_a_metric_prints_a_dash(tmp_path: Path) -> None:
+    arms = [Arm("new", "arm", {"auroc": 0.7, "ks": 0.2}, 1.0),
+            Arm("size", "control", {"auroc": float("nan")}, 1.0)]  # fmt: skip
+    evidence = Evidence("imaging", "h", {"name": "x"}, {}, {"auroc": 0.7}, arms)
+    assert "–" in Page(report.render(evidence, {}, tmp_path / "r.html")).text
+
+
+def test_the_index_tells_each_story_against_its_best_control(site: dict[str, Any]) -> None:
+    page = Page(site["index"])
+    for evidence, _ in site["runs"]:
+        assert evidence.headline in page.text
+    for control in ("six size measures", "gradient boosting", "gradient boosting, pooled"):
+        assert control in page.text
+    assert sum(i["tag"] == "img" for i in page.images) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.5, "0.500"), (-0.01, "-0.010"), (1e-5, "1e-5"), (0.0, "0.000"), (9105, "9,105"),
+     (None, "–"), (float("nan"), "–"), (True, "yes"), ("Platt", "Platt")],
+)  # fmt: skip
+def test_numbers_read_alike_everywhere(value: Any, text: str) -> None:
+    assert wording.number(value) == text
+
+
+def test_bounds_are_not_metrics_but_names_like_bounds_are() -> None:
+    assert wording.names(["auroc", "auroc_low", "auroc_high", "income_low"]) == [
+        "auroc",
+        "income_low",
+    ]
+
+
+def test_less_is_better_where_it_is() -> None:
+    assert wording.best({"a": 0.1, "b": 0.2}, "death.ece") == "a"
+    assert wording.best({"a": 0.1, "b": 0.2, "c": float("nan")}, "auroc") == "b"
+    assert wording.best({"c": float("nan")}, "auroc") is None
+
+
+LOOK = """<script>
+window.addEventListener("load", () => setTimeout(() => {
+  for (const fold of document.querySelectorAll("details")) fold.open = true;
+  const found = [], boxes = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const node = walk.currentNode, tag = node.parentElement.tagName;
+    if (!node.data.trim() || tag === "SCRIPT" || tag === "STYLE") continue;
+    const range = document.createRange(); range.selectNodeContents(node);
+    for (const r of range.getClientRects()) boxes.push([r.left, r.top, r.right, r.bottom, node]);
+  }
+  for (let i = 0; i < boxes.length; i++) for (let j = 0; j < i; j++) {
+    const a = boxes[i], b = boxes[j];
+    if (a[4] !== b[4] && Math.min(a[2], b[2]) - Math.max(a[0], b[0]) > 2
+        && Math.min(a[3], b[3]) - Math.max(a[1], b[1]) > 3)
+      found.push("overlap: " + a[4].data.trim() + " / " + b[4].data.trim());
+  }
+  for (const image of document.images)
+    if (!image.complete || !image.naturalWidth || image.clientWidth < 100)
+      found.push("empty: " + image.alt);
+  const page = document.documentElement;
+  if (page.scrollWidth > page.clientWidth + 1) found.push("wider than the window");
+  if (performance.getEntriesByType("resource").some(e => !e.name.startsWith("data:")))
+    found.push("fetches something");
+  parent.postMessage({width: innerWidth, images: document.images.length, found}, "*");
+}, 50));
+</script>"""
+
+FRAMES = """<script>
+const heard = [];
+addEventListener("message", e => { heard.push(e.data);
+  document.getElementById("heard").textContent = JSON.stringify(heard); });
+</script><pre id="heard"></pre>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to open the pages with")
+def test_a_browser_shows_pages_whole_at_desktop_and_phone_width(
+    site: dict[str, Any], tmp_path: Path
+) -> None:
+    frames = FRAMES
+    for i, path in enumerate(paths(site)):
+        copy = tmp_path / f"{i}.html"
+        copy.write_text(path.read_text(encoding="utf-8").replace("</body>", LOOK + "</body>"))
+        for width in (1280, 390):
+            frames += f'<iframe src="{copy.name}" width="{width}" height="900"></iframe>'
+    (tmp_path / "all.html").write_text(frames)
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+               "--disable-background-networking", "--disable-dev-shm-usage",
+               f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000",
+               "--dump-dom", f"file://{tmp_path / 'all.html'}"]  # fmt: skip
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True).stdout
+    matched = re.search(r'<pre id="heard">(.*?)</pre>', dom, re.DOTALL)
+    assert matched is not None
+    heard = json.loads(matched.group(1).replace("&amp;", "&").replace("&lt;", "<") or "[]")
+    assert sorted(h["width"] for h in heard) == [390] * 4 + [1280] * 4
+    assert all(h["images"] >= 2 for h in heard)
+    assert [line for h in heard for line in h["found"]] == []
