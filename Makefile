@@ -12,10 +12,10 @@ TORCH_INDEX_URL ?=
 CARELEDGER_HOME ?= .careledger
 PORT ?= 5000
 ARGS ?=
-BENCHMARKS = $(basename $(notdir $(wildcard benchmarks/*.py)))
+BENCHMARKS = $(basename $(notdir $(wildcard benchmarks/[a-z]*.py)))
 CODE := domains privacy models pipelines tests benchmarks
 
-.PHONY: help setup demo test lint imaging patients credit ui lock clean
+.PHONY: help setup demo test lint imaging patients credit ui docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +48,10 @@ ui: $(READY) ## Browse runs and model versions at http://127.0.0.1:5000 (PORT=â€
 
 bench-%: $(READY) ## Run benchmarks/NAME.py as bench-NAME (ARGS="--quick --json FILE")
 	@test -e benchmarks/$*.py || { echo "No benchmark $*; there are: $(BENCHMARKS)" >&2; exit 2; }
-	@$(BIN)/python benchmarks/$*.py $(ARGS)
+	@$(BIN)/python -m benchmarks.$* $(ARGS)
+
+docs: $(READY) ## Write docs/configuration.md anew from pipelines/settings.py
+	@$(BIN)/python -m pipelines.reference
 
 lock: $(READY) ## Write requirements.lock anew from what .venv holds now
 	@{ echo "# Exact versions of the whole environment, tools included. Made by \`make lock\` from .venv;"; \

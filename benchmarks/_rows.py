@@ -1,0 +1,78 @@
+"""Rows of a benchmark: both sides measured in one run, a table for people, JSON for machines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Attributes:
+        what: What was measured.
+        ours: Median of ours.
+        peer: Median of the peer's, or a limit that ours must stay under.
+        unit: Unit of both.
+        ratio: Above 1 means ours is better.
+        goal: Least ratio that is aimed at.
+        met: Whether `ratio` reaches `goal`.
+        low: Lowest ratio over the repeats.
+        high: Highest ratio over the repeats.
+    """
+
+    what: str
+    ours: float
+    peer: float
+    unit: str
+    ratio: float
+    goal: float
+    met: bool
+    low: float
+    high: float
+
+
+def smaller_is_better(
+    what: str, unit: str, ours: list[float], peer: list[float], goal: float = 1.0
+) -> Row:
+    """A row from repeats of both sides, of which the smaller number is the better one."""
+    ratios = [theirs / mine for mine, theirs in zip(ours, peer, strict=True)]
+    median, other = statistics.median(ours), statistics.median(peer)
+    ratio = other / median
+    return Row(
+        what, median, other, unit, ratio, goal, ratio >= goal, low=min(ratios), high=max(ratios)
+    )
+
+
+def main(measure: Callable[[bool], list[Row]], about: str) -> None:
+    """Run a benchmark as a command with `--quick` and `--json FILE`."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--quick", action="store_true", help="fewer repeats, under ten minutes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here too")
+    options = parser.parse_args()
+    rows = measure(options.quick)
+    print(_table(rows))
+    if options.json:
+        found = {"machine": _machine(), "rows": [asdict(row) for row in rows]}
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def _table(rows: list[Row]) -> str:
+    head = f"{'what':<52} {'ours':>9} {'peer':>9} {'unit':<4} {'ratio':>7}  spread           goal"
+    lines = [
+        f"{r.what:<52} {r.ours:>9.2f} {r.peer:>9.2f} {r.unit:<4} {r.ratio:>7.2f}  "
+        f"{r.low:>6.2f} to {r.high:<6.2f} {r.goal:g} {'met' if r.met else 'MISSED'}"
+        for r in rows
+    ]
+    return "\n".join([head, *lines])
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
