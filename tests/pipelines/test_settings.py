@@ -119,3 +119,9 @@ def test_help_and_settings_need_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_reference_page_is_the_one_that_make_docs_writes() -> None:
+    from pipelines.reference import PAGE, page
+
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `make docs`"
