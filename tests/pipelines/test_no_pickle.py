@@ -25,7 +25,7 @@ def test_pickled_model_in_the_registry_is_refused(home: Path, tmp_path: Path) ->
         model, tmp_path / "model", serialization_format="cloudpickle", pip_requirements=[]
     )
     (tmp_path / "model" / "model.pkl").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(mlflow.MlflowException, match="(?i)pickle"):
+    with pytest.raises(mlflow.MlflowException, match=r"(?i)pickle"):
         mlflow.sklearn.load_model(str(tmp_path / "model"))
 
 
