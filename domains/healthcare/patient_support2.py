@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from domains.healthcare.outcome_spec import Outcome
 
+NAME = "support2"
 PATIENT = "sno"
 
 ESTIMATES = ("surv2m", "surv6m", "prg2m", "prg6m", "aps", "sps", "avtisst")

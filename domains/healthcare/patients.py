@@ -43,6 +43,21 @@ class Cohort:
             self.records[rows],
         )
 
+    def joined(self, other: Cohort) -> Cohort:
+        """These records and then the other's, with these features."""
+        names = list(self.features.columns)
+        features = pd.concat([self.features, other.features.reindex(columns=names)])
+        values = {
+            name: np.concatenate([mine, other.targets.values[name]])
+            for name, mine in self.targets.values.items()
+        }
+        return Cohort(
+            features.reset_index(drop=True),
+            Targets(self.targets.outcomes, values),
+            np.append(self.patients, other.patients),
+            np.append(self.records, other.records),
+        )
+
 
 def read_cohort(
     frame: pd.DataFrame,

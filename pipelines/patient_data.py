@@ -1,0 +1,116 @@
+"""From the patients configuration to checked records: built-in data or the user's own file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from domains.dataset import Dataset, digest_file
+from domains.healthcare import patient_support2
+from domains.healthcare.outcome_spec import Outcome
+from domains.healthcare.patients import Cohort, read_cohort
+from domains.sources import SOURCES, fetch
+from domains.tables import read_table
+from pipelines.progress import say
+from pipelines.settings import Outcome as OutcomeConfig
+from pipelines.settings import PatientsConfig, PatientsData, home_key
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Records of a job, and those of its external test file when there is one."""
+
+    dataset: Dataset
+    cohort: Cohort
+    external: Cohort | None = None
+    external_name: str = ""
+
+
+def locate(config: PatientsConfig) -> Path:
+    """The file of the job's records; a built-in set is fetched unless it is cached."""
+    return config.data.path or fetch(patient_support2.NAME, progress=say)
+
+
+def load(config: PatientsConfig, path: Path) -> Loaded:
+    """Read and check everything that the configuration names.
+
+    Args:
+        config: Of the job.
+        path: From `locate`.
+
+    Raises:
+        InputError: See `domains.healthcare.patients.read_cohort`.
+    """
+    outcomes = declared(config)
+    built_in = config.data.path is None
+    frame = read_table(path)
+    patient = config.data.patient or (patient_support2.PATIENT if built_in else None)
+    exclude = [*config.exclude, *([config.data.time] if config.data.time else [])]
+    exclude += patient_support2.NEVER if built_in else ()
+    cohort = read_cohort(frame, outcomes, path.name, exclude=exclude, patient=patient)
+    dataset = _dataset(config.data, path, frame, _notes(cohort, patient))
+    if config.test is None or config.test.path is None:
+        return Loaded(dataset, cohort)
+    there = config.test.path
+    external = read_cohort(
+        read_table(there),
+        outcomes,
+        there.name,
+        exclude=exclude,
+        patient=config.test.patient or patient,
+    )
+    return Loaded(dataset, cohort, external, there.name)
+
+
+def declared(config: PatientsConfig) -> tuple[Outcome, ...]:
+    """The outcomes of the configuration, or those that the built-in set brings."""
+    if not config.outcomes:
+        return patient_support2.OUTCOMES
+    return tuple(_outcome(outcome) for outcome in config.outcomes)
+
+
+def _outcome(declared: OutcomeConfig) -> Outcome:
+    return Outcome(
+        declared.name,
+        declared.kind,
+        declared.column,
+        tuple(declared.positive or ()),
+        declared.transform,
+        tuple(declared.missing),
+        declared.time,
+        declared.event,
+        tuple(declared.horizons or ()),
+    )
+
+
+def _notes(cohort: Cohort, patient: str | None) -> list[str]:
+    whole = cohort.targets.mask.all(axis=1).mean()
+    notes = [f"{whole:.0%} of the records have a label for every outcome; the rest are masked."]
+    twins = len(cohort) - len(set(cohort.patients))
+    if patient is None:
+        notes.append("No patient column was named: every record counts as a patient of its own.")
+        if twins:
+            notes.append(
+                f"{twins} record(s) equal another in every column; equal ones stay together."
+            )
+    return notes
+
+
+def _dataset(data: PatientsData, path: Path, frame: pd.DataFrame, notes: list[str]) -> Dataset:
+    built_in = data.path is None
+    public = built_in or data.public
+    source = SOURCES[patient_support2.NAME] if built_in else None
+    return Dataset(
+        name=data.name or path.name.partition(".")[0],
+        path=path,
+        digest=digest_file(path, None if public else home_key()),
+        rows=len(frame),
+        columns=tuple((str(name), str(kind)) for name, kind in frame.dtypes.items()),
+        public=public,
+        unit="patient",
+        licence=source.licence if source else "not stated",
+        provenance=source.provenance if source else "a file of the user's own",
+        notes=tuple(notes),
+    )

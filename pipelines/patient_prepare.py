@@ -1,0 +1,182 @@
+"""First stages of the patients flow: records fetched, read, checked, split, and written down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from domains.dataset import Dataset
+from domains.errors import InputError, Refused
+from domains.healthcare.outcome_codec import Codec, fit_codec
+from domains.healthcare.outcome_spec import Outcome
+from domains.healthcare.outcome_targets import Targets, known
+from domains.healthcare.patient_features import Encoder, fit_encoder
+from domains.healthcare.patient_leakage import suspects
+from domains.healthcare.patient_store import read_part, write_cohort
+from domains.healthcare.patients import Cohort
+from domains.splits import assign, check_disjoint, split_key
+from pipelines.patient_data import Loaded, load, locate
+from pipelines.progress import say
+from pipelines.settings import PatientsConfig, home_key
+from pipelines.stages import stage
+from pipelines.tracking import Job, log_data
+
+PARTS = {"train": 0.64, "validation": 0.10, "calibration": 0.06, "test": 0.20}
+EXTERNAL = "external"
+EVERY = 10**9
+_LEAST_LABELS = 10
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a scale spends: epochs, patience, boosting rounds, training records, resamples."""
+
+    epochs: int
+    patience: int
+    rounds: int
+    records: int
+    repeats: int
+
+
+EFFORTS = {
+    "tiny": Effort(epochs=4, patience=2, rounds=10, records=1500, repeats=40),
+    "small": Effort(epochs=60, patience=6, rounds=100, records=EVERY, repeats=200),
+    "full": Effort(epochs=200, patience=15, rounds=100, records=EVERY, repeats=500),
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Checked and split records, on disk, with what training records fixed about them.
+
+    Attributes:
+        dataset: The data.
+        records: Parquet of `domains.healthcare.patient_store`; `external.parquet` lies beside it
+            when there is an external test file.
+        rules: JSON of encoder and codecs.
+        split: Part → records and groups.
+        warnings: What a reader should know of the columns.
+    """
+
+    dataset: Dataset
+    records: Path
+    rules: Path
+    split: dict[str, dict[str, int]]
+    warnings: list[str] = field(default_factory=list)
+
+    def read_rules(self) -> tuple[Encoder, dict[str, Codec]]:
+        """Encoder and codecs fitted on the training records."""
+        rules = json.loads(self.rules.read_text())
+        codecs = [Codec.from_json(values) for values in rules["outcomes"]]
+        return Encoder.from_json(rules["features"]), {c.outcome.name: c for c in codecs}
+
+    def read(self, part: str) -> Cohort:
+        """The records of one part."""
+        outcomes = tuple(codec.outcome for codec in self.read_rules()[1].values())
+        path = self.records.with_name("external.parquet") if part == EXTERNAL else self.records
+        return read_part(path, outcomes, part)
+
+
+@stage(retries=2)
+def fetch_data(job: Job) -> Path:
+    """The file that holds the records; a built-in set is fetched unless it is cached."""
+    return locate(job.config)
+
+
+@stage()
+def prepare(job: Job, path: Path) -> Prepared:
+    """Read, check and split the records by patient; fix features and targets on training ones.
+
+    Raises:
+        InputError: The configuration or the data cannot be used; nothing has been written.
+        Refused: `controls: full` on private data.
+    """
+    config: PatientsConfig = job.config
+    loaded = load(config, path)
+    wants_controls(config, loaded.dataset.public)
+    log_data(job, loaded.dataset)
+    parts = _split(loaded, config)
+    training = loaded.cohort.take(parts == "train")
+    encoder = fit_encoder(training.features)
+    codecs = {o.name: _codec(o, training.targets) for o in training.targets.outcomes}
+    found = suspects(encoder, encoder.ordinal(training.features), training.targets, codecs)
+    split = {part: _count(loaded.cohort, parts == part) for part in PARTS}
+    if loaded.external is not None:
+        split[EXTERNAL] = _external(job, loaded, loaded.external, encoder)
+    say(f"{len(parts)} records, {len(encoder.features)} features, {len(codecs)} outcomes")
+    return Prepared(
+        dataset=loaded.dataset,
+        records=write_cohort(loaded.cohort, parts, job.folder / "records.parquet"),
+        rules=_write_rules(job.folder / "rules.json", encoder, codecs),
+        split=split,
+        warnings=[str(suspect) for suspect in found],
+    )
+
+
+def _split(loaded: Loaded, config: PatientsConfig) -> np.ndarray:
+    """Part of each record, (n,); at the tiny scale all but so many training records are out."""
+    key = split_key(config.seed, None if loaded.dataset.public else home_key())
+    parts = assign(loaded.cohort.patients, PARTS, key)
+    for part in PARTS:
+        if not (parts == part).any():
+            raise InputError(
+                f"{loaded.dataset.path.name}: {len(parts)} records leave none for {part}; "
+                "more are needed"
+            )
+    rows = np.flatnonzero(parts == "train")
+    parts[rows[EFFORTS[config.scale].records :]] = "left out"
+    return parts
+
+
+def _codec(outcome: Outcome, targets: Targets) -> Codec:
+    values = targets.values[outcome.name]
+    labelled = values[known(values)]
+    labels = labelled[:, 1] if outcome.kind == "survival" else labelled
+    if len(labels) < _LEAST_LABELS or len(set(labels.tolist())) < (outcome.kind != "survival") + 1:
+        raise InputError(
+            f"outcome {outcome.name}: {len(labels)} labels of {len(set(labels.tolist()))} kind(s) "
+            f"among the {len(values)} training records, expected at least {_LEAST_LABELS} of at "
+            "least two; leave the outcome out, or bring more records"
+        )
+    return fit_codec(outcome, values)
+
+
+def _external(job: Job, loaded: Loaded, external: Cohort, encoder: Encoder) -> dict[str, int]:
+    """Check the external test file's columns and patients, write it, and count it."""
+    encoder.encode(external.features, loaded.external_name)
+    check_disjoint(
+        np.append(loaded.cohort.patients, external.patients),
+        np.repeat(["the data", "the external test file"], [len(loaded.cohort), len(external)]),
+        "patient",
+        loaded.external_name,
+    )
+    everyone = np.full(len(external), EXTERNAL, dtype=object)
+    write_cohort(external, everyone, job.folder / "external.parquet")
+    return _count(external, everyone == EXTERNAL)
+
+
+def _write_rules(path: Path, encoder: Encoder, codecs: dict[str, Codec]) -> Path:
+    outcomes = [codec.to_json() for codec in codecs.values()]
+    path.write_text(json.dumps({"features": encoder.to_json(), "outcomes": outcomes}))
+    return path
+
+
+def _count(cohort: Cohort, rows: np.ndarray) -> dict[str, int]:
+    return {"records": int(rows.sum()), "groups": len(np.unique(cohort.patients[rows]))}
+
+
+def wants_controls(config: PatientsConfig, public: bool) -> bool:
+    """Whether controls are trained: on public data unless told not to, never on private data.
+
+    Raises:
+        Refused: `controls: full` on private data.
+    """
+    if config.controls == "full" and not public:
+        raise Refused(
+            "controls: full is refused on private data; set data.public: true if the records are "
+            "public, or controls: auto"
+        )
+    return public and config.controls != "none"

@@ -1,0 +1,170 @@
+"""Training stages of the patients flow: the model, its controls, its calibration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from domains.healthcare.outcome_codec import Codec
+from domains.healthcare.patient_features import Encoder
+from domains.healthcare.patients import Cohort
+from models.multitask.boosting import boosted_logits
+from models.multitask.calibrating import fit_temperatures
+from models.multitask.learning import Recipe, Records, train
+from models.multitask.scorer import PatientsScorer, load_scorer
+from pipelines.evidence import Role
+from pipelines.patient_prepare import EFFORTS, EXTERNAL, Prepared, wants_controls
+from pipelines.progress import say
+from pipelines.settings import PatientsConfig
+from pipelines.stages import stage
+from pipelines.tracking import Job
+
+ANSWERED = ("calibration", "test", EXTERNAL)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model or control: its logits on every answered part are a safetensors file."""
+
+    name: str
+    role: Role
+    note: str
+    seconds: float
+    logits: Path
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def read(self, part: str, outcomes: Mapping[str, Codec]) -> dict[str, np.ndarray]:
+        """Logits of one part by outcome, (n, size)."""
+        stored = load_file(self.logits)
+        return {name: stored[f"{part}/{name}"] for name in outcomes}
+
+
+@stage(kind="training")
+def train_model(job: Job, prepared: Prepared) -> Trained:
+    """Train the configured network on all outcomes and pack it, not yet calibrated."""
+    config: PatientsConfig = job.config
+    name = {"hard": "shared", "none": "single-task"}[config.sharing]
+    note = {"hard": "one trunk, a head an outcome", "none": "one network an outcome"}
+    return _network(job, prepared, name, "arm", config.sharing, note[config.sharing])
+
+
+@stage(kind="training")
+def train_controls(job: Job, prepared: Prepared) -> list[Trained]:
+    """Single-task networks of the same size, and boosted trees, one an outcome."""
+    config: PatientsConfig = job.config
+    if not wants_controls(config, prepared.dataset.public):
+        return []
+    found = []
+    if config.sharing != "none":
+        note = "one network of the same size an outcome, each stopped at its own best epoch"
+        found.append(_network(job, prepared, "single-task", "control", "none", note))
+    return [*found, _boosting(job, prepared)]
+
+
+def _network(
+    job: Job, prepared: Prepared, name: str, role: Role, sharing: str, note: str
+) -> Trained:
+    config: PatientsConfig = job.config
+    effort = EFFORTS[config.scale]
+    recipe = Recipe(
+        sharing, config.hidden, config.epochs or effort.epochs, effort.patience, config.seed
+    )
+    encoder, codecs = prepared.read_rules()
+    training, validation = (
+        encoded(prepared.read(part), encoder, codecs) for part in ("train", "validation")
+    )
+    started = time.process_time()
+    network, histories = train(recipe, codecs, training, validation)
+    seconds = time.process_time() - started
+    scorer = PatientsScorer(encoder, codecs, network, sharing, config.hidden)
+    scorer.save(job.folder / name)
+    epochs = ", ".join(str(history.best_epoch) for history in histories)
+    say(f"{name}: {seconds:.1f} CPU s, best epoch {epochs}")
+    answers = _answer(job, prepared, name, lambda cohort: scorer.logits(cohort.features))
+    merged = _merged([history.history for history in histories], list(codecs))
+    return Trained(name, role, note, seconds, answers, merged)
+
+
+def _merged(histories: list[list[dict[str, float]]], names: list[str]) -> list[dict[str, float]]:
+    """One curve for one network; for several, each outcome's curves under its name."""
+    if len(histories) == 1:
+        return histories[0]
+    longest = max(len(history) for history in histories)
+    merged: list[dict[str, float]] = [{"epoch": epoch + 1} for epoch in range(longest)]
+    for name, history in zip(names, histories, strict=True):
+        for point, row in zip(history, merged, strict=False):
+            row.update({f"{name}.{k}": v for k, v in point.items() if k != "epoch"})
+    return merged
+
+
+def _boosting(job: Job, prepared: Prepared) -> Trained:
+    """Boosting needs no validation records to stop on, and so it trains on those as well."""
+    config: PatientsConfig = job.config
+    encoder, codecs = prepared.read_rules()
+    cohort = prepared.read("train").joined(prepared.read("validation"))
+    x = encoder.ordinal(cohort.features)
+    parts = {part: encoder.ordinal(prepared.read(part).features) for part in _answered(prepared)}
+    queries = np.concatenate(list(parts.values()))
+    edges = np.cumsum([len(part) for part in parts.values()])[:-1]
+    found, started = {}, time.process_time()
+    for name, codec in codecs.items():
+        out = boosted_logits(
+            codec,
+            x,
+            codec.encode(cohort.targets.values[name]),
+            queries,
+            categorical=encoder.categorical,
+            seed=config.seed,
+            rounds=EFFORTS[config.scale].rounds,
+        )
+        pieces = zip(parts, np.split(out, edges), strict=True)
+        found.update({f"{part}/{name}": np.ascontiguousarray(piece) for part, piece in pieces})
+    seconds = time.process_time() - started
+    say(f"boosting: {seconds:.1f} CPU s")
+    path = job.folder / "boosting.logits"
+    save_file(found, path)
+    note = "scikit-learn's HistGradientBoosting, one an outcome, default settings"
+    return Trained("boosting", "control", note, seconds, path)
+
+
+def encoded(cohort: Cohort, encoder: Encoder, codecs: Mapping[str, Codec]) -> Records:
+    """Records as a network takes them."""
+    targets = {name: codec.encode(cohort.targets.values[name]) for name, codec in codecs.items()}
+    return Records(encoder.encode(cohort.features), targets)
+
+
+def _answered(prepared: Prepared) -> list[str]:
+    return [part for part in ANSWERED if part in prepared.split]
+
+
+def _answer(
+    job: Job, prepared: Prepared, name: str, logits: Callable[[Cohort], dict[str, np.ndarray]]
+) -> Path:
+    found = {}
+    for part in _answered(prepared):
+        for outcome, values in logits(prepared.read(part)).items():
+            found[f"{part}/{outcome}"] = values
+    path = job.folder / f"{name}.logits"
+    save_file(found, path)
+    return path
+
+
+@stage()
+def calibrate(job: Job, prepared: Prepared, model: Trained) -> Path:
+    """Fit a temperature an outcome on the calibration records; returns the packed model."""
+    scorer = load_scorer(job.folder / model.name)
+    calibrated = replace(scorer, temperatures=temperatures(prepared, model))
+    return calibrated.save(job.folder / "package")
+
+
+def temperatures(prepared: Prepared, model: Trained) -> dict[str, float]:
+    """Temperatures of a model or control from its own answers on the calibration records."""
+    _, codecs = prepared.read_rules()
+    cohort = prepared.read("calibration")
+    targets = {name: codec.encode(cohort.targets.values[name]) for name, codec in codecs.items()}
+    return fit_temperatures(codecs, model.read("calibration", codecs), targets)

@@ -1,0 +1,151 @@
+"""What the patients flow found, in plain sentences computed from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from domains.healthcare.outcome_codec import Codec
+from domains.healthcare.outcome_scores import MEAN, Comparison
+from domains.healthcare.outcome_targets import Targets, known
+from domains.metrics import Interval
+
+METRIC_NAMES = {"auroc": "AUROC", "r2": "R²", "cindex": "C-index"}
+RIVALS = {"single-task": "its own single-task network", "boosting": "gradient boosting"}
+_FEW = 20
+_MASKED = 0.1
+
+
+def main_keys(codecs: Mapping[str, Codec], comparison: Comparison, model: str) -> dict[str, str]:
+    """Outcome → its main metric's key, for the outcomes that the test records can judge."""
+    keys = {name: f"{name}.{codec.outcome.metric}" for name, codec in codecs.items()}
+    return {name: key for name, key in keys.items() if key in comparison.values[model]}
+
+
+def standing(gap: Interval) -> str:
+    """Where a difference leaves the model: ahead, behind, or neither beyond its interval."""
+    if gap.low > 0:
+        return "ahead of"
+    return "behind" if gap.high < 0 else "level with"
+
+
+def headline(comparison: Comparison, model: str, rivals: list[str], outcomes: int, n: int) -> str:
+    """One sentence with the result in it."""
+    which = {"shared": "One network", "single-task": "A network each"}[model]
+    what = f"{which} for {outcomes} outcome{'s' if outcomes > 1 else ''}"
+    if MEAN not in comparison.values[model]:
+        return f"{what}, on {n:,} test records."
+    found = comparison.interval(model, MEAN)
+    text = f"{what}: mean {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    for rival in rivals:
+        gap = comparison.difference(model, rival, MEAN)
+        names = {"single-task": "single-task networks", "boosting": "gradient boosting"}
+        text += f", {gap.value:+.3f} against {names[rival]} ({gap.low:+.3f} to {gap.high:+.3f})"
+    return f"{text}, on {n:,} test records."
+
+
+def findings(
+    comparison: Comparison, codecs: Mapping[str, Codec], model: str, rivals: list[str]
+) -> list[str]:
+    """Who won and who lost: a count against each control, then a sentence an outcome."""
+    keys = main_keys(codecs, comparison, model)
+    lines = [_count(comparison, keys, model, rival) for rival in rivals]
+    for name, key in keys.items():
+        value = comparison.values[model][key]
+        text = f"{name}: {METRIC_NAMES[codecs[name].outcome.metric]} {value:.3f}"
+        for rival in rivals:
+            gap = comparison.difference(model, rival, key)
+            text += f"; {standing(gap)} {RIVALS[rival]} ({_gap(gap)})"
+            if rival == "single-task" and gap.high < 0:
+                text += ", so sharing made it worse (interference)"
+        lines.append(f"{text}.")
+    return lines
+
+
+def _gap(gap: Interval) -> str:
+    return f"{gap.value:+.3f}, 95 % interval {gap.low:+.3f} to {gap.high:+.3f}"
+
+
+def _count(comparison: Comparison, keys: Mapping[str, str], model: str, rival: str) -> str:
+    places: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
+    for name, key in keys.items():
+        places[standing(comparison.difference(model, rival, key))].append(name)
+    won, level, lost = places.values()
+    against = {"single-task": "single-task networks", "boosting": "gradient boosting"}[rival]
+    text = f"Against {against}: ahead on {_listed(won)}, behind on {_listed(lost)}"
+    return f"{text}, and no difference beyond its interval on {_listed(level)}."
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) < 2:
+        return names[0] if names else "none"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def cost(seconds: Mapping[str, float]) -> list[str]:
+    """What sharing saves in training."""
+    if not {"shared", "single-task"} <= set(seconds) or not seconds["single-task"]:
+        return []
+    share = seconds["shared"] / seconds["single-task"]
+    return [
+        f"Training all outcomes together took {seconds['shared']:.1f} CPU seconds, "
+        f"{share:.2f} times the {seconds['single-task']:.1f} of the single-task networks."
+    ]
+
+
+def limits(codecs: Mapping[str, Codec], test: Targets, warnings: list[str]) -> list[str]:
+    """What a reader must not take from the numbers."""
+    lines = list(warnings)
+    for name, codec in codecs.items():
+        lines += _outcome_limits(name, codec, test.values[name])
+    if any(codec.outcome.transform == "log1p" for codec in codecs.values()):
+        lines.append(
+            "Amounts learned on a log scale come back as the typical value, not the mean: "
+            "do not add them up."
+        )
+    if any(codec.outcome.kind == "survival" for codec in codecs.values()):
+        lines.append("Survival probabilities come from the network as trained, not recalibrated.")
+    return [
+        *lines,
+        "Every difference has its own 95 % interval; with many outcomes some will exclude zero "
+        "by chance.",
+        "Trained without differential privacy: keep the model where its records may be.",
+    ]
+
+
+def _outcome_limits(name: str, codec: Codec, values: np.ndarray) -> list[str]:
+    lines, rows = [], known(values)
+    masked = 1.0 - float(rows.mean()) if len(rows) else 0.0
+    if masked > _MASKED:
+        lines.append(
+            f"{name} is judged on the {rows.sum():,} test records that have its label; "
+            f"{masked:.0%} do not, and may differ from those that do."
+        )
+    for label, count in _classes(codec, values[rows]).items():
+        if count < _FEW:
+            lines.append(f"{name}: only {count} test records are {label!r}.")
+    return lines
+
+
+def _classes(codec: Codec, labels: np.ndarray) -> dict[str, int]:
+    if codec.outcome.kind == "multiclass":
+        return {label: int((labels == label).sum()) for label in codec.classes}
+    if codec.outcome.kind == "binary":
+        return {"yes": int((labels == 1).sum()), "no": int((labels == 0).sum())}
+    if codec.outcome.kind == "survival":
+        return {"event": int((labels[:, 1] == 1).sum())}
+    return {}
+
+
+def describe_labels(codec: Codec, values: np.ndarray) -> str:
+    """What an outcome's labels look like, in a few words."""
+    labels = values[known(values)]
+    if codec.outcome.kind == "regression":
+        middle = np.median(labels.astype(float))
+        return f"median {middle:,.3g}"
+    if codec.outcome.kind == "survival":
+        return f"{labels[:, 1].mean():.0%} events, median time {np.median(labels[:, 0]):,.3g}"
+    if codec.outcome.kind == "binary":
+        return f"{labels.mean():.0%} yes"
+    return f"{len(codec.classes)} classes"
