@@ -72,6 +72,7 @@ def data_list(as_json: AsJson = False) -> None:
     rows: list[dict[str, Any]] = [
         {
             "name": source.name,
+            "about": source.about,
             "rows": source.rows,
             "licence": source.licence,
             "provenance": source.provenance,
@@ -85,7 +86,9 @@ def data_list(as_json: AsJson = False) -> None:
     for row in rows:
         state = "cached" if row["cached"] else "not cached"
         count = f"{row['rows']:,} rows" if row["rows"] else "weights"
-        print(f"{row['name']}  {count}  {state}\n    {row['licence']}\n    {row['provenance']}")
+        print(f"{row['name']}  {count}  {state}")
+        for key in ("about", "licence", "provenance"):
+            print(f"    {row[key]}")
 
 
 @data_app.command("fetch")

@@ -15,7 +15,7 @@ IDS = [f"patient {number}" for number in range(5000)]
 def test_same_unit_always_falls_on_the_same_side() -> None:
     key = split_key(0, None)
     once = dict(zip(IDS, assign(IDS, PARTS, key), strict=True))
-    shuffled = list(np.random.default_rng(0).permutation(IDS)) + ["newcomer"] + IDS[:10]
+    shuffled = [*np.random.default_rng(0).permutation(IDS), "newcomer", *IDS[:10]]
     again = assign(shuffled, PARTS, key)
     assert all(part == once.get(unit, part) for unit, part in zip(shuffled, again, strict=True))
 
