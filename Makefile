@@ -43,7 +43,7 @@ credit: ## Train the credit pipeline (ARGS as above)
 ui: $(READY) ## Browse runs and model versions at http://127.0.0.1:5000 (PORT=… for another)
 	@mkdir -p "$(CARELEDGER_HOME)"
 	@set -a; source mlflow/server.env; set +a; home=$$(cd "$(CARELEDGER_HOME)" && pwd); \
-	exec $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) \
+	exec $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 \
 	  --backend-store-uri "sqlite:///$$home/mlflow.db"
 
 bench-%: $(READY) ## Run benchmarks/NAME.py as bench-NAME (ARGS="--quick --json FILE")
