@@ -43,6 +43,7 @@ SECTIONS = {
     "privacy": ("privacy", "budget", "epsilon"),
     "data": ("data", "samples", "split"),
 }
+_COMPARES = ("arms", "outcomes")  # figures that already set the arms against each other
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def render(evidence: Evidence, result: Mapping[str, Any], path: Path) -> Path:
     """Write the report of a run to `path` and return it; the folder is made.
 
     `result` is the JSON of the run, and may hold `git_revision`, `config_yaml` and `started`.
-    A figure of the arms is drawn unless `evidence` brings one whose name begins with "arms".
+    A figure of the arms is drawn unless `evidence` brings its own, see `_COMPARES`.
     """
     with TemporaryDirectory() as scratch:
         pictures = _pictures(evidence, Path(scratch))
@@ -185,7 +186,7 @@ def _pictures(evidence: Evidence, scratch: Path) -> list[tuple[str, Picture]]:
     if not evidence.metrics:
         return []
     figures = list(evidence.figures)
-    if not any(figure.name.startswith("arms") for figure in figures):
+    if not any(figure.name.startswith(_COMPARES) for figure in figures):
         figures = [*_arms(evidence, scratch), *figures]
     return [(figure.name, _embed(figure)) for figure in figures]
 
