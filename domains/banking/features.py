@@ -1,0 +1,143 @@
+"""What a loan's columns mean to a model: numbers with edges, categories with values, derivations.
+
+Edges and value lists are public when the built-in set or the configuration declares them; those
+that are None are read from the records under the run's own privacy plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from domains.errors import InputError
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A number. `edges` rise strictly and cut its range into segments; None: not known yet."""
+
+    column: str
+    edges: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """One of a list of values, compared as `label` writes them; None: not known yet."""
+
+    column: str
+    values: tuple[str, ...] | None = None
+
+
+Feature = Numeric | Categorical
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A column computed from raw columns of the same record.
+
+    `prefix`: the first two characters; `share`: first column over second; `above_one`: whether
+    the number is above 1.
+    """
+
+    column: str
+    kind: Literal["prefix", "share", "above_one"]
+    of: tuple[str, ...]
+
+
+def derive(frame: pd.DataFrame, derived: Sequence[Derived]) -> pd.DataFrame:
+    """The frame with its derived columns added; empty where a raw value is empty.
+
+    Raises:
+        InputError: A raw column is missing, or holds text where a number is needed.
+    """
+    need(frame, [name for item in derived for name in item.of])
+    return frame.assign(**{item.column: _DERIVE[item.kind](frame, item.of) for item in derived})
+
+
+def need(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise InputError when one of the columns is not in the frame."""
+    missing = [name for name in columns if name not in frame]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise InputError(
+            f"column {missing[0]!r} is missing{more}; "
+            f"the model needs {', '.join(dict.fromkeys(columns))}"
+        )
+
+
+def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
+    """A column as float64, empty as NaN.
+
+    Raises:
+        InputError: A value is not a number, or infinite; names the row, not the value.
+    """
+    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    wrong = np.flatnonzero((np.isnan(values) & frame[column].notna().to_numpy()) | np.isinf(values))
+    if len(wrong):
+        kind = "infinite value" if np.isinf(values[wrong[0]]) else "text"
+        raise InputError(
+            f"row {wrong[0] + 1}, column {column!r}: {kind}, expected a number "
+            f"({len(wrong)} such in this column); leave the field empty if it is unknown"
+        )
+    return values
+
+
+def labels(series: pd.Series) -> pd.Series:
+    """Values as text to compare categories by: 3, 3.0 and "3" are one; empty stays missing."""
+    if pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series):
+        values = series.to_numpy(dtype=float, na_value=np.nan)
+        text = {v: label(v) for v in np.unique(values[~np.isnan(values)]).tolist()}
+        return pd.Series(values, index=series.index).map(text).astype(object)
+    return series.map(label, na_action="ignore").astype(object)
+
+
+def label(value: object) -> str:
+    """One value as `labels` writes it.
+
+    >>> label(3.0), label("3"), label(True)
+    ('3', '3', 'True')
+    """
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def to_json(items: Sequence[Feature | Derived]) -> list[dict[str, Any]]:
+    """Features or derivations as JSON values."""
+    return [{"type": type(item).__name__.lower(), **asdict(item)} for item in items]
+
+
+def from_json(values: Sequence[Mapping[str, Any]]) -> tuple[Any, ...]:
+    """The inverse of `to_json`."""
+    made = []
+    for value in values:
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+        made.append(_TYPES[str(fields.pop("type"))](**fields))
+    return tuple(made)
+
+
+def _prefix(frame: pd.DataFrame, of: tuple[str, ...]) -> pd.Series:
+    text = labels(frame[of[0]])
+    return text.str[:2].where(text != "0")  # the code 0 means none was given
+
+
+def _share(frame: pd.DataFrame, of: tuple[str, ...]) -> np.ndarray:
+    part, whole = (numbers(frame, name) for name in of)
+    return np.divide(part, whole, out=np.full(len(frame), np.nan), where=whole > 0)
+
+
+def _above_one(frame: pd.DataFrame, of: tuple[str, ...]) -> pd.Series:
+    values = pd.Series(numbers(frame, of[0]), index=frame.index)
+    return (values > 1).map({True: "yes", False: "no"}).where(values.notna())
+
+
+_DERIVE: dict[str, Callable[[pd.DataFrame, tuple[str, ...]], Any]] = {
+    "prefix": _prefix,
+    "share": _share,
+    "above_one": _above_one,
+}
+_TYPES: dict[str, type] = {"numeric": Numeric, "categorical": Categorical, "derived": Derived}
