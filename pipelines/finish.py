@@ -197,7 +197,7 @@ def _write_report(job: Job, evidence: Evidence, result: Result) -> None:
     for name in ("model_card.md", "report.html"):
         tracker.log_artifact(job.run_id, str(folder / name))
     version = result["model"]["version"]
-    tracker.update_model_version(job.name, version, description=evidence.headline)
+    tracker.update_model_version(job.name, version, description=report.headline(evidence))
 
 
 def _show_in_prefect(job: Job, evidence: Evidence) -> None:
@@ -206,7 +206,7 @@ def _show_in_prefect(job: Job, evidence: Evidence) -> None:
         return
     key = "".join(c if c.isalnum() else "-" for c in job.name.lower()).strip("-")
     card = (reports_folder(job.run_id) / "model_card.md").read_text(encoding="utf-8")
-    create_markdown_artifact(card, key=f"{key}-card", description=evidence.headline)
+    create_markdown_artifact(card, key=f"{key}-card", description=report.headline(evidence))
     if evidence.figures:
         figure = evidence.figures[0]
         create_image_artifact(
