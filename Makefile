@@ -21,6 +21,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv from requirements.lock (instant when it is up to date)
+	@echo "Ready: $(BIN)/careledger"
 
 demo: $(READY) ## Fetch the public data and run all three pipelines (about five minutes)
 	@$(BIN)/python -m pipelines.demo $(ARGS)
@@ -51,6 +52,9 @@ bench-%: $(READY) ## Run benchmarks/NAME.py as bench-NAME (ARGS="--quick --json 
 	@$(BIN)/python -m benchmarks.$* $(ARGS)
 
 docs: $(READY) ## Write docs/configuration.md anew from pipelines/settings.py
+	@$(BIN)/python -m pipelines.reference
+
+docs: $(READY) ## Write docs/configuration.md anew from the classes that check it
 	@$(BIN)/python -m pipelines.reference
 
 lock: $(READY) ## Write requirements.lock anew from what .venv holds now
