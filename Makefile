@@ -54,9 +54,6 @@ bench-%: $(READY) ## Run benchmarks/NAME.py as bench-NAME (ARGS="--quick --json 
 docs: $(READY) ## Write docs/configuration.md anew from pipelines/settings.py
 	@$(BIN)/python -m pipelines.reference
 
-docs: $(READY) ## Write docs/configuration.md anew from the classes that check it
-	@$(BIN)/python -m pipelines.reference
-
 lock: $(READY) ## Write requirements.lock anew from what .venv holds now
 	@{ echo "# Exact versions of the whole environment, tools included. Made by \`make lock\` from .venv;"; \
 	  echo "# build tags such as +cpu are cut off, so that any build of the same version will do."; \
