@@ -1,0 +1,175 @@
+"""Fine-tuning: some or all layers of the base train on, the deeper ones in smaller steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from domains.metrics import auroc, r2
+from models.augment import augmenter
+from models.backbones import Classifier
+from models.calibration import probabilities
+from models.training import FitHistory, fit
+from models.transfer import freeze, to_batch
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a net is trained.
+
+    Attributes:
+        epochs: At most so many; the best on validation is kept.
+        patience: Epochs without improvement before stopping.
+        batch_size: Images a step.
+        learning_rate: Of the head (AdamW), falling to nothing along a cosine.
+        decay: Factor by which each block's rate is below that of the block above it; 1 for a
+            base trained from scratch.
+        last_blocks: Train the last k blocks of the base; None trains all of it, 0 the head alone.
+        weight_decay: Of AdamW.
+        turns: Whether images have no up and left; see `models.augment.augmenter`.
+        seed: Of shuffling and augmentation.
+    """
+
+    epochs: int
+    patience: int = 3
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    decay: float = 0.8
+    last_blocks: int | None = None
+    weight_decay: float = 0.01
+    turns: bool = False
+    seed: int = 0
+
+
+def finetune(
+    net: Classifier,
+    images: np.ndarray,
+    targets: np.ndarray,
+    train: np.ndarray,
+    validation: np.ndarray,
+    tuning: Tuning,
+    progress: Callable[[str], None] | None = None,
+) -> FitHistory:
+    """Train a base and its head in place; the best epoch on validation is kept.
+
+    Blocks below the last k stay frozen bit by bit, BatchNorm statistics included.
+
+    Args:
+        net: The base and its head, at the weights to start from.
+        images: uint8 (n, H, W, 3), perhaps memory-mapped.
+        targets: Class numbers (n,), int, scored by AUROC; or real values (n, t), float, learned by
+            mean squared error of the standardised values and scored by mean R².
+        train: Rows to train on.
+        validation: Rows that decide when to stop.
+        tuning: See `Tuning`.
+        progress: Receives one line an epoch.
+
+    Raises:
+        FloatingPointError: The loss is no longer finite.
+    """
+    thaw(net, tuning.last_blocks)
+    task = _Task.of(targets, train)
+    optimizer = torch.optim.AdamW(rates(net, tuning), weight_decay=tuning.weight_decay)
+    augment = augmenter(images.shape[1], tuning.seed, tuning.turns)
+    rng = np.random.default_rng(tuning.seed)
+
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        _anneal(optimizer, (epoch - 1) / tuning.epochs)
+        for rows in _shuffled(train, tuning.batch_size, rng):
+            yield augment(to_batch(images[rows])), task.targets[rows]
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return task.loss(model(batch[0]), batch[1])
+
+    def validate(_: nn.Module) -> float:
+        return task.score(logits(net, images, validation), validation)
+
+    net.to(memory_format=torch.channels_last).train()
+    history = fit(net, batches, loss, validate, optimizer, tuning.epochs, tuning.patience, progress)
+    net.eval()
+    return history
+
+
+def thaw(net: Classifier, last_blocks: int | None) -> None:
+    """Let the head and the last k blocks train; freeze everything below."""
+    freeze(net.backbone)
+    blocks = net.backbone.blocks
+    first = 0 if last_blocks is None else max(len(blocks) - last_blocks, 0)
+    for block in blocks[first:]:
+        for module in block:
+            module.requires_grad_(True)
+
+
+def rates(net: Classifier, tuning: Tuning) -> list[dict[str, object]]:
+    """Parameter groups from the head down, each block slower than the one above it.
+
+    Discriminative rates as in ULMFiT (Howard and Ruder, 2018, arXiv:1801.06146).
+    """
+    groups: list[dict[str, object]] = []
+    rate = tuning.learning_rate
+    for modules in ((net.head,), *reversed(net.backbone.blocks)):
+        moving = [p for module in modules for p in module.parameters() if p.requires_grad]
+        if moving:
+            groups.append({"params": moving, "lr": rate, "initial_lr": rate})
+        rate *= tuning.decay
+    return groups
+
+
+def _anneal(optimizer: torch.optim.Optimizer, progress: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * 0.5 * (1.0 + float(np.cos(np.pi * progress)))
+
+
+def _shuffled(rows: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Batches in random order; a last one too small for BatchNorm is left to the next epoch."""
+    order = rng.permutation(rows)
+    for start in range(0, len(order), size):
+        batch = order[start : start + size]
+        if len(batch) > 3 or len(order) <= 3:
+            yield batch
+
+
+def logits(net: nn.Module, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Outputs (len(rows), k) of a net in eval mode, float32."""
+    net.eval()
+    with torch.inference_mode():
+        parts = [
+            net(to_batch(images[rows[start : start + _BATCH]])).numpy()
+            for start in range(0, len(rows), _BATCH)
+        ]
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Classes or real values: their loss, and their score on validation."""
+
+    targets: Tensor
+    classes: bool
+
+    @staticmethod
+    def of(targets: np.ndarray, train: np.ndarray) -> _Task:
+        if targets.ndim == 1:
+            return _Task(torch.from_numpy(targets), classes=True)
+        mean, scale = targets[train].mean(axis=0), targets[train].std(axis=0) + 1e-6
+        return _Task(torch.from_numpy(((targets - mean) / scale).astype(np.float32)), classes=False)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if self.classes:
+            return nn.functional.cross_entropy(outputs, targets)
+        return nn.functional.mse_loss(outputs, targets)
+
+    def score(self, outputs: np.ndarray, rows: np.ndarray) -> float:
+        targets = self.targets.numpy()[rows]
+        if not self.classes:
+            return float(
+                np.mean([r2(targets[:, j], outputs[:, j]) for j in range(targets.shape[1])])
+            )
+        p = probabilities(outputs)
+        return auroc(targets, p[:, 1] if p.shape[1] == 2 else p)
