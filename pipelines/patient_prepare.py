@@ -24,7 +24,7 @@ from pipelines.settings import PatientsConfig, home_key
 from pipelines.stages import stage
 from pipelines.tracking import Job, log_data
 
-PARTS = {"train": 0.64, "validation": 0.10, "calibration": 0.06, "test": 0.20}
+PARTS = {"train": 0.62, "validation": 0.10, "calibration": 0.08, "test": 0.20}
 EXTERNAL = "external"
 EVERY = 10**9
 _LEAST_LABELS = 10
@@ -42,7 +42,7 @@ class Effort:
 
 
 EFFORTS = {
-    "tiny": Effort(epochs=4, patience=2, rounds=10, records=1500, repeats=40),
+    "tiny": Effort(epochs=20, patience=5, rounds=10, records=1500, repeats=40),
     "small": Effort(epochs=60, patience=6, rounds=100, records=EVERY, repeats=200),
     "full": Effort(epochs=200, patience=15, rounds=100, records=EVERY, repeats=500),
 }
@@ -107,6 +107,8 @@ def prepare(job: Job, path: Path) -> Prepared:
     if loaded.external is not None:
         split[EXTERNAL] = _external(job, loaded, loaded.external, encoder)
     say(f"{len(parts)} records, {len(encoder.features)} features, {len(codecs)} outcomes")
+    for suspect in found:
+        say(str(suspect))
     return Prepared(
         dataset=loaded.dataset,
         records=write_cohort(loaded.cohort, parts, job.folder / "records.parquet"),

@@ -42,6 +42,9 @@ def boosted_logits(
         by kind.
     """
     rows = known(y)
+    # scikit-learn cannot bin a column without a value, and labelled records may leave one so.
+    filled = ~np.isnan(x[rows]).all(axis=0)
+    x, queries, categorical = x[:, filled], queries[:, filled], categorical[filled]
     settings = {"categorical_features": categorical, "random_state": seed, "max_iter": rounds}
     if codec.outcome.kind == "regression":
         model = HistGradientBoostingRegressor(**settings).fit(x[rows], y[rows])
