@@ -6,6 +6,7 @@ same. This module stays light: `careledger --help` must not wait for torch.
 
 from __future__ import annotations
 
+import datetime
 import os
 import secrets
 from pathlib import Path
@@ -182,13 +183,21 @@ class CreditData(Section):
     name: str | None = Field(None, description="Built-in name, or the name owners are kept under")
     path: Path | None = Field(None, description="CSV or Parquet, plain or gzipped")
     id: str | None = Field(None, description="Column of the borrower id; default: the row itself")
-    date: str | None = Field(None, description="Column of the approval date: out-of-time test")
+    date: str | None = Field(None, description="Column of the approval date")
+    approved: tuple[datetime.date, datetime.date] | None = Field(
+        None, description="First and last day of approval of the loans that take part"
+    )
+    out_of_time: datetime.date | None = Field(
+        None, description="Loans approved from this day on are the out-of-time test"
+    )
     public: bool = False
 
     @model_validator(mode="after")
     def _names_its_source(self) -> CreditData:
         if self.path is None and self.name != "sba":
             raise ValueError(f"built-in credit sets: sba; found {self.name!r}")
+        if self.path is not None and self.date is None and (self.approved or self.out_of_time):
+            raise ValueError("data.date: needed for approved and out_of_time")
         return self
 
 
@@ -250,12 +259,14 @@ class CreditConfig(Job):
     release: Literal["metrics"] | None = Field(
         None, description="metrics: test metrics may leave their owner; public data always may"
     )
-    rounds: int = Field(20, ge=1)
-    local_steps: int = Field(4, ge=1, description="Noised steps a client takes each round")
-    sampling_rate: float = Field(0.25, gt=0, le=1, description="Poisson sampling of each step")
-    clip_norm: float = Field(1.0, gt=0)
-    learning_rate: float = Field(0.5, gt=0)
-    hidden: int = Field(16, ge=1)
+    rounds: int = Field(40, ge=1)
+    local_steps: int = Field(4, ge=1, description="Steps a client takes each round")
+    sampling_rate: float = Field(0.05, gt=0, le=1, description="Poisson sampling of each step")
+    clip_norm: float = Field(1.0, gt=0, description="Largest norm of one record's gradient")
+    learning_rate: float = Field(2.0, gt=0, description="Of the clients' steps")
+    momentum: float = Field(0.8, ge=0, lt=1, description="Of the averaged step of each round")
+    hidden: int = Field(16, ge=1, description="Hidden units of the net")
+    bins: int = Field(8, ge=2, description="Bins of a number without public bounds")
 
     @model_validator(mode="after")
     def _complete(self) -> CreditConfig:
@@ -268,6 +279,11 @@ class CreditConfig(Job):
             if self.privacy is None and not self.data.public:
                 raise ValueError(
                     "privacy: null needs data.public: true; private records are charged"
+                )
+            if self.controls == "full" and not self.data.public:
+                raise ValueError(
+                    "controls: full trains without privacy, which private records refuse; "
+                    "expected auto or none, or data.public: true"
                 )
         return self
 

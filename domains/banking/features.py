@@ -103,7 +103,7 @@ def label(value: object) -> str:
     """
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).strip()
+    return str(value)
 
 
 def to_json(items: Sequence[Feature | Derived]) -> list[dict[str, Any]]:

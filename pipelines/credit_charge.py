@@ -1,0 +1,205 @@
+"""First stages of the credit flow: whose loans, what the plan costs them, and their consent.
+
+No record is read here. Owners, their numbers of records and the schema are public; the plan is
+made from them, and every owner is charged for it, or the job ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from domains.banking import sba
+from domains.banking.credit import Census, LoanTable, private_columns, take_census
+from domains.errors import InputError
+from domains.sources import fetch
+from pipelines.progress import say
+from pipelines.settings import CreditConfig, Grant, ledger_path
+from pipelines.stages import stage
+from pipelines.tracking import Job
+from privacy.ledger import Ledger
+from privacy.plan import PrivacyPlan, Schedule, calibrate
+
+_ROUNDS = {"tiny": 2, "small": 20}
+_CAP = {"tiny": 600, "small": 3000}
+_TOP = {"tiny": 3}
+_PUBLIC_GRANT = Grant(epsilon=300.0, delta=1e-5)
+"""What owners of the built-in records allow; these are public, so it lasts for many runs."""
+
+
+@dataclass(frozen=True)
+class Charged:
+    """What a job may do, and who has paid for it.
+
+    Attributes:
+        table: The loans, not read yet.
+        census: Public facts about them.
+        schedule: Rounds, steps and sampling; a `PrivacyPlan` in a private run.
+        owners: Who was charged; empty without privacy.
+        head: The ledger's length and hash after the charge.
+    """
+
+    table: LoanTable
+    census: Census
+    schedule: Schedule
+    owners: tuple[str, ...] = ()
+    head: tuple[int, str] | None = None
+
+    @property
+    def plan(self) -> PrivacyPlan | None:
+        """The privacy plan of a private run."""
+        return self.schedule if isinstance(self.schedule, PrivacyPlan) else None
+
+
+def is_public(config: CreditConfig) -> bool:
+    """Whether the records may be used without a charge: built-in ones, or said to be public."""
+    return config.data.path is None or config.data.public
+
+
+@stage(retries=1)
+def find_loans(job: Job) -> LoanTable:
+    """Where the loans are and what their columns mean; the built-in set is fetched."""
+    config: CreditConfig = job.config
+    return _own(config) if config.data.path else _builtin(config)
+
+
+@stage()
+def charge(job: Job, table: LoanTable) -> Charged:
+    """Make the plan and reserve it with every owner, before any record is read.
+
+    Raises:
+        Refused: An owner granted nothing, or the plan does not fit in what is left; nobody is
+            charged then.
+    """
+    config: CreditConfig = job.config
+    census = take_census(table)
+    schedule = make_schedule(config, table, census)
+    if not isinstance(schedule, PrivacyPlan) or config.privacy is None:
+        return Charged(table, census, schedule)
+    owners = owners_of(table, census)
+    ledger = Ledger(ledger_path())
+    grant = config.privacy.grant or (None if config.data.path else _PUBLIC_GRANT)
+    if grant is not None:
+        for owner in owners:
+            ledger.ensure_grant(owner, grant.epsilon, grant.delta)
+    reserved = ledger.reserve(job.run_id, dict.fromkeys(owners, schedule.events()))
+    say(f"charged ε {schedule.spent():.3g} to {len(owners)} owner(s)")
+    return Charged(table, census, schedule, owners, reserved.head)
+
+
+@contextmanager
+def nothing_released(job: Job, charged: Charged) -> Iterator[None]:
+    """Give the charge back if the block fails: nothing computed in it has been noised or released.
+
+    A job that is killed outright stays charged, because nobody can know how far it came.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if charged.owners:
+            reason = f"{type(error).__name__} before anything was noised or released"
+            Ledger(ledger_path()).cancel(job.run_id, reason)
+        raise
+
+
+def make_schedule(config: CreditConfig, table: LoanTable, census: Census) -> Schedule:
+    """Rounds, steps and sampling, with the noise that the configuration's ε asks for."""
+    rounds = min(config.rounds, _ROUNDS.get(config.scale, config.rounds))
+    if config.privacy is None:
+        return Schedule(rounds, config.local_steps, config.sampling_rate)
+    columns = len(private_columns(table, census.columns))
+    return calibrate(
+        config.privacy.epsilon,
+        config.privacy.delta,
+        rounds=rounds,
+        local_steps=config.local_steps,
+        sampling_rate=config.sampling_rate,
+        clip_norm=config.clip_norm,
+        setup_share=config.privacy.setup_share if columns else 0.0,
+        setup_columns=columns,
+        setup_categories=columns,  # which of them hold text is not known before they are read
+        records=min(census.sizes.values()),
+    )
+
+
+def owners_of(table: LoanTable, census: Census) -> tuple[str, ...]:
+    """Owners to charge: `DATA/CLIENT`, or DATA where the job cuts the clients itself."""
+    if table.lender is None:
+        return (table.name,)
+    return tuple(f"{table.name}/{client}" for client in census.sizes)
+
+
+def _builtin(config: CreditConfig) -> LoanTable:
+    clients, target = config.clients, config.target
+    lender = sba.LENDER if clients is None else clients.column
+    top = sba.LENDERS if clients is None else clients.top
+    window = config.data.approved or sba.WINDOW
+    return LoanTable(
+        name=str(config.data.name),
+        path=fetch(str(config.data.name), progress=say),
+        public=True,
+        target=target.column if target else sba.TARGET,
+        positive=target.positive if target else sba.POSITIVE,
+        top=_smallest(top, _TOP.get(config.scale)) if lender else None,
+        borrower=config.data.id or sba.BORROWER,
+        record=sba.LOAN,
+        date=sba.APPROVED,
+        approved=_days(window),
+        later=pd.Timestamp(config.data.out_of_time or sba.OUT_OF_TIME),
+        labelled_only=True,
+        derived=sba.DERIVED,
+        features=sba.FEATURES,
+        **_cut(config),
+        **(_common(config) | {"lender": lender}),
+    )
+
+
+def _own(config: CreditConfig) -> LoanTable:
+    data, clients, target = config.data, config.clients, config.target
+    if data.path is None or clients is None or target is None:
+        raise InputError("data.path, clients and target: needed for a file of your own")
+    return LoanTable(
+        name=data.name or data.path.name.partition(".")[0],
+        path=data.path,
+        public=data.public,
+        target=target.column,
+        positive=target.positive,
+        top=clients.top,
+        borrower=data.id,
+        date=data.date,
+        approved=_days(data.approved) if data.approved else None,
+        later=pd.Timestamp(data.out_of_time) if data.out_of_time else None,
+        **_cut(config),
+        **_common(config),
+    )
+
+
+def _cut(config: CreditConfig) -> dict[str, Any]:
+    """How the job cuts clients, if it does; scaled down only where records are public."""
+    clients = config.clients
+    cap = _CAP.get(config.scale) if is_public(config) else None
+    if clients is None or clients.count is None:
+        return {"cap": cap}
+    return {"cap": cap, "parts": clients.count, "by": clients.by, "alpha": clients.alpha}
+
+
+def _common(config: CreditConfig) -> dict[str, Any]:
+    return {
+        "lender": config.clients.column if config.clients else None,
+        "exclude": frozenset({*config.exclude, *config.protected}),
+        "bounds": config.bounds,
+        "categories": config.categories,
+    }
+
+
+def _days(window: Any) -> tuple[pd.Timestamp, pd.Timestamp]:
+    first, last = window
+    return pd.Timestamp(first), pd.Timestamp(last)
+
+
+def _smallest(first: int | None, second: int | None) -> int | None:
+    return min((n for n in (first, second) if n is not None), default=None)

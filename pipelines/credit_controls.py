@@ -1,0 +1,156 @@
+"""Controls of the credit flow: the same training without privacy, without partners, without walls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.credit import logits
+from models.credit_boosting import boosted_logits
+from models.federated import Client
+from pipelines.credit_prepare import Prepared
+from pipelines.credit_training import (
+    Shape,
+    Trained,
+    calibrated,
+    fit,
+    keep,
+    new_net,
+    one_thread,
+    training_rows,
+)
+from pipelines.progress import say
+from pipelines.stages import stage
+from pipelines.tracking import Job
+from privacy.plan import Schedule
+
+PLAIN, ALONE, POOLED, BOOSTING = "no privacy", "alone", "pooled", "gradient boosting"
+LATER, LATER_BOOSTING = "out of time", "out of time, gradient boosting"
+
+
+@stage(kind="training")
+def train_controls(job: Job, prepared: Prepared) -> list[Trained]:
+    """What the model is measured against; on public records alone, for none of it is charged."""
+    if job.config.controls == "none" or not prepared.charged.table.public:
+        return []
+    with one_thread():
+        made = [
+            _plain(job, prepared),
+            _alone(job, prepared),
+            _pooled(job, prepared),
+            _boosting(job, prepared),
+        ]
+        return made + _later(job, prepared)
+
+
+def _without_privacy(schedule: Schedule) -> Schedule:
+    return Schedule(schedule.rounds, schedule.local_steps, schedule.sampling_rate)
+
+
+def _timed(
+    job: Job,
+    prepared: Prepared,
+    clients: Sequence[Client],
+    schedule: Schedule,
+) -> tuple[nn.Sequential, float, list[dict[str, float]]]:
+    model = new_net(prepared, job.config)
+    started = time.perf_counter()
+    history = fit(model, clients, schedule, job.config)
+    return model, time.perf_counter() - started, history
+
+
+def _plain(job: Job, prepared: Prepared) -> Trained:
+    say(PLAIN)
+    schedule = _without_privacy(prepared.charged.schedule)
+    clients = prepared.clients(training_rows(prepared))
+    model, seconds, history = _timed(job, prepared, clients, schedule)
+    raw = calibrated(prepared, logits(model, prepared.codes))
+    note = "the same federated training without clipping and noise"
+    return keep(job, Shape(PLAIN, "control", note, seconds, history), raw)
+
+
+def _alone(job: Job, prepared: Prepared) -> Trained:
+    """Each lender's own model, without privacy, for its own records."""
+    say(f"{ALONE}: {len(prepared.sizes)} models")
+    schedule = _without_privacy(prepared.charged.schedule)
+    holder, codes = prepared.facts["client"].to_numpy(), prepared.codes
+    raw, spent = np.zeros(len(codes)), 0.0
+    for client in prepared.clients(training_rows(prepared)):
+        model, seconds, _ = _timed(job, prepared, [client], schedule)
+        mine = np.flatnonzero(holder == client.name)
+        own = np.zeros(len(codes))
+        own[mine] = logits(model, codes[mine])
+        raw[mine] = calibrated(prepared, own, holder == client.name)[mine]
+        spent += seconds
+    note = "each client's own model on its own records, calibrated there, without privacy"
+    return keep(job, Shape(ALONE, "control", note, spent), raw)
+
+
+def _pooled(job: Job, prepared: Prepared) -> Trained:
+    say(POOLED)
+    clients = prepared.clients(training_rows(prepared))
+    everyone = Client(
+        POOLED,
+        torch.cat([client.features for client in clients]),
+        torch.cat([client.target for client in clients]),
+        sum(client.records for client in clients),
+    )
+    schedule = _without_privacy(prepared.charged.schedule)
+    model, seconds, history = _timed(job, prepared, [everyone], schedule)
+    raw = calibrated(prepared, logits(model, prepared.codes))
+    note = "the same net and steps on all records in one place, without privacy"
+    return keep(job, Shape(POOLED, "control", note, seconds, history), raw)
+
+
+def _boosting(job: Job, prepared: Prepared) -> Trained:
+    say(BOOSTING)
+    started = time.perf_counter()
+    y = prepared.facts["y"].to_numpy()
+    rows = training_rows(prepared)
+    raw = boosted_logits(prepared.encoder, prepared.frame, y, rows, job.config.seed)
+    seconds = time.perf_counter() - started
+    note = "gradient-boosted trees on all records in one place, without privacy"
+    return keep(job, Shape(BOOSTING, "control", note, seconds), calibrated(prepared, raw))
+
+
+def _later(job: Job, prepared: Prepared) -> list[Trained]:
+    """Trained on earlier approvals alone, for the test on later ones."""
+    facts = prepared.facts
+    later = facts["later"].to_numpy()
+    if not later.any() or later.all():
+        return []
+    rows, counted = training_rows(prepared) & ~later, facts[~later]["client"].value_counts()
+    sizes = {name: int(counted.get(name, 0)) for name in prepared.sizes}
+    return [
+        _later_federated(job, prepared, rows, {k: n for k, n in sizes.items() if n}),
+        _later_boosting(job, prepared, rows),
+    ]
+
+
+def _later_federated(
+    job: Job, prepared: Prepared, rows: np.ndarray, sizes: Mapping[str, int]
+) -> Trained:
+    say(LATER)
+    clients = prepared.clients(rows, sizes)
+    model, seconds, history = _timed(job, prepared, clients, prepared.charged.schedule)
+    early = ~prepared.facts["later"].to_numpy()
+    raw = calibrated(prepared, logits(model, prepared.codes), early)
+    same = "with this run's noise; not charged, because the records are public"
+    note = "the model's own training on earlier approvals alone"
+    if prepared.charged.plan:
+        note = f"{note}, {same}"
+    return keep(job, Shape(LATER, "control", note, seconds, history), raw)
+
+
+def _later_boosting(job: Job, prepared: Prepared, rows: np.ndarray) -> Trained:
+    started = time.perf_counter()
+    y = prepared.facts["y"].to_numpy()
+    raw = boosted_logits(prepared.encoder, prepared.frame, y, rows, job.config.seed)
+    seconds = time.perf_counter() - started
+    raw = calibrated(prepared, raw, ~prepared.facts["later"].to_numpy())
+    note = "gradient-boosted trees on earlier approvals alone, pooled, without privacy"
+    return keep(job, Shape(LATER_BOOSTING, "control", note, seconds), raw)

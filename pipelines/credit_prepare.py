@@ -1,0 +1,193 @@
+"""Loans read, checked, split and encoded, and written down for the stages that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from domains.banking.credit import PARTS, Loans, describe_features, read_loans
+from domains.banking.features import Categorical, Feature, Numeric
+from domains.dataset import Dataset, digest_file
+from domains.sources import find
+from domains.splits import split_key
+from domains.tables import read_table
+from models.credit_encoding import Encoder
+from models.federated import Client
+from pipelines.credit_charge import Charged, nothing_released
+from pipelines.settings import home_key, ledger_path
+from pipelines.stages import stage
+from pipelines.tracking import Job, log_data
+from privacy.fingerprints import row_fingerprints
+from privacy.ledger import Ledger
+from privacy.preprocessing import merge, noised_summary
+
+_FRAME, _FACTS, _CODES, _ENCODER = "frame.parquet", "facts.parquet", "codes.npy", "encoder.json"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Loans on disk, ready for training.
+
+    Attributes:
+        folder: Holds the frame, facts about each record, codes and the encoder.
+        charged: What may be done with them.
+        dataset: What they are.
+        split: Part → records and groups.
+    """
+
+    folder: Path
+    charged: Charged
+    dataset: Dataset
+    split: dict[str, dict[str, int]]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Raw and derived columns of every record."""
+        return pd.read_parquet(self.folder / _FRAME)
+
+    @property
+    def facts(self) -> pd.DataFrame:
+        """`y`, `client`, `group`, `record`, `part` and `later` of every record."""
+        return pd.read_parquet(self.folder / _FACTS)
+
+    @property
+    def codes(self) -> np.ndarray:
+        """Encoded records, (n, width) float32, mapped from disk."""
+        codes: np.ndarray = np.load(self.folder / _CODES, mmap_mode="r")
+        return codes
+
+    @property
+    def encoder(self) -> Encoder:
+        """From raw columns to codes."""
+        return Encoder.load(self.folder / _ENCODER)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Clients and their public numbers of records, largest first."""
+        return self.charged.census.sizes
+
+    def clients(self, rows: np.ndarray, sizes: Mapping[str, int] | None = None) -> list[Client]:
+        """Every client's share of the given training records, as tensors.
+
+        Args:
+            rows: Which records, (n,) bool.
+            sizes: Public number of records of each client that takes part; default `sizes`.
+        """
+        facts, codes = self.facts, self.codes
+        holder, y = facts["client"].to_numpy(), facts["y"].to_numpy()
+        made = []
+        for name, size in (self.sizes if sizes is None else sizes).items():
+            mine = np.flatnonzero(rows & (holder == name))
+            features, target = torch.from_numpy(codes[mine]), torch.from_numpy(y[mine])
+            made.append(Client(name, features, target, PARTS["train"] * size))
+        return made
+
+
+@stage()
+def prepare(job: Job, charged: Charged) -> Prepared:
+    """Read the charged loans, check and split them, and encode them.
+
+    Bins and value lists that are not public come from noised counts of each client's training
+    records, under the plan's own ε. A mistake in the file gives the charge back; from the first
+    noised count on the charge stands.
+    """
+    with nothing_released(job, charged):
+        loans = _read(job, charged)
+        features = describe_features(charged.table, loans.frame)
+    encoder = Encoder(_complete(job, charged, loans, features), charged.table.derived)
+    dataset = _dataset(charged, loans)
+    log_data(job, dataset)
+    folder = job.folder / "loans"
+    folder.mkdir()
+    loans.frame.to_parquet(folder / _FRAME)
+    _facts(loans).to_parquet(folder / _FACTS)
+    np.save(folder / _CODES, encoder.encode(loans.frame))
+    encoder.save(folder / _ENCODER)
+    return Prepared(folder, charged, dataset, _counts(loans))
+
+
+def key_of(charged: Charged, seed: int) -> bytes:
+    """Key of the split: the seed's for public data, this installation's secret for private data."""
+    return split_key(seed, None if charged.table.public else home_key())
+
+
+def _read(job: Job, charged: Charged) -> Loans:
+    table = charged.table
+    if charged.plan and not table.public:
+        prints = row_fingerprints(read_table(table.path), home_key())
+        Ledger(ledger_path()).register_records(table.name, prints)
+    return read_loans(table, charged.census, key_of(charged, job.config.seed))
+
+
+def _complete(
+    job: Job, charged: Charged, loans: Loans, features: Sequence[Feature]
+) -> tuple[Feature, ...]:
+    """The features with bins and values for every column that brought none."""
+    numeric = [f.column for f in features if isinstance(f, Numeric) and f.edges is None]
+    listed = [f.column for f in features if isinstance(f, Categorical) and f.values is None]
+    if not numeric and not listed:
+        return tuple(features)
+    training = loans.part == "train"
+    summaries = [
+        noised_summary(
+            loans.frame[training & (loans.client == name)], numeric, listed, charged.plan
+        )
+        for name in charged.census.sizes
+    ]
+    columns = merge(summaries, bins=job.config.bins)
+    return tuple(_filled(feature, columns.edges, columns.categories) for feature in features)
+
+
+def _filled(
+    feature: Feature, edges: dict[str, np.ndarray], values: dict[str, tuple[str, ...]]
+) -> Feature:
+    if isinstance(feature, Numeric) and feature.edges is None:
+        return replace(feature, edges=tuple(float(edge) for edge in edges[feature.column]))
+    if isinstance(feature, Categorical) and feature.values is None:
+        return replace(feature, values=values[feature.column])
+    return feature
+
+
+def _dataset(charged: Charged, loans: Loans) -> Dataset:
+    table = charged.table
+    builtin = table.features is not None
+    source = find(table.name) if builtin else None
+    return Dataset(
+        name=table.name,
+        path=table.path,
+        digest=digest_file(table.path, None if table.public else home_key()),
+        rows=len(loans.frame),
+        columns=tuple((str(name), str(kind)) for name, kind in loans.frame.dtypes.items()),
+        public=table.public,
+        unit="borrower" if table.borrower else "row",
+        licence=source.licence if source else "as its owner states",
+        provenance=source.provenance if source else "a file of the user's own",
+        notes=loans.notes,
+    )
+
+
+def _facts(loans: Loans) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "y": loans.y,
+            "client": loans.client,
+            "group": loans.group,
+            "record": loans.record,
+            "part": loans.part,
+            "later": loans.later,
+        }
+    )
+
+
+def _counts(loans: Loans) -> dict[str, dict[str, int]]:
+    frame = pd.DataFrame({"part": loans.part, "group": loans.group})
+    counted = frame.groupby("part", sort=False)["group"].agg(["size", "nunique"])
+    return {
+        str(part): {"records": int(row["size"]), "groups": int(row["nunique"])}
+        for part, row in counted.iterrows()
+    }

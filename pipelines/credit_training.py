@@ -1,0 +1,166 @@
+"""Training stages of the credit flow: the federated model, and what it is measured against."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.calibration import fitplatt, probabilities
+from models.credit import CreditScorer, build, logits
+from models.federated import Client, FedAvg, run
+from pipelines.credit_charge import is_public
+from pipelines.credit_prepare import Prepared
+from pipelines.evidence import Role
+from pipelines.progress import say
+from pipelines.settings import CreditConfig, ledger_path
+from pipelines.stages import stage
+from pipelines.tracking import Job
+from privacy.ledger import Ledger
+from privacy.plan import Schedule
+
+FEDERATED = "federated"
+_TOLD = 10
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One arm: its calibrated probabilities for every record, on disk.
+
+    Attributes:
+        name, role, note: As the report shows them.
+        seconds: Training time.
+        scores: File of probabilities, (n,).
+        history: One mapping a round.
+        calibration: Slope and intercept, or empty where each lender has its own.
+    """
+
+    name: str
+    role: Role
+    note: str
+    seconds: float
+    scores: Path
+    history: list[dict[str, float]] = field(default_factory=list)
+    calibration: tuple[float, ...] = ()
+
+    def read(self) -> np.ndarray:
+        """Probabilities of default, (n,)."""
+        p: np.ndarray = np.load(self.scores)
+        return p
+
+
+def package_of(job: Job) -> Path:
+    """Where the packed model lies."""
+    return job.folder / "package"
+
+
+def may_release(config: CreditConfig) -> bool:
+    """Whether numbers from held-out records may leave their owner."""
+    return is_public(config) or config.release == "metrics"
+
+
+@stage(kind="training")
+def train_federated(job: Job, prepared: Prepared) -> Trained:
+    """The model: every client trains under the plan, updates are averaged, round by round.
+
+    The noise comes from the operating system, so two private runs differ. The charge is closed
+    when the last round has ended; a run that dies before leaves it standing.
+    """
+    charged, config = prepared.charged, job.config
+    model = new_net(prepared, config)
+    clients = prepared.clients(training_rows(prepared))
+    started = time.perf_counter()
+    with one_thread():
+        history = fit(
+            model, clients, charged.schedule, config, _say_rounds(charged.schedule.rounds)
+        )
+    if charged.owners:
+        Ledger(ledger_path()).commit(job.run_id)
+    seconds = time.perf_counter() - started
+    raw = logits(model, prepared.codes)
+    slope, intercept = (1.0, 0.0)
+    if may_release(config):  # a calibration tells of held-out records
+        slope, intercept = platt(prepared, raw)
+    CreditScorer(prepared.encoder, model, slope, intercept).save(package_of(job))
+    noise = "record-level differential privacy at every client" if charged.plan else "no privacy"
+    arm = Shape(FEDERATED, "arm", f"{len(clients)} clients, {noise}", seconds, history)
+    return keep(job, arm, slope * raw + intercept, (slope, intercept))
+
+
+def new_net(prepared: Prepared, config: CreditConfig) -> nn.Sequential:
+    """The untrained net; its first weights are public and the same for every arm."""
+    return build(prepared.encoder.width, config.hidden, config.seed)
+
+
+def fit(
+    model: nn.Module,
+    clients: Sequence[Client],
+    schedule: Schedule,
+    config: CreditConfig,
+    progress: Callable[[int], None] | None = None,
+) -> list[dict[str, float]]:
+    """One federated training; private or not by its schedule, central with a single client."""
+    torch.manual_seed(config.seed)  # of sampling without privacy; private draws take no seed
+    strategy = FedAvg(config.learning_rate, config.momentum)
+    return run(model, clients, schedule, strategy, progress)
+
+
+def _say_rounds(rounds: int) -> Callable[[int], None]:
+    def tell(number: int) -> None:
+        if number % _TOLD == 0 or number == rounds:
+            say(f"round {number} of {rounds}")
+
+    return tell
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Such small nets are several times slower on two threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Shape:
+    name: str
+    role: Role
+    note: str
+    seconds: float
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def keep(job: Job, arm: Shape, raw: np.ndarray, calibration: tuple[float, ...] = ()) -> Trained:
+    path = job.folder / f"{arm.name.replace(' ', '-').replace(',', '')}.npy"
+    np.save(path, probabilities(raw))
+    return Trained(arm.name, arm.role, arm.note, arm.seconds, path, arm.history, calibration)
+
+
+def training_rows(prepared: Prepared) -> np.ndarray:
+    rows: np.ndarray = (prepared.facts["part"] == "train").to_numpy()
+    return rows
+
+
+def platt(
+    prepared: Prepared, raw: np.ndarray, rows: np.ndarray | None = None
+) -> tuple[float, float]:
+    """Slope and intercept from the calibration records among `rows`."""
+    facts = prepared.facts
+    chosen = (facts["part"] == "calibration").to_numpy()
+    if rows is not None:
+        chosen &= rows
+    return fitplatt(raw[chosen], facts["y"].to_numpy()[chosen])
+
+
+def calibrated(prepared: Prepared, raw: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    slope, intercept = platt(prepared, raw, rows)
+    return slope * raw + intercept
