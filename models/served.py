@@ -1,10 +1,8 @@
 """What MLflow executes when it loads a version: models-from-code, so that nothing is pickled."""
 
 from pathlib import Path
-from typing import Any
 
 import mlflow
-import pandas as pd
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from models.scorer import Scorer, load
@@ -19,7 +17,8 @@ class PackedModel(PythonModel):
         """Load the scorer once, when the version is loaded."""
         self.scorer = load(Path(context.artifacts["package"]))
 
-    def predict(self, model_input: Any) -> pd.DataFrame:
+    # MLflow reads a type hint here as a schema; the schema is the logged signature.
+    def predict(self, model_input):  # type: ignore[no-untyped-def]
         """Predictions of `models.scorer.Scorer.predict`."""
         return self.scorer.predict(model_input)
 

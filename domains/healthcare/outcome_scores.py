@@ -16,7 +16,7 @@ import pandas as pd
 from domains.concordance import Concordance
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import Targets, known
-from domains.metrics import METRICS, Interval, percentiles, resamples
+from domains.metrics import METRICS, Interval, interval, resamples
 
 MEAN = "mean"
 Score = Callable[[np.ndarray | None], float]
@@ -85,12 +85,12 @@ class Comparison:
 
     def interval(self, model: str, key: str) -> Interval:
         """A metric with its 95 % interval."""
-        return Interval(self.values[model][key], *percentiles(self.draws[model][key]))
+        return interval(self.values[model][key], self.draws[model][key])
 
     def difference(self, new: str, old: str, key: str) -> Interval:
         """Paired difference `new − old` of a metric, with its 95 % interval."""
         gaps = self.draws[new][key] - self.draws[old][key]
-        return Interval(self.values[new][key] - self.values[old][key], *percentiles(gaps))
+        return interval(self.values[new][key] - self.values[old][key], gaps)
 
 
 def compare(

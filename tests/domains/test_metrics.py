@@ -107,3 +107,10 @@ def test_named_puts_the_interval_beside_the_value() -> None:
         "auroc_low": 0.6,
         "auroc_high": 0.8,
     }
+
+
+def test_interval_of_a_calibration_error_holds_its_value() -> None:
+    p = np.clip(RNG.random(300), 0.02, 0.98)
+    y = (RNG.random(300) < p).astype(int)
+    found = bootstrap(metrics.ece, y, p)
+    assert 0 <= found.low <= found.value <= found.high
