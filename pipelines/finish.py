@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from pipelines import registry, report
 from pipelines.drawing import narrow
 from pipelines.evidence import Evidence, to_json
 from pipelines.held_out import Answers, HeldOut
-from pipelines.stages import seconds, stage
+from pipelines.stages import clock, seconds, stage
 from pipelines.tracking import Job, client, config_yaml, git_revision, log_metrics, reports_folder
 
 _SERVED = Path(__file__).resolve().parents[1] / "models" / "served.py"
@@ -53,7 +55,8 @@ def publish(
     """
     try:
         evidence = _keep_figures(job, evidence)
-        answered = held.answers(held_out, load(package).predict(held_out.inputs))
+        with clock(job, "work"):
+            answered = held.answers(held_out, load(package).predict(held_out.inputs))
         held.save(answered, registry.held_out_path(job.run_id))
         model_uri = _log_model(job, package, input_example)
         _log_evidence(job, evidence)
@@ -95,7 +98,8 @@ def _keep_figures(job: Job, evidence: Evidence) -> Evidence:
 def _judge(
     job: Job, evidence: Evidence, version: str, answered: Answers, held_out: HeldOut
 ) -> Result:
-    verdict = registry.judge(job.name, version, to_json(evidence), answered, held_out)
+    with clock(job, "work"):
+        verdict = registry.judge(job.name, version, to_json(evidence), answered, held_out)
     numbers = bool(evidence.metrics)
     result = _result(job, evidence, version)
     result["gate"] = {"promoted": verdict.passed, "reasons": verdict.reasons(numbers)}
@@ -125,7 +129,10 @@ def _result(job: Job, evidence: Evidence, version: str) -> Result:
 
 def _log_model(job: Job, package: Path, example: Any) -> str:
     client()  # points MLflow at the right store
-    with mlflow.start_run(run_id=job.run_id):
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    with mlflow.start_run(run_id=job.run_id), warnings.catch_warnings():
+        # It asks for type hints as a schema; the signature below is the schema.
+        warnings.filterwarnings("ignore", message=".*type hints to the `predict`", append=False)
         info = mlflow.pyfunc.log_model(
             name=job.name,
             python_model=str(_SERVED),
