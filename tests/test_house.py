@@ -1,10 +1,12 @@
 """The house stands as it is drawn: directions of import, folders, targets, schedules."""
 
 import ast
+import importlib.metadata
 import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +48,21 @@ def test_the_command_line_starts_without_heavy_packages(module: str) -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_what_is_imported_is_declared_and_nothing_else_is() -> None:
+    owners = importlib.metadata.packages_distributions()
+    modules = {
+        name.partition(".")[0]
+        for path in SOURCES
+        for _, name in _imports(ast.parse(path.read_text()))
+    }
+    foreign = modules - set(sys.stdlib_module_names) - {*FLOORS, "__future__"}
+    imported = {owners[module][0].lower().replace("_", "-") for module in foreign}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[<>=]", line)[0] for line in project["dependencies"]}
+    only_a_bound = {"fastapi"}
+    assert declared - only_a_bound == imported
 
 
 def test_the_mlflow_folder_holds_no_python_and_hides_nothing() -> None:
