@@ -130,9 +130,8 @@ def _result(job: Job, evidence: Evidence, version: str) -> Result:
 def _log_model(job: Job, package: Path, example: Any) -> str:
     client()  # points MLflow at the right store
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    with mlflow.start_run(run_id=job.run_id), warnings.catch_warnings():
-        # It asks for type hints as a schema; the signature below is the schema.
-        warnings.filterwarnings("ignore", message=".*type hints to the `predict`", append=False)
+    # It asks for type hints as a schema, over any filter; the signature below is the schema.
+    with mlflow.start_run(run_id=job.run_id), warnings.catch_warnings(record=True):
         info = mlflow.pyfunc.log_model(
             name=job.name,
             python_model=str(_SERVED),
