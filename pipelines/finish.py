@@ -25,6 +25,7 @@ from pipelines import registry, report
 from pipelines.drawing import narrow
 from pipelines.evidence import Evidence, to_json
 from pipelines.held_out import Answers, HeldOut
+from pipelines.settings import home_key
 from pipelines.stages import clock, seconds, stage
 from pipelines.tracking import Job, client, config_yaml, git_revision, log_metrics, reports_folder
 
@@ -53,6 +54,7 @@ def publish(
     Returns:
         The JSON of a training run.
     """
+    held_out = held.disguised(held_out, None if evidence.data["public"] else home_key())
     try:
         evidence = _keep_figures(job, evidence)
         with clock(job, "work"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,23 @@ class Answers:
     frame: pd.DataFrame
     outcomes: tuple[HeldOutcome, ...]
     split: str
+
+
+def disguised(held_out: HeldOut, key: bytes | None) -> HeldOut:
+    """The same with ids and groups replaced by their hashes, keyed where records are private.
+
+    Equal ids stay equal from run to run, so that two versions can be compared on the records they
+    share; nobody without the key can ask whether a patient or borrower is among them.
+    """
+
+    def hashed(values: np.ndarray) -> np.ndarray:
+        made = [
+            hashlib.blake2b(str(value).encode(), key=(key or b"")[:64], digest_size=16).hexdigest()
+            for value in values
+        ]
+        return np.array(made, dtype=object)
+
+    return replace(held_out, ids=hashed(held_out.ids), groups=hashed(held_out.groups))
 
 
 def answers(held_out: HeldOut, predictions: pd.DataFrame) -> Answers:

@@ -158,3 +158,12 @@ def test_one_model_may_have_rules_of_its_own(tmp_path: Path) -> None:
     path.write_text(gate.RULES.read_text() + '\n[model."credit-mine"]\nfloor = 0.9\n')
     assert load_rules("credit", "credit-mine", path).floor == 0.9
     assert load_rules("credit", "credit-other", path).floor < 0.9
+
+
+def test_ids_are_disguised_the_same_way_every_time_and_by_the_key() -> None:
+    ids = np.array(["anna", "bert", "anna"])
+    held = HeldOut(None, {}, ids, ids, (), "split")
+    public, private = held_out.disguised(held, None), held_out.disguised(held, b"key")
+    assert public.ids[0] == public.ids[2] != public.ids[1]
+    assert public.ids[0] != private.ids[0]
+    assert "anna" not in {*public.ids, *private.groups}
