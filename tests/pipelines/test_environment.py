@@ -35,7 +35,7 @@ sys.addaudithook(watch)
 FLOW_AND_RUN = """
 from pipelines import server
 server.start()
-import mlflow, prefect
+import mlflow, monai, opacus, prefect
 from prefect.artifacts import create_markdown_artifact
 from pipelines.settings import home
 from pipelines.store import prepare_store
