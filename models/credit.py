@@ -39,7 +39,7 @@ def logits(model: nn.Module, codes: np.ndarray) -> np.ndarray:
     model.eval()
     with torch.inference_mode():
         parts = [
-            model(torch.from_numpy(codes[start : start + _ROWS]))[:, 0].double().numpy()
+            model(torch.from_numpy(codes[start : start + _ROWS].copy()))[:, 0].double().numpy()
             for start in range(0, len(codes), _ROWS)
         ]
     return np.concatenate(parts) if parts else np.zeros(0)

@@ -25,6 +25,7 @@ from domains.banking.features import (
     Numeric,
     derive,
     from_json,
+    label,
     labels,
     need,
     numbers,
@@ -110,13 +111,20 @@ class Encoder:
         return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
 
 
-def example(encoder: Encoder, rows: int = 3) -> pd.DataFrame:
-    """Made-up records for a signature: middles of ranges and listed values, no one's data."""
-    values: dict[str, list[Any]] = {}
+def example(encoder: Encoder, like: pd.DataFrame, rows: int = 3) -> pd.DataFrame:
+    """Made-up records for a signature: edges and listed values, nobody's record.
+
+    Args:
+        encoder: Names the raw columns.
+        like: Records whose column types (not values) the example takes.
+        rows: How many.
+    """
     known = {feature.column: feature for feature in encoder.features}
+    made = {}
     for column in encoder.columns:
-        values[column] = [_made_up(known.get(column), row) for row in range(rows)]
-    return pd.DataFrame(values)
+        values = [_made_up(known.get(column), row) for row in range(rows)]
+        made[column] = _typed(values, like[column].dtype)
+    return pd.DataFrame(made)
 
 
 def _made_up(feature: Feature | None, row: int) -> float | str:
@@ -124,9 +132,18 @@ def _made_up(feature: Feature | None, row: int) -> float | str:
         return float(10 + row)
     if isinstance(feature, Numeric):
         edges = feature.edges or (0.0,)
-        return float(edges[min(row, len(edges) - 1)])
+        return edges[min(row, len(edges) - 1)]
     values: Sequence[str] = feature.values or ("other",)
     return values[row % len(values)]
+
+
+def _typed(values: Sequence[float | str], kind: Any) -> list[Any]:
+    if pd.api.types.is_bool_dtype(kind):
+        return [value == "True" for value in values]
+    if pd.api.types.is_numeric_dtype(kind):
+        # floats, so that an empty field fits the signature too
+        return pd.to_numeric(pd.Series(values), errors="coerce").fillna(0.0).astype(float).tolist()
+    return [label(value) for value in values]
 
 
 def _width(feature: Feature) -> int:

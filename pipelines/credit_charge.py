@@ -150,7 +150,7 @@ def _builtin(config: CreditConfig) -> LoanTable:
         date=sba.APPROVED,
         approved=_days(window),
         later=pd.Timestamp(config.data.out_of_time or sba.OUT_OF_TIME),
-        labelled_only=True,
+        incomplete=True,
         derived=sba.DERIVED,
         features=sba.FEATURES,
         **_cut(config),

@@ -1,4 +1,4 @@
-"""Controls of the credit flow: the same training without privacy, without partners, without walls."""
+"""Controls of the credit flow: the training without privacy, without partners, without walls."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.calibration import fitplatt, probabilities
+from models.calibration import fit_platt, probabilities
 from models.credit import CreditScorer, build, logits
 from models.federated import Client, FedAvg, run
 from pipelines.credit_charge import is_public
@@ -132,6 +132,8 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Shape:
+    """What the report says of an arm, before its scores are kept; see `Trained`."""
+
     name: str
     role: Role
     note: str
@@ -140,12 +142,14 @@ class Shape:
 
 
 def keep(job: Job, arm: Shape, raw: np.ndarray, calibration: tuple[float, ...] = ()) -> Trained:
+    """Write an arm's calibrated logits (n,) as probabilities."""
     path = job.folder / f"{arm.name.replace(' ', '-').replace(',', '')}.npy"
     np.save(path, probabilities(raw))
     return Trained(arm.name, arm.role, arm.note, arm.seconds, path, arm.history, calibration)
 
 
 def training_rows(prepared: Prepared) -> np.ndarray:
+    """Which records train, (n,) bool."""
     rows: np.ndarray = (prepared.facts["part"] == "train").to_numpy()
     return rows
 
@@ -157,10 +161,13 @@ def platt(
     facts = prepared.facts
     chosen = (facts["part"] == "calibration").to_numpy()
     if rows is not None:
-        chosen &= rows
-    return fitplatt(raw[chosen], facts["y"].to_numpy()[chosen])
+        chosen = chosen & rows
+    slope, intercept = fit_platt(raw[chosen], facts["y"].to_numpy()[chosen])
+    # a model no better than chance must not be turned over by its calibration
+    return (slope, intercept) if slope > 0 else (1.0, 0.0)
 
 
 def calibrated(prepared: Prepared, raw: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """Logits after `platt`, (n,)."""
     slope, intercept = platt(prepared, raw, rows)
     return slope * raw + intercept

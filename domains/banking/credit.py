@@ -44,7 +44,7 @@ class LoanTable:
         approved: First and last day of approval of the records that take part.
         later: Records approved from this day on are the out-of-time test.
         cap: At most so many records a client, chosen by hash; for public data only.
-        labelled_only: Leave out records without outcome instead of refusing them.
+        incomplete: Leave out records without client or outcome instead of refusing the file.
         exclude: Columns that are never features.
         derived, features: Declared for the built-in set; None: every column that is left.
         bounds, categories: Public bounds and value lists of columns.
@@ -66,7 +66,7 @@ class LoanTable:
     approved: tuple[pd.Timestamp, pd.Timestamp] | None = None
     later: pd.Timestamp | None = None
     cap: int | None = None
-    labelled_only: bool = False
+    incomplete: bool = False
     exclude: frozenset[str] = frozenset()
     derived: tuple[Derived, ...] = ()
     features: tuple[Feature, ...] | None = None
@@ -224,7 +224,7 @@ def _capped(count: int, cap: int | None) -> int:
 
 def _named(table: LoanTable, lenders: pd.Series) -> pd.Series:
     empty = int(lenders.isna().sum())
-    if empty:
+    if empty and not table.incomplete:
         raise InputError(
             f"{table.path}: column {table.lender!r} is empty in {empty} of {len(lenders)} rows, "
             "and every record needs its client"
@@ -254,7 +254,7 @@ def _labelled(table: LoanTable, frame: pd.DataFrame, notes: list[str]) -> pd.Dat
     if not empty.any():
         return frame
     count = int(empty.sum())
-    if not table.labelled_only:
+    if not table.incomplete:
         raise InputError(
             f"{table.path}: target {table.target!r} is empty in {count} of {len(frame)} rows, "
             f"the first at row {int(np.flatnonzero(empty)[0]) + 1}; "
@@ -292,7 +292,7 @@ def _filled(table: LoanTable, frame: pd.DataFrame, name: str) -> np.ndarray:
     empty = int(frame[name].isna().sum())
     if empty:
         raise InputError(f"{table.path}: id column {name!r} is empty in {empty} rows")
-    return labels(frame[name]).to_numpy(dtype=object)
+    return np.array(labels(frame[name]), dtype=object)
 
 
 def _below_cap(table: LoanTable, frame: pd.DataFrame, group: np.ndarray, key: bytes) -> np.ndarray:

@@ -1,0 +1,204 @@
+"""The last work of the credit flow: model and controls on the test records, as evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from domains.banking.credit import LATER as LATER_PART
+from domains.metrics import Interval, ece
+from pipelines import credit_words as words
+from pipelines.credit_charge import is_public
+from pipelines.credit_controls import ALONE, BOOSTING, LATER, LATER_BOOSTING, PLAIN, POOLED
+from pipelines.credit_pictures import draw, lender_table, uncalibrated
+from pipelines.credit_prepare import Prepared
+from pipelines.credit_scores import Lender, Tested, client_mean, difference, lenders, metrics_of
+from pipelines.credit_statement import statement
+from pipelines.credit_training import FEDERATED, Trained, may_release
+from pipelines.evidence import Arm, Evidence
+from pipelines.held_out import HeldOut, HeldOutcome
+from pipelines.progress import say
+from pipelines.stages import stage
+from pipelines.tracking import Job, log_arm
+
+_PREFIX = "out_of_time"
+
+
+@dataclass(frozen=True)
+class _Later:
+    """The out-of-time test: metrics of model and boosting, and how the default rate moved."""
+
+    metrics: dict[str, dict[str, float]]
+    rates: tuple[float, float]
+
+
+@stage()
+def evaluate(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evidence:
+    """Everything the run found, on test records alone; without leave, ε and the schema only."""
+    if may_release(job.config):
+        return _measured(job, prepared, trained)
+    plan = prepared.charged.plan
+    headline = words.headline(None, len(prepared.sizes), plan.spent() if plan else None)
+    arms = [_arm(each, {}, chosen=each.name == FEDERATED) for each in trained]
+    for arm in arms:
+        log_arm(job, arm)
+    say(headline)
+    return replace(
+        _bare(job, prepared, headline),
+        arms=arms,
+        calibration={"method": "none", "why": "held-out records are not released"},
+    )
+
+
+def held_out(prepared: Prepared, seed: int) -> HeldOut:
+    """The test records as the gate takes them."""
+    facts = prepared.facts
+    rows = np.flatnonzero(facts["part"] == "test")
+    chosen = facts.iloc[rows]
+    inputs = prepared.frame[prepared.encoder.columns].iloc[rows].reset_index(drop=True)
+    who = f"seed {seed}" if prepared.dataset.public else "secret"
+    return HeldOut(
+        inputs=inputs,
+        target={"default": chosen["y"].to_numpy(dtype=float)},
+        groups=chosen["group"].to_numpy(),
+        ids=chosen["record"].to_numpy(),
+        outcomes=(HeldOutcome("default", "auroc", ("default",), ("probability",)),),
+        split=f"credit, 20% test, {who}",
+    )
+
+
+def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evidence:
+    facts = prepared.facts
+    tested = _tested(facts, (facts["part"] == "test").to_numpy(), _on_random_split(trained))
+    say(f"metrics on {len(tested.y)} test records")
+    found = {name: metrics_of(tested, name) for name in tested.scores}
+    later = _later(prepared, trained)
+    for name, values in later.metrics.items() if later else ():
+        found.setdefault(name, {}).update(values)
+    arms = [_arm(each, found.get(each.name, {}), each.name == FEDERATED) for each in trained]
+    for arm, each in zip(arms, trained, strict=True):
+        log_arm(job, arm, each.history)
+    alone = ALONE if ALONE in tested.scores else None
+    each_lender = lenders(tested, FEDERATED, alone)
+    own = found[FEDERATED] | (_renamed(found, LATER) if later else {})
+    plan = prepared.charged.plan
+    headline = words.headline(
+        _read(own, "auroc"), len(prepared.sizes), plan.spent() if plan else None
+    )
+    say(headline)
+    return replace(
+        _bare(job, prepared, headline),
+        metrics=own,
+        arms=arms,
+        calibration=_calibration(tested, trained[0]),
+        findings=_findings(tested, each_lender, own, later),
+        figures=draw(job.folder / "figures", tested, each_lender, prepared, trained[0]),
+        tables=[lender_table(each_lender, list(tested.scores))],
+    )
+
+
+def _bare(job: Job, prepared: Prepared, headline: str) -> Evidence:
+    """What may be said of any run: data, split, privacy, limits."""
+    config, charged = job.config, prepared.charged
+    return Evidence(
+        pipeline=job.pipeline,
+        headline=headline,
+        data=prepared.dataset.to_json(),
+        split=prepared.split,
+        metrics={},
+        arms=[],
+        privacy=statement(charged),
+        limits=words.limits(
+            private=charged.plan is not None,
+            public=is_public(config),
+            released=may_release(config),
+            builtin=config.data.path is None,
+        ),
+    )
+
+
+def _on_random_split(trained: Sequence[Trained]) -> dict[str, np.ndarray]:
+    return {t.name: t.read() for t in trained if t.name not in (LATER, LATER_BOOSTING)}
+
+
+def _tested(facts: pd.DataFrame, rows: np.ndarray, scores: dict[str, np.ndarray]) -> Tested:
+    chosen = facts[rows]
+    client, names = pd.factorize(chosen["client"], sort=True)
+    return Tested(
+        y=chosen["y"].to_numpy(dtype=float),
+        client=client,
+        group=pd.factorize(chosen["group"])[0],
+        names=tuple(str(name) for name in names),
+        scores={name: p[rows] for name, p in scores.items()},
+    )
+
+
+def _later(prepared: Prepared, trained: Sequence[Trained]) -> _Later | None:
+    """Later approvals of borrowers who did not train; on private data the model itself is tested,
+    because there later approvals never train."""
+    facts = prepared.facts
+    later = facts["later"].to_numpy()
+    own = {t.name: t.read() for t in trained if t.name in (LATER, LATER_BOOSTING)}
+    if not own and (facts["part"] == LATER_PART).any():
+        own = {LATER: trained[0].read()}
+    if not own:
+        return None
+    early = facts[~later & (facts["part"] == "train").to_numpy()]
+    rows = later & ~facts["group"].isin(early["group"]).to_numpy()
+    tested = _tested(facts, rows, own)
+    found = {name: metrics_of(tested, name) for name in own}
+    rates = (float(facts["y"][~later].mean()), float(tested.y.mean()))
+    return _Later(
+        {n: {f"{_PREFIX}.{k}": v for k, v in values.items()} for n, values in found.items()}, rates
+    )
+
+
+def _renamed(found: dict[str, dict[str, float]], name: str) -> dict[str, float]:
+    return {k: v for k, v in found.get(name, {}).items() if k.startswith(_PREFIX)}
+
+
+def _arm(each: Trained, metrics: dict[str, float], chosen: bool) -> Arm:
+    return Arm(each.name, each.role, metrics, each.seconds, each.note, chosen)
+
+
+def _read(metrics: dict[str, float], name: str) -> Interval:
+    return Interval(metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"])
+
+
+def _calibration(tested: Tested, model: Trained) -> dict[str, float | str]:
+    slope, intercept = model.calibration
+    p = tested.scores[FEDERATED]
+    return {
+        "method": "Platt, on calibration records",
+        "slope": slope,
+        "intercept": intercept,
+        "ece_before": ece(tested.y, uncalibrated(p, slope, intercept)),
+        "ece_after": ece(tested.y, p),
+    }
+
+
+def _findings(
+    tested: Tested, each_lender: Sequence[Lender], own: dict[str, float], later: _Later | None
+) -> list[str]:
+    said: list[str | None] = []
+    if PLAIN in tested.scores:
+        said.append(words.cost_of_privacy(difference(tested, FEDERATED, PLAIN)))
+    if ALONE in tested.scores:
+        inside = (
+            difference(tested, FEDERATED, ALONE, client_mean(tested)) if tested.enough() else None
+        )
+        said.append(words.gain_of_federation(difference(tested, FEDERATED, ALONE), inside))
+        said.append(words.who_lost(each_lender))
+    for control in (POOLED, BOOSTING):
+        if control in tested.scores:
+            gap = difference(tested, FEDERATED, control)
+            said.append(words.against(gap, f"{control}, without privacy"))
+    if later is not None:
+        boosted = later.metrics.get(LATER_BOOSTING)
+        name = f"{_PREFIX}.auroc"
+        boosting = _read(boosted, name) if boosted else None
+        said.append(words.over_time(_read(own, "auroc"), _read(own, name), later.rates, boosting))
+    return [sentence for sentence in said if sentence]

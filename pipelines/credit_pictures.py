@@ -1,0 +1,140 @@
+"""Figures and tables of a credit run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit, logit
+
+from pipelines import figures
+from pipelines.credit_controls import ALONE, BOOSTING, PLAIN, POOLED
+from pipelines.credit_prepare import Prepared
+from pipelines.credit_scores import Lender, Tested
+from pipelines.credit_statement import by_round, statement
+from pipelines.credit_training import FEDERATED, Trained
+from pipelines.drawing import Row
+from pipelines.evidence import Cell, Figure, Table
+
+_EDGE = 1e-9
+
+
+def draw(
+    folder: Path,
+    tested: Tested,
+    lenders: Sequence[Lender],
+    prepared: Prepared,
+    model: Trained,
+) -> list[Figure]:
+    """Lenders, ROC and precision, reliability; ε by round and budgets where there is a plan."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = [
+        _lenders(folder, lenders),
+        _curves(folder, tested),
+        _reliability(folder, tested, model),
+    ]
+    return [figure for figure in [*drawn, *_privacy(folder, prepared)] if figure is not None]
+
+
+def lender_table(lenders: Sequence[Lender], arms: Sequence[str]) -> Table:
+    """One row a lender: records, default rate, AUROC of every arm, difference to being alone."""
+    compared = any(lender.gain is not None for lender in lenders)
+    rows: list[list[Cell]] = []
+    for lender in sorted(lenders, key=lambda each: -each.records):
+        areas = [_cell(lender, arm) for arm in arms]
+        gain: list[Cell] = [_gain(lender)] if compared else []
+        rows.append([lender.name, lender.records, round(lender.rate, 3), *areas, *gain])
+    columns = ["client", "test records", "default rate", *arms]
+    return Table(
+        title="Every client's own test",
+        caption="AUROC inside each client with its 95 % interval, by borrower. A dash: too few "
+        "test records of either outcome.",
+        columns=[*columns, "federated − alone"] if compared else columns,
+        rows=rows,
+    )
+
+
+def uncalibrated(p: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """Probabilities before the calibration p = σ(slope · logit + intercept)."""
+    raw = (logit(np.clip(p, _EDGE, 1 - _EDGE)) - intercept) / slope
+    return np.asarray(expit(raw))
+
+
+def _lenders(folder: Path, lenders: Sequence[Lender]) -> Figure | None:
+    rows: list[Row] = []
+    for lender in sorted(lenders, key=lambda each: -each.records):
+        for arm, series in ((FEDERATED, FEDERATED), (ALONE, f"control: {ALONE}")):
+            if arm in lender.aurocs:
+                area = lender.aurocs[arm]
+                rows.append((lender.name, area.value, area.low, area.high, series))
+    if not rows:
+        return None
+    path = figures.bars(folder / "lenders.png", rows, "AUROC on the client's own test records")
+    return Figure(
+        "lenders",
+        "Every client, with the shared model and alone",
+        "AUROC inside each client, largest first, with 95 % intervals by borrower.",
+        path,
+    )
+
+
+def _curves(folder: Path, tested: Tested) -> Figure:
+    shown = [arm for arm in (FEDERATED, PLAIN, ALONE, POOLED, BOOSTING) if arm in tested.scores]
+    scores = {arm: tested.scores[arm] for arm in shown}
+    path = figures.discrimination(folder / "discrimination.png", tested.y, scores)
+    return Figure(
+        "discrimination",
+        "ROC and precision–recall on test records",
+        "All clients' test records together; the arm alone scores each with its lender's model.",
+        path,
+    )
+
+
+def _reliability(folder: Path, tested: Tested, model: Trained) -> Figure:
+    p = tested.scores[FEDERATED]
+    views = {"before": uncalibrated(p, *model.calibration), "after": p}
+    path = figures.reliability(folder / "reliability.png", tested.y, views)
+    return Figure(
+        "reliability",
+        "Calibration on test records",
+        "Observed default rate against predicted probability, before and after calibration.",
+        path,
+    )
+
+
+def _privacy(folder: Path, prepared: Prepared) -> list[Figure]:
+    plan, told = prepared.charged.plan, statement(prepared.charged)
+    if plan is None or told is None:
+        return []
+    rounds, spent = by_round(plan)
+    curve = figures.privacy_curve(folder / "epsilon.png", rounds, spent, plan.epsilon)
+    owners = [(name, each["spent"], each["granted"]) for name, each in told["owners"].items()]
+    budget = figures.budget(folder / "budget.png", owners)
+    return [
+        Figure(
+            "epsilon",
+            "ε after each round",
+            "Composed over all steps so far by privacy loss distributions, with what bins cost.",
+            curve,
+        ),
+        Figure(
+            "budget",
+            "Each owner's budget",
+            "ε spent by all jobs so far, of what the owner granted.",
+            budget,
+        ),
+    ]
+
+
+def _cell(lender: Lender, arm: str) -> Cell:
+    if arm not in lender.aurocs:
+        return None
+    area = lender.aurocs[arm]
+    return f"{area.value:.3f} ({area.low:.3f} to {area.high:.3f})"
+
+
+def _gain(lender: Lender) -> Cell:
+    if lender.gain is None:
+        return None
+    return f"{lender.gain.value:+.3f} ({lender.gain.low:+.3f} to {lender.gain.high:+.3f})"

@@ -1,0 +1,124 @@
+"""What the numbers of a credit run say, in plain sentences computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domains.metrics import Interval
+from pipelines.credit_scores import Lender
+
+_NAMED = 5
+
+
+def headline(auroc: Interval | None, clients: int, epsilon: float | None) -> str:
+    """One sentence with the result in it."""
+    how = f"ε = {epsilon:.2f} for each record" if epsilon is not None else "no privacy"
+    if auroc is None:
+        return f"Trained across {clients} clients, {how}; test metrics stay with their owners"
+    return f"{clients} clients, {how}: test AUROC {_shown(auroc)}"
+
+
+def cost_of_privacy(gap: Interval) -> str:
+    """Paired difference of the private model to the same training without noise."""
+    return f"Privacy: {_compared(gap, 'the same training without clipping and noise')}."
+
+
+def gain_of_federation(together: Interval, inside: Interval | None) -> str:
+    """Paired differences to lenders' own models, over all records and inside lenders."""
+    text = f"Federation: {_compared(together, 'models that each lender trains alone')}"
+    if inside is None:
+        return f"{text}, over the records of all lenders together."
+    return (
+        f"{text}, over the records of all lenders together; "
+        f"inside lenders, on average, the difference is {_signed(inside)}."
+    )
+
+
+def who_lost(lenders: Sequence[Lender]) -> str | None:
+    """Which lenders the shared model serves worse or better than their own, beyond the interval."""
+    told = [lender for lender in lenders if lender.gain is not None]
+    if not told:
+        return None
+    lost = [each for each in told if each.gain is not None and each.gain.high < 0]
+    gained = [each for each in told if each.gain is not None and each.gain.low > 0]
+    rest = len(told) - len(lost) - len(gained)
+    return (
+        f"Of {len(told)} lenders with enough test records, {len(gained)} rank their own loans "
+        f"better with the shared model than with their own{_list(gained)}, {len(lost)} "
+        f"worse{_list(lost)}, and for {rest} the difference lies within its interval."
+    )
+
+
+def against(gap: Interval, what: str) -> str:
+    """Paired difference to another control."""
+    return f"{what[0].upper()}{what[1:]}: {_compared(gap, 'it')}."
+
+
+def over_time(
+    early: Interval, later: Interval, rates: tuple[float, float], boosting: Interval | None
+) -> str:
+    """What the random split hides: the model of earlier approvals on later ones."""
+    text = (
+        f"The random split flatters: trained on earlier approvals alone and tested on later ones, "
+        f"AUROC is {_shown(later)} where the random split says {early.value:.3f}, and the default "
+        f"rate went from {rates[0]:.0%} to {rates[1]:.0%}"
+    )
+    if boosting is not None:
+        text += f"; gradient boosting, pooled, falls to {_shown(boosting)} there"
+    return text + "."
+
+
+def limits(private: bool, public: bool, released: bool, builtin: bool) -> list[str]:
+    """What the numbers do not cover."""
+    said = [
+        "Only approved loans are known: how refused applicants would have paid is not.",
+        "Hyper-parameters are the configuration's; their defaults were tried on public data, on "
+        "training and calibration records, outside this job.",
+    ]
+    if private:
+        said.append(
+            "Noise comes from the operating system: a second run on the same records gives another "
+            "model, and is charged again."
+        )
+    if private and not public:
+        said.append(
+            "No control was trained, for each would have to be charged; what privacy and "
+            "federation cost or bring was not measured on these records."
+        )
+    if not released:
+        said.append(
+            "Probabilities are not recalibrated, for that would tell of held-out records, which "
+            "their owners have not released."
+        )
+    if builtin:
+        said.append(
+            "The loan's term is left out, because it is shortened by default and so gives it away; "
+            "so is everything dated after approval."
+        )
+    return said
+
+
+def _compared(gap: Interval, other: str) -> str:
+    if gap.low > 0:
+        verdict = "better than"
+    elif gap.high < 0:
+        verdict = "worse than"
+    else:
+        verdict = "not distinguishable from"
+    return f"the model is {verdict} {other} (AUROC {_signed(gap)})"
+
+
+def _signed(gap: Interval) -> str:
+    return f"{gap.value:+.3f}, 95 % interval {gap.low:+.3f} to {gap.high:+.3f}"
+
+
+def _shown(value: Interval) -> str:
+    return f"{value.value:.3f} (95 % interval {value.low:.3f} to {value.high:.3f})"
+
+
+def _list(lenders: Sequence[Lender]) -> str:
+    if not lenders:
+        return ""
+    names = [lender.name for lender in lenders[:_NAMED]]
+    more = f" and {len(lenders) - _NAMED} more" if len(lenders) > _NAMED else ""
+    return f" ({', '.join(names)}{more})"
