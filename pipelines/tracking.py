@@ -29,6 +29,7 @@ from pipelines.settings import home
 from pipelines.store import prepare_store
 
 PARENT_TAG = "mlflow.parentRunId"
+_SERVER = "MLFLOW_TRACKING_URI"
 _asked_at: float | None = None
 
 
@@ -63,9 +64,12 @@ def asked_at(moment: float) -> None:
 
 def client() -> MlflowClient:
     """The tracking server of `MLFLOW_TRACKING_URI`, else a SQLite store in the home folder."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or prepare_store(home())
+    given = os.environ.get(_SERVER)
+    uri = given or prepare_store(home())
     if mlflow.get_tracking_uri() != uri:
         mlflow.set_tracking_uri(uri)
+        if not given:  # MLflow sets the variable too, which would then pass for a given server
+            os.environ.pop(_SERVER, None)
     return MlflowClient(uri)
 
 
@@ -213,9 +217,7 @@ def _experiment(tracker: MlflowClient, pipeline: str) -> str:
     found = tracker.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    local = None
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        local = (home() / "artifacts" / pipeline).as_uri()
+    local = None if os.environ.get(_SERVER) else (home() / "artifacts" / pipeline).as_uri()
     return str(tracker.create_experiment(name, artifact_location=local))
 
 

@@ -152,6 +152,12 @@ def test_job_run_tells_how_it_ended_without_any_record(register: Register) -> No
     assert not job.folder.exists()
 
 
+def test_artifacts_lie_in_the_home_folder(register: Register, tmp_path: Path) -> None:
+    register(0.1)
+    run = client().get_run(registry.get_version(NAME, "1").run_id)
+    assert run.info.artifact_uri.startswith((tmp_path / "home" / "artifacts").as_uri())
+
+
 def test_arm_is_a_child_run_with_its_curve(register: Register) -> None:
     from pipelines.evidence import Arm
 
