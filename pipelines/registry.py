@@ -62,7 +62,11 @@ def create_version(name: str, model_uri: str, run_id: str, tags: dict[str, str])
         tracker.get_registered_model(name)
     except MlflowException:
         tracker.create_registered_model(name)
-    made = tracker.create_model_version(name, source=model_uri, run_id=run_id, tags=tags)
+    # A server refuses `models:/ID` as a source unless the id is given beside it.
+    logged = model_uri.removeprefix("models:/") if model_uri.startswith("models:/") else None
+    made = tracker.create_model_version(
+        name, source=model_uri, run_id=run_id, tags=tags, model_id=logged
+    )
     return str(made.version)
 
 
