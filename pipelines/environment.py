@@ -34,6 +34,7 @@ DEFAULTS = {
     "OMP_WAIT_POLICY": "PASSIVE",
     # Flows called from Python start Prefect's own server; 20 s is too short on a busy machine.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is the answer's
     "GIT_PYTHON_REFRESH": "quiet",  # git is optional: no revision is logged without it
 }
 
