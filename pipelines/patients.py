@@ -31,7 +31,7 @@ def patients(config: PatientsConfig) -> dict[str, Any]:
     Returns:
         The JSON of a training run.
     """
-    with open_job("patients", config) as job:
+    with open_job("patients", config, stages=7) as job:
         records = fetch_data(job)
         prepared = prepare(job, records)
         model = train_model(job, prepared)

@@ -1,0 +1,94 @@
+"""Metrics of mixed kinds: masked labels do not count, and models are compared in pairs."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from domains.healthcare.outcome_codec import Codec, fit_codec
+from domains.healthcare.outcome_scores import MEAN, compare, scores
+from domains.healthcare.outcome_targets import Targets, read_targets
+from tests.domains.sample_patients import OUTCOMES, sample_patients
+
+
+@pytest.fixture(scope="module")
+def codecs_and_targets() -> tuple[dict[str, Codec], Targets]:
+    targets = read_targets(sample_patients(400), OUTCOMES, "f")
+    return {o.name: fit_codec(o, targets.values[o.name]) for o in OUTCOMES}, targets
+
+
+def _predictions(codecs: dict[str, Codec], targets: Targets, noise: float) -> pd.DataFrame:
+    """The truth blurred; nonsense where there is no label."""
+    rng = np.random.default_rng(1)
+    n = len(targets.mask)
+    died = np.nan_to_num(targets.values["death"], nan=0.5)
+    place = targets.values["place"]
+    time = targets.values["survival"][:, 0]
+    frame = {
+        "death": np.clip(died + rng.normal(0, noise, n), 0, 1),
+        "stay": np.expm1(np.log1p(np.nan_to_num(targets.values["stay"])) + rng.normal(0, noise, n)),
+        "survival.risk": -time + rng.normal(0, noise, n),
+        "survival.at_5": np.ones(n),
+        "survival.at_20": np.ones(n),
+    }
+    classes = codecs["place"].classes
+    likely = np.exp([3.0 * (place == label) + rng.normal(0, noise, n) for label in classes])
+    frame |= {f"place.{k}": p for k, p in zip(classes, likely / likely.sum(axis=0), strict=True)}
+    return pd.DataFrame(frame)
+
+
+def test_every_kind_has_its_metric_and_perfect_answers_are_perfect(
+    codecs_and_targets: tuple[dict[str, Codec], Targets],
+) -> None:
+    codecs, targets = codecs_and_targets
+    found = scores(codecs, targets, _predictions(codecs, targets, 0.0))
+    values = {key: score(None) for key, score in found.items()}
+    assert set(values) == {
+        *("death.auroc", "death.ece", "place.auroc", "place.ece", "stay.r2", "survival.cindex"),
+    }
+    for key in ("death.auroc", "place.auroc", "stay.r2", "survival.cindex"):
+        assert values[key] == pytest.approx(1.0)
+
+
+def test_a_weight_of_two_is_a_record_twice(
+    codecs_and_targets: tuple[dict[str, Codec], Targets],
+) -> None:
+    codecs, targets = codecs_and_targets
+    frame = _predictions(codecs, targets, 1.0)
+    weight = np.r_[np.full(100, 2.0), np.ones(300)]
+    rows = np.r_[np.arange(100), np.arange(400)]
+    weighted = scores(codecs, targets, frame)
+    doubled = scores(codecs, targets.take(rows), frame.take(rows.tolist()))
+    for key, score in weighted.items():
+        assert score(weight) == pytest.approx(doubled[key](None))
+
+
+def test_mean_is_over_the_ranked_outcomes_and_differences_are_paired(
+    codecs_and_targets: tuple[dict[str, Codec], Targets],
+) -> None:
+    codecs, targets = codecs_and_targets
+    models = {
+        name: scores(codecs, targets, _predictions(codecs, targets, noise))
+        for name, noise in {"good": 0.5, "same": 0.5, "bad": 3.0}.items()
+    }
+    patients = np.repeat(np.arange(200), 2)
+    found = compare(models, patients, repeats=50, seed=0)
+    keys = ("death.auroc", "place.auroc", "survival.cindex")
+    ranked = [found.values["good"][key] for key in keys]
+    assert found.values["good"][MEAN] == pytest.approx(np.mean(ranked))
+    same = found.difference("good", "same", MEAN)
+    assert (same.low, same.value, same.high) == (0, 0, 0)
+    assert found.difference("good", "bad", MEAN).low > 0
+    assert compare(models, patients, repeats=50, seed=0).draws["bad"][MEAN].tolist() == (
+        found.draws["bad"][MEAN].tolist()
+    )
+
+
+def test_a_class_absent_from_the_records_leaves_its_metric_out(
+    codecs_and_targets: tuple[dict[str, Codec], Targets],
+) -> None:
+    codecs, targets = codecs_and_targets
+    rows = np.flatnonzero(targets.values["death"] == 0)
+    frame = _predictions(codecs, targets, 1.0).take(rows.tolist())
+    found = compare({"m": scores(codecs, targets.take(rows), frame)}, rows, repeats=5, seed=0)
+    assert "death.auroc" not in found.values["m"]
+    assert "stay.r2" in found.values["m"]

@@ -1,0 +1,178 @@
+"""Many outcomes, few labels each: what masks, sharing and heads promise."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from domains.healthcare.outcome_codec import Codec, fit_codec
+from domains.healthcare.patient_features import fit_encoder
+from domains.healthcare.patients import read_cohort
+from domains.metrics import METRICS
+from models.multitask import SHARING
+from models.multitask.boosting import boosted_logits
+from models.multitask.calibrating import fit_temperatures
+from models.multitask.heads import LOSSES, answer, hazard_loss
+from models.multitask.learning import Recipe, Records, logits, train
+from tests.domains.sample_patients import OUTCOMES, sample_patients
+
+RECIPE = Recipe("hard", hidden=16, epochs=15, patience=15, seed=0, learning_rate=5e-3)
+
+
+@pytest.fixture(scope="module")
+def codecs() -> dict[str, Codec]:
+    targets = read_cohort(sample_patients(), OUTCOMES, "f", patient="id").targets
+    return {o.name: fit_codec(o, targets.values[o.name]) for o in OUTCOMES}
+
+
+@pytest.fixture(scope="module")
+def records(codecs: dict[str, Codec]) -> tuple[Records, Records]:
+    parts = []
+    encoder = fit_encoder(read_cohort(sample_patients(), OUTCOMES, "f", patient="id").features)
+    for seed in (0, 1):
+        cohort = read_cohort(sample_patients(seed=seed), OUTCOMES, "f", patient="id")
+        y = {name: codec.encode(cohort.targets.values[name]) for name, codec in codecs.items()}
+        parts.append(Records(encoder.encode(cohort.features), y))
+    return parts[0], parts[1]
+
+
+def _scores(
+    codecs: dict[str, Codec], out: dict[str, np.ndarray], truth: Records
+) -> dict[str, float]:
+    found = {}
+    for name, codec in codecs.items():
+        p, y = answer(codec, out[name]), truth.y[name]
+        rows = ~np.isnan(y.reshape(len(y), -1)).any(axis=1)
+        if codec.outcome.kind == "survival":
+            order = np.column_stack([2 * y[:, 0] + 1 - y[:, 1], y[:, 1]])
+            found[name] = METRICS["cindex"](order[rows], codec.decode(p)[rows, 0])
+        else:
+            found[name] = METRICS[codec.outcome.metric](y[rows], p[rows])
+    return found
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+def test_every_kind_of_outcome_is_learned(
+    sharing: str, codecs: dict[str, Codec], records: tuple[Records, Records]
+) -> None:
+    network, histories = train(replace(RECIPE, sharing=sharing), codecs, *records)
+    found = _scores(codecs, logits(network, records[1].x), records[1])
+    assert found["death"] > 0.8
+    assert found["place"] > 0.75
+    assert found["stay"] > 0.2
+    assert found["survival"] > 0.58
+    assert len(histories) == (1 if sharing == "hard" else len(codecs))
+
+
+def test_the_same_seed_gives_the_same_network(
+    codecs: dict[str, Codec], records: tuple[Records, Records]
+) -> None:
+    recipe = replace(RECIPE, epochs=2)
+    first, second = (train(recipe, codecs, *records)[0].state_dict() for _ in range(2))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_unlabelled_records_have_no_say(
+    codecs: dict[str, Codec], records: tuple[Records, Records]
+) -> None:
+    """Whatever the features of records without any label, the network is the same."""
+    training, validation = records
+    y = {name: values.copy() for name, values in training.y.items()}
+    for values in y.values():
+        values[::2] = np.nan
+    noisy = training.x.copy()
+    noisy[::2] = 1e3
+    recipe = replace(RECIPE, epochs=2)
+    plain, _ = train(recipe, codecs, Records(training.x, y), validation)
+    other, _ = train(recipe, codecs, Records(noisy, y), validation)
+    for a, b in zip(plain.parameters(), other.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_an_outcome_with_few_labels_does_not_drown(
+    codecs: dict[str, Codec], records: tuple[Records, Records]
+) -> None:
+    training, validation = records
+    y = dict(training.y)
+    y["stay"] = np.where(np.arange(900) < 90, y["stay"], np.nan)
+    network, _ = train(replace(RECIPE, epochs=40), codecs, Records(training.x, y), validation)
+    assert _scores(codecs, logits(network, validation.x), validation)["stay"] > 0.1
+
+
+def test_single_task_networks_do_not_see_each_other(
+    codecs: dict[str, Codec], records: tuple[Records, Records]
+) -> None:
+    """Scrambling one outcome's labels changes that outcome's network alone."""
+    training, validation = records
+    recipe = replace(RECIPE, sharing="none", epochs=3)
+    scrambled = {**training.y, "survival": training.y["survival"][::-1].copy()}
+    plain, other = (
+        logits(train(recipe, codecs, Records(training.x, y), validation)[0], validation.x)
+        for y in (training.y, scrambled)
+    )
+    for name in ("death", "place", "stay"):
+        assert np.array_equal(plain[name], other[name])
+    assert not np.array_equal(plain["survival"], other["survival"])
+
+
+def test_hard_sharing_has_one_trunk_and_none_has_one_an_outcome() -> None:
+    sizes = {"a": 1, "b": 3, "items": 2}
+    shared, separate = (SHARING[name](5, sizes, 8) for name in ("hard", "none"))
+    x = torch.zeros(4, 5)
+    for network in (shared, separate):
+        assert {name: tuple(v.shape) for name, v in network(x).items()} == {
+            name: (4, size) for name, size in sizes.items()
+        }
+    assert len(shared.independent()) == 1
+    assert len(separate.independent()) == 3
+
+
+def test_hazard_loss_is_the_likelihood_of_what_was_seen() -> None:
+    hazard = torch.tensor([[0.1, 0.2, 0.3]] * 3)
+    target = torch.tensor([[1.0, 1.0], [2.0, 0.0], [3.0, 0.0]])
+    expected = -np.log([0.9 * 0.2, 0.9 * 0.8, 0.9 * 0.8 * 0.7])
+    assert hazard_loss(torch.logit(hazard), target).numpy() == pytest.approx(expected, rel=1e-5)
+
+
+def test_losses_are_one_a_record() -> None:
+    targets = {"survival": torch.zeros(4, 2)}
+    for kind, loss in LOSSES.items():
+        assert loss(torch.zeros(4, 3), targets.get(kind, torch.zeros(4))).shape == (4,)
+
+
+def test_boosting_answers_every_kind(
+    codecs: dict[str, Codec], records: tuple[Records, Records]
+) -> None:
+    training, validation = records
+    x = training.x.astype(float)
+    x[:, 2] = np.nan  # a column without any value must not stop it
+    out = {
+        name: boosted_logits(
+            codec,
+            x,
+            training.y[name],
+            validation.x.astype(float),
+            categorical=np.zeros(x.shape[1], bool),
+            seed=0,
+            rounds=20,
+        )
+        for name, codec in codecs.items()
+    }
+    assert {name: v.shape for name, v in out.items()} == {
+        name: (900, codec.size) for name, codec in codecs.items()
+    }
+    found = _scores(codecs, out, validation)
+    assert found["death"] > 0.8
+    assert found["survival"] > 0.58
+
+
+def test_temperatures_undo_overconfidence_and_need_labels(codecs: dict[str, Codec]) -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(0, 1, (2000, 1))
+    y = (rng.random(2000) < 1 / (1 + np.exp(-z[:, 0]))).astype(float)
+    death = {"death": codecs["death"]}
+    fitted = fit_temperatures(death, {"death": 3 * z}, {"death": y})
+    assert fitted["death"] == pytest.approx(3, rel=0.1)
+    y[29:] = np.nan
+    assert fit_temperatures(death, {"death": z}, {"death": y}) == {}

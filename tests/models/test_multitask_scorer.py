@@ -1,0 +1,69 @@
+"""The packed patients model: raw rows in, every outcome out, the same after saving."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from domains.errors import InputError
+from domains.healthcare.outcome_codec import fit_codec
+from domains.healthcare.patient_features import fit_encoder
+from domains.healthcare.patients import read_cohort
+from models import scorer as packed
+from models.multitask import SHARING
+from models.multitask.scorer import PatientsScorer
+from tests.domains.sample_patients import OUTCOMES, sample_patients
+
+
+@pytest.fixture(scope="module", params=list(SHARING))
+def scorer(request: pytest.FixtureRequest) -> PatientsScorer:
+    cohort = read_cohort(sample_patients(), OUTCOMES, "f", patient="id")
+    codecs = {o.name: fit_codec(o, cohort.targets.values[o.name]) for o in OUTCOMES}
+    encoder = fit_encoder(cohort.features)
+    sizes = {name: codec.size for name, codec in codecs.items()}
+    network = SHARING[request.param](encoder.width, sizes, 8)
+    return PatientsScorer(encoder, codecs, network, request.param, 8, {"death": 1.7})
+
+
+def test_saved_and_loaded_answers_the_same(scorer: PatientsScorer, tmp_path: Path) -> None:
+    rows = sample_patients(50, seed=2)
+    loaded = packed.load(scorer.save(tmp_path / "package"))
+    pd.testing.assert_frame_equal(loaded.predict(rows), scorer.predict(rows))
+    assert {p.suffix for p in (tmp_path / "package").iterdir()} == {".json", ".safetensors"}
+
+
+def test_every_outcome_is_answered_in_its_own_unit(scorer: PatientsScorer) -> None:
+    answers = scorer.predict(sample_patients(50, seed=2))
+    assert list(answers) == [
+        *("death", "place.home", "place.hospice", "place.ward", "stay"),
+        *("survival.risk", "survival.at_5", "survival.at_20"),
+    ]
+    assert answers["death"].between(0, 1).all()
+    assert np.allclose(answers.filter(like="place.").sum(axis=1), 1)
+    assert (answers["stay"] > 0).all()
+    assert (answers["survival.at_20"] <= answers["survival.at_5"]).all()
+
+
+def test_rows_are_answered_one_by_one_and_in_order(scorer: PatientsScorer) -> None:
+    rows = sample_patients(20, seed=3)
+    together = scorer.predict(rows)
+    alone = pd.concat([scorer.predict(rows.iloc[[k]]) for k in range(20)], ignore_index=True)
+    pd.testing.assert_frame_equal(together, alone, rtol=1e-5)
+    assert len(scorer.predict(rows.iloc[:0])) == 0
+
+
+def test_extra_columns_do_not_matter_and_missing_ones_are_named(scorer: PatientsScorer) -> None:
+    rows = sample_patients(5, seed=2)
+    needed = rows[["ward", "smoker", "lab", "age"]]
+    pd.testing.assert_frame_equal(scorer.predict(needed), scorer.predict(rows))
+    with pytest.raises(InputError, match="missing: lab"):
+        scorer.predict(rows.drop(columns="lab"))
+    with pytest.raises(InputError, match="column age: row 2 holds text, expected a number"):
+        scorer.predict(rows.assign(age=["60", "sixty", "1", "2", "3"]))
+
+
+def test_the_example_is_nobody_and_can_be_scored(scorer: PatientsScorer) -> None:
+    example = scorer.example()
+    assert example.iloc[1].isna().all()
+    assert np.isfinite(scorer.predict(example).to_numpy()).all()
