@@ -74,13 +74,6 @@ def test_the_mlflow_folder_holds_no_python_and_hides_nothing() -> None:
     assert "site-packages" in found.origin
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_pickles(path: Path) -> None:
-    names = {name.partition(".")[0] for _, name in _imports(ast.parse(path.read_text()))}
-    assert not names & {"pickle", "cloudpickle", "dill", "joblib", "shelve"}
-    assert "allow_pickle=True" not in path.read_text()
-
-
 def test_source_files_stay_short() -> None:
     long = {str(p.relative_to(ROOT)): n for p in SOURCES if (n := _lines(p)) > 300}
     assert not long

@@ -63,7 +63,7 @@ def test_part_that_was_in_eval_is_in_eval_again_after_validation() -> None:
     fit(model, _batches, _loss, lambda _: 0.0, optimizer, epochs=2, patience=5)
     assert not model[0].training
     assert model[1].training
-    assert torch.equal(model[0].running_mean, torch.zeros(4))
+    assert torch.equal(model[0].get_buffer("running_mean"), torch.zeros(4))
 
 
 def test_diverging_training_says_so() -> None:
