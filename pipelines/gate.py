@@ -101,12 +101,15 @@ def _complete(rules: Rules, evidence: dict[str, Any]) -> Check:
 
 
 def _has(evidence: dict[str, Any], name: str) -> bool:
-    """Private runs train no control and may release no metric: that is said, not missing."""
-    withheld = bool(evidence.get("privacy")) and not evidence.get("data", {}).get("public")
+    """Private records train no control, and a private run may release no metric: that is said,
+    not missing.
+    """
+    private = not evidence.get("data", {}).get("public")
+    withheld = private and bool(evidence.get("privacy"))
     if name == "data":
         return bool(evidence.get("data", {}).get("digest"))
     if name == "controls":
-        return withheld or any(arm["role"] == "control" for arm in evidence.get("arms", []))
+        return private or any(arm["role"] == "control" for arm in evidence.get("arms", []))
     if name == "metrics":
         return withheld or bool(evidence.get("metrics"))
     if name == "privacy":

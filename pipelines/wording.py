@@ -18,6 +18,7 @@ _METRICS = {
     "r2": ("R²", "share of the variance explained"),
     "cindex": ("C-index", "share of pairs put in the right order of time"),
     "rmse": ("RMSE", "root of the mean squared error; 0 is best"),
+    "mean": ("Mean", "over outcomes: of AUROC and C-index, or of R² where none is ranked"),
     "mae": ("MAE", "mean absolute error; 0 is best"),
 }
 _KEY_ORDER = ("auroc", "auroc_client_mean", "accuracy", "ece", "ks")
