@@ -11,46 +11,56 @@ from collections.abc import Callable
 
 import torch
 from monai.data import set_track_meta
-from monai.transforms import Compose, RandAffine, RandFlip, RandRotate90, RandScaleIntensity
+from monai.transforms import (
+    Compose,
+    RandAffine,
+    RandFlip,
+    RandomizableTransform,
+    RandRotate90,
+    RandScaleIntensity,
+)
 from torch import Tensor
 
 _SHARED = 4
 
 
-def augmenter(size: int, seed: int, turns: bool) -> Callable[[Tensor], Tensor]:
+def augmenter(size: int, seed: int, silhouettes: bool) -> Callable[[Tensor], Tensor]:
     """A function from a batch of pixels to a random view of it.
 
     Args:
         size: Side of the images.
         seed: Of the draws.
-        turns: Whether up and left mean nothing, as in a nodule's silhouette: quarter turns and
-            flips along both axes. Otherwise left and right alone are swapped.
+        silhouettes: The images have no up and left, and their scale and brightness are
+            millimetres: flips and quarter turns alone, which change neither. Otherwise left and
+            right are swapped, and angle, place, scale and brightness vary a little.
     """
     set_track_meta(False)  # no affine matrices to carry along
-    shift = size / 16
-    flips = [RandFlip(prob=0.5, spatial_axis=axis) for axis in ((0, 1) if turns else (1,))]
-    quarter = [RandRotate90(prob=0.75, max_k=3)] if turns else []
-    transform = Compose(
-        [
-            *flips,
-            *quarter,
-            RandAffine(
-                prob=0.8,
-                rotate_range=0.26,  # radians, 15 degrees
-                translate_range=(shift, shift),
-                scale_range=(0.1, 0.1),
-                mode="bilinear",
-                padding_mode="zeros",
-            ),
-            RandScaleIntensity(factors=0.15, prob=0.5),
-        ]
-    ).set_random_state(seed)
+    views = _exact() if silhouettes else _inexact(size)
+    transform = Compose(views).set_random_state(seed)
 
     def augment(pixels: Tensor) -> Tensor:
-        views = [_together(part, transform) for part in pixels.split(_SHARED)]
-        return torch.cat(views).clamp(0.0, 255.0).contiguous(memory_format=torch.channels_last)
+        seen = [_together(part, transform) for part in pixels.split(_SHARED)]
+        return torch.cat(seen).clamp(0.0, 255.0).contiguous(memory_format=torch.channels_last)
 
     return augment
+
+
+def _exact() -> list[RandomizableTransform]:
+    flips = [RandFlip(prob=0.5, spatial_axis=axis) for axis in (0, 1)]
+    return [*flips, RandRotate90(prob=0.75, max_k=3)]
+
+
+def _inexact(size: int) -> list[RandomizableTransform]:
+    shift = size / 16
+    affine = RandAffine(
+        prob=0.8,
+        rotate_range=0.26,  # radians, 15 degrees
+        translate_range=(shift, shift),
+        scale_range=(0.1, 0.1),
+        mode="bilinear",
+        padding_mode="zeros",
+    )
+    return [RandFlip(prob=0.5, spatial_axis=1), affine, RandScaleIntensity(factors=0.15, prob=0.5)]
 
 
 def _together(part: Tensor, transform: Compose) -> Tensor:

@@ -6,9 +6,9 @@ forget it, at training or when a version is served.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from monai.networks.nets import DenseNet121
@@ -33,6 +33,9 @@ _LITE0 = [
 _MOMENTUM = 0.1
 
 
+Module = TypeVar("Module", bound=nn.Module)
+
+
 class Backbone(nn.Module):
     """An encoder of images.
 
@@ -41,14 +44,19 @@ class Backbone(nn.Module):
         feature_dim: Length d of the features.
         blocks: The layers as named steps from the stem to the last one, for training some of them
             and for learning rates that fall with depth. Views of `net`, not further modules.
-        last_map: Name, below `net`, of the module whose feature map Grad-CAM reads.
+        maps: Pixels a cell → name, below `net`, of a module whose feature map has such cells.
     """
 
     def __init__(
-        self, name: str, net: nn.Module, dim: int, blocks: list[list[nn.Module]], last_map: str
+        self,
+        name: str,
+        net: nn.Module,
+        dim: int,
+        blocks: list[list[nn.Module]],
+        maps: dict[int, str],
     ) -> None:
         super().__init__()
-        self.name, self.net, self.feature_dim, self.last_map = name, net, dim, last_map
+        self.name, self.net, self.feature_dim, self.maps = name, net, dim, maps
         self.blocks = tuple(tuple(block) for block in blocks)
         mean, scale = _NORMALISATION[name]
         self.mean: Tensor
@@ -80,7 +88,8 @@ def _lite0(image_size: int) -> Backbone:
     net._dropout, net._fc = nn.Identity(), nn.Identity()
     blocks = [[net._conv_stem, net._bn0], *([block] for block in stages)]
     blocks.append([net._conv_head, net._bn1])
-    return Backbone("efficientnet-lite0", net, 1280, blocks, "_bn1")
+    maps = {8: "_blocks.2.4", 16: "_blocks.4.10", 32: "_bn1"}
+    return Backbone("efficientnet-lite0", net, 1280, blocks, maps)
 
 
 def _densenet121(image_size: int) -> Backbone:  # noqa: ARG001 - its padding needs no size
@@ -91,7 +100,8 @@ def _densenet121(image_size: int) -> Backbone:  # noqa: ARG001 - its padding nee
     blocks = [[parts["conv0"], parts["norm0"]]]
     blocks += [[parts[f"denseblock{i}"], parts[f"transition{i}"]] for i in (1, 2, 3)]
     blocks.append([parts["denseblock4"], parts["norm5"]])
-    return Backbone("densenet121", net, 1024, blocks, "features.norm5")
+    maps = {8: "features.denseblock2", 16: "features.denseblock3", 32: "features.norm5"}
+    return Backbone("densenet121", net, 1024, blocks, maps)
 
 
 _BUILDERS: dict[str, Callable[[int], Backbone]] = {
@@ -113,7 +123,31 @@ def build(name: str, image_size: int, seed: int | None = None) -> Backbone:
     with torch.random.fork_rng():
         torch.manual_seed(0 if seed is None else seed)
         backbone = _BUILDERS[name](image_size)
-    return backbone.to(memory_format=torch.channels_last).eval()
+    return channels_last(backbone.eval())
+
+
+def channels_last(module: Module) -> Module:
+    """Lay a net's weights out as its images are: faster at every size measured."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def settle(backbone: Backbone, batches: Iterable[Tensor]) -> Backbone:
+    """Estimate BatchNorm's statistics on batches of pixels; weights do not change.
+
+    Without it the features of an EfficientNet with random weights are all but zero (their spread
+    is 1e-11), and a control that cannot see would flatter whatever it is compared with.
+    """
+    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+    backbone.train()
+    with torch.no_grad():
+        for pixels in batches:
+            backbone(pixels)
+    for norm in norms:
+        norm.momentum = _MOMENTUM
+    return backbone.eval()
 
 
 def load_imagenet(backbone: Backbone, file: Path) -> Backbone:
@@ -197,19 +231,6 @@ def _strict(net: nn.Module, state: dict[str, Tensor], file: Path) -> None:
             f"over, {len(shapes)} of another shape (such as {example})"
         )
     net.load_state_dict(state)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a base's weights come from.
-
-    Attributes:
-        name: `imagenet`, `weights`, `source` or `random`, as arms are named.
-        says: The same for a reader.
-    """
-
-    name: str
-    says: str
 
 
 class Classifier(nn.Module):

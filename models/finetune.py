@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from domains.metrics import auroc, r2
 from models.augment import augmenter
-from models.backbones import Classifier
+from models.backbones import Classifier, channels_last
 from models.calibration import probabilities
 from models.training import FitHistory, fit
 from models.transfer import freeze, to_batch
@@ -32,7 +32,7 @@ class Tuning:
             base trained from scratch.
         last_blocks: Train the last k blocks of the base; None trains all of it, 0 the head alone.
         weight_decay: Of AdamW.
-        turns: Whether images have no up and left; see `models.augment.augmenter`.
+        silhouettes: Which random views make sense; see `models.augment.augmenter`.
         seed: Of shuffling and augmentation.
     """
 
@@ -43,7 +43,7 @@ class Tuning:
     decay: float = 0.8
     last_blocks: int | None = None
     weight_decay: float = 0.01
-    turns: bool = False
+    silhouettes: bool = False
     seed: int = 0
 
 
@@ -76,7 +76,7 @@ def finetune(
     thaw(net, tuning.last_blocks)
     task = _Task.of(targets, train)
     optimizer = torch.optim.AdamW(rates(net, tuning), weight_decay=tuning.weight_decay)
-    augment = augmenter(images.shape[1], tuning.seed, tuning.turns)
+    augment = augmenter(images.shape[1], tuning.seed, tuning.silhouettes)
     rng = np.random.default_rng(tuning.seed)
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -90,7 +90,7 @@ def finetune(
     def validate(_: nn.Module) -> float:
         return task.score(logits(net, images, validation), validation)
 
-    net.to(memory_format=torch.channels_last).train()
+    channels_last(net).train()
     history = fit(net, batches, loss, validate, optimizer, tuning.epochs, tuning.patience, progress)
     net.eval()
     return history

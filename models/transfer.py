@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from models.backbones import Backbone
 
-_PENALTIES = (3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
+_PENALTIES = (10.0, 3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 _BATCH = 128
 
 
@@ -77,7 +77,7 @@ def _digest(backbone: Backbone, images: np.ndarray) -> str:
         digest.update(tensor.detach().contiguous().numpy().tobytes())
     digest.update(str(images.shape).encode())
     for start in range(0, len(images), 4096):
-        digest.update(np.ascontiguousarray(images[start : start + 4096]))
+        digest.update(np.ascontiguousarray(images[start : start + 4096]).tobytes())
     return digest.hexdigest()
 
 
@@ -118,7 +118,8 @@ def fit_head(
         validation: Rows to choose the penalty on.
         classes: Number k of classes.
     """
-    mean, scale = values[train].mean(axis=0), values[train].std(axis=0) + 1e-6
+    mean, scale = values[train].mean(axis=0), values[train].std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
     x = torch.from_numpy(((values[train] - mean) / scale).astype(np.float32))
     y = torch.from_numpy(labels[train])
     held = ((values[validation] - mean) / scale).astype(np.float32)

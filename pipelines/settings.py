@@ -79,9 +79,11 @@ class ImagingConfig(Job):
         "auto"
     )
     finetune_blocks: int | None = Field(
-        None, ge=1, description="Train only the last k blocks; default all layers"
+        None, ge=1, description="Train only the last k blocks; default by scale, all for full"
     )
-    image_size: int = Field(64, ge=32, le=512)
+    image_size: int | None = Field(
+        None, ge=32, le=512, description="Side images are resized to; default 64, and 48 for lidc"
+    )
     epochs: int | None = Field(None, ge=1, description="Fine-tuning epochs; default by scale")
     learning_rate: float = Field(1e-3, gt=0, description="Of the head; the base's decays by depth")
     batch_size: int = Field(32, ge=2)
@@ -166,6 +168,8 @@ class PatientsConfig(Job):
         if self.data.path is not None and not self.outcomes:
             raise ValueError("outcomes: name at least one outcome for a file of your own")
         names = [outcome.name for outcome in self.outcomes]
+        if taken := {"mean", "external"} & set(names):
+            raise ValueError(f"outcomes: the name {taken.pop()!r} is taken; choose another")
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"outcomes: named twice: {', '.join(sorted(twice))}")
