@@ -60,6 +60,7 @@ def load(config: PatientsConfig, path: Path) -> Loaded:
         there.name,
         exclude=exclude,
         patient=config.test.patient or patient,
+        learn=False,
     )
     return Loaded(dataset, cohort, external, there.name)
 

@@ -128,7 +128,10 @@ def _boosting(job: Job, prepared: Prepared) -> Trained:
     say(f"boosting: {seconds:.1f} CPU s")
     path = job.folder / "boosting.logits"
     save_file(found, path)
-    note = "scikit-learn's HistGradientBoosting, one an outcome, default settings"
+    note = (
+        "scikit-learn's HistGradientBoosting, one an outcome, default settings, trained on the "
+        "validation records too"
+    )
     return Trained("boosting", "control", note, seconds, path)
 
 

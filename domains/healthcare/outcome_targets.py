@@ -64,13 +64,17 @@ def class_names(column: pd.Series, missing: Sequence[Value] = ()) -> np.ndarray:
     return names
 
 
-def read_targets(frame: pd.DataFrame, outcomes: Sequence[Outcome], where: str) -> Targets:
+def read_targets(
+    frame: pd.DataFrame, outcomes: Sequence[Outcome], where: str, *, learn: bool = True
+) -> Targets:
     """Targets of every outcome.
 
     Args:
         frame: Records; holds every column that the outcomes name.
         outcomes: What to read.
         where: Name of the file, for messages.
+        learn: Whether the records are to be learned from, and not only judged by: then an outcome
+            needs labels of more than one kind.
 
     Raises:
         InputError: An outcome has no label or one class, a value of the wrong kind, or an
@@ -86,12 +90,29 @@ def read_targets(frame: pd.DataFrame, outcomes: Sequence[Outcome], where: str) -
     for outcome in outcomes:
         place = f"{where}: outcome {outcome.name}, column {outcome.column or outcome.time}"
         values[outcome.name] = readers[outcome.kind](frame, outcome, place)
-        if not known(values[outcome.name]).any():
-            raise InputError(
-                f"{place}: none of the {len(frame)} records has a label; name another column, "
-                "or leave the outcome out"
-            )
+        if learn:
+            _check_learnable(values[outcome.name], frame, outcome, place)
     return Targets(tuple(outcomes), values)
+
+
+def _check_learnable(values: np.ndarray, frame: pd.DataFrame, outcome: Outcome, place: str) -> None:
+    """Raise when labels are all missing or all the same: nothing can be learned from them."""
+    labels = values[known(values)]
+    if not len(labels):
+        raise InputError(
+            f"{place}: none of the {len(frame)} records has a label; name another column, "
+            "or leave the outcome out"
+        )
+    if outcome.kind == "binary":
+        _check_both(labels, frame[str(outcome.column)], outcome, place)
+    elif outcome.kind == "survival":
+        _check_events(labels, outcome, place)
+    elif len(set(labels)) == 1:
+        what = "one class only" if outcome.kind == "multiclass" else "one value only"
+        raise InputError(
+            f"{place}: {what} in {len(labels)} labelled records, expected at least two; "
+            "name another column, or leave the outcome out"
+        )
 
 
 def numbers(column: pd.Series, missing: Sequence[Value], place: str) -> np.ndarray:
@@ -133,23 +154,19 @@ def _yes_or_no(column: pd.Series, outcome: Outcome, place: str) -> np.ndarray:
 
 
 def _binary(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
-    column = frame[str(outcome.column)]
-    out = _yes_or_no(column, outcome, place)
-    _both(out, column, outcome, place, "yes and no")
-    return out
+    return _yes_or_no(frame[str(outcome.column)], outcome, place)
 
 
-def _both(out: np.ndarray, column: pd.Series, outcome: Outcome, place: str, wanted: str) -> None:
-    """Raise when all labels are the same: nothing can be learned, or `positive` is misspelled."""
-    labels = out[~np.isnan(out)]
-    if len(labels) and (labels == labels[0]).all():
+def _check_both(labels: np.ndarray, column: pd.Series, outcome: Outcome, place: str) -> None:
+    """Raise when all labels are the same: perhaps `positive` is misspelled."""
+    if (labels == labels[0]).all():
         seen = sorted(set(class_names(column, outcome.missing)) - {None})
         yes = ", ".join(class_name(v) for v in outcome.positive) or "1"
         quoted = "; YAML reads a bare yes or no as true or false: quote it"
         hint = quoted if any(isinstance(v, bool) for v in outcome.positive) else ""
         raise InputError(
             f"{place}: one class only in {len(labels)} labelled records (values {_few(seen)}; "
-            f"yes means {yes}), expected {wanted}; check positive and missing{hint}"
+            f"yes means {yes}), expected yes and no; check positive and missing{hint}"
         )
 
 
@@ -162,12 +179,7 @@ def _few(seen: list[str]) -> str:
 
 def _multiclass(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
     names = class_names(frame[str(outcome.column)], outcome.missing)
-    seen = sorted(set(names) - {None})
-    if len(seen) == 1:
-        raise InputError(
-            f"{place}: one class only ({_few(seen)}) in {int(known(names).sum())} labelled "
-            "records, expected at least two; name another column, or leave the outcome out"
-        )
+    seen = set(names) - {None}
     if len(seen) > _MOST_CLASSES:
         raise InputError(
             f"{place}: {len(seen)} classes, expected at most {_MOST_CLASSES}; "
@@ -185,12 +197,6 @@ def _regression(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray
             "where log1p expects 0 or more; list codes for unknown under missing, "
             "or set transform: none"
         )
-    labels = values[~np.isnan(values)]
-    if len(labels) and (labels == labels[0]).all():
-        raise InputError(
-            f"{place}: all {len(labels)} labelled records hold the same value; "
-            "name another column, or leave the outcome out"
-        )
     return values
 
 
@@ -202,19 +208,22 @@ def _survival(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
     _check_times(time, event, outcome, place)
     event[np.isnan(time)] = np.nan
     time = np.where(np.isnan(event), np.nan, time)
-    if not np.isnan(event).all() and not (event == 1).any():
+    return np.column_stack([time, event])
+
+
+def _check_events(labels: np.ndarray, outcome: Outcome, place: str) -> None:
+    if not (labels[:, 1] == 1).any():
         raise InputError(
-            f"{place}: no event in {int((~np.isnan(event)).sum())} records with a time, "
-            "expected some; check positive"
+            f"{place}: event column {outcome.event} holds no event in {len(labels)} records with "
+            "a time, expected some; check positive"
         )
-    longest = np.nanmax(time, initial=0.0)
+    longest = labels[:, 0].max()
     beyond = [horizon for horizon in outcome.horizons if horizon > longest]
     if beyond:
         raise InputError(
             f"{place}: horizon {beyond[0]:g} lies beyond the longest time, {longest:g}; "
             "horizons are in the unit of the time column"
         )
-    return np.column_stack([time, event])
 
 
 def _check_times(time: np.ndarray, event: np.ndarray, outcome: Outcome, place: str) -> None:

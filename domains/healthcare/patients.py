@@ -66,6 +66,7 @@ def read_cohort(
     *,
     exclude: Sequence[str] = (),
     patient: str | None = None,
+    learn: bool = True,
 ) -> Cohort:
     """Tell features from targets, and check both.
 
@@ -78,6 +79,8 @@ def read_cohort(
         exclude: Further columns that are not features.
         patient: Column of the patient id; None: each record is a patient of its own, known by
             its content, so that identical records stay together and row order does not matter.
+        learn: Whether the records are to be learned from, and not only judged by: then labels
+            must differ and features must hold something.
 
     Raises:
         InputError: A named column does not exist, a target or feature cannot be used, or no
@@ -91,8 +94,9 @@ def read_cohort(
     features = frame.drop(columns=list(dict.fromkeys(column for column, _ in named)))
     if not len(features.columns):
         raise InputError(f"{where}: no column is left as a feature; shorten exclude")
-    targets = read_targets(frame, outcomes, where)
-    check_features(features, where)
+    targets = read_targets(frame, outcomes, where, learn=learn)
+    if learn:
+        check_features(features, where)
     records = row_ids(frame)
     patients = records if patient is None else _patient_ids(frame[patient], where)
     return Cohort(features, targets, patients, records)

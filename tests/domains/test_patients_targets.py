@@ -65,7 +65,7 @@ TIME = Outcome("o", "survival", time="t", event="e")
         (replace(BINARY, kind="multiclass"), {"c": [f"p{k}" for k in range(99)]}, "99 classes"),
         (AMOUNT, {"c": [1.0, "many", 2.0]}, "row 2 holds text, expected a number"),
         (AMOUNT, {"c": [1.0, 2.0, -1.0]}, "the first in row 3, where log1p expects 0 or more"),
-        (AMOUNT, {"c": [4.0, 4.0]}, "hold the same value"),
+        (AMOUNT, {"c": [4.0, 4.0]}, "one value only in 2"),
         (TIME, {"t": [3.0, 0.0], "e": [1, 0]}, "column t not above 0, the first in row 2"),
         (TIME, {"t": [-3.0, 1.0], "e": [1, 0]}, r"row 1 \(negative\)"),
         (TIME, {"t": [3.0, None], "e": [0, 1]}, "without a time in column t, the first in row 2"),
@@ -81,6 +81,12 @@ def test_bad_targets_are_one_line_that_names_outcome_and_column(
     message = str(raised.value)
     assert message.startswith("file.csv: outcome o")
     assert "\n" not in message
+
+
+def test_records_that_only_judge_need_not_differ() -> None:
+    frame = pd.DataFrame({"c": [1, 1], "t": [3.0, 4.0], "e": [0, 0]})
+    outcomes = [BINARY, replace(TIME, name="s", horizons=(9.0,))]
+    assert read_targets(frame, outcomes, "file.csv", learn=False).mask.all()
 
 
 def test_an_identifier_taken_for_an_outcome_is_not_repeated_in_the_message() -> None:

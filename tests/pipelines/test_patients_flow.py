@@ -124,6 +124,7 @@ def test_private_records_train_the_configured_model_alone(
     )
     result = patients(config)
     assert result["controls"] == {}
+    assert "evidence: met (nothing missing)" in result["gate"]["reasons"]
     assert result["data"]["digest"].startswith("hmac-sha256:")
     assert result["model"]["name"] == "patients-ward"
     with pytest.raises(Refused, match="refused on private data"):
@@ -203,6 +204,7 @@ def test_an_external_file_without_a_needed_column_is_refused(home: Path, tmp_pat
         ({"name": "x", "kind": "binary", "column": "c", "transform": "log1p"}, "transform is for"),
         ({"name": "x", "kind": "ordinal", "column": "c"}, "outcomes.0.kind: expected"),
         ({"name": "death", "kind": "binary", "column": "c"}, "named twice: death"),
+        ({"name": "mean", "kind": "binary", "column": "c"}, "'mean' is taken"),
     ],
 )
 def test_a_wrong_outcome_names_its_key(outcome: dict[str, Any], said: str, tmp_path: Path) -> None:
