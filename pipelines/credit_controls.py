@@ -6,10 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from torch import nn
 
-from models.credit import logits
+from models.credit import logits, train_centrally
 from models.credit_boosting import boosted_logits
 from models.federated import Client
 from pipelines.credit_prepare import Prepared
@@ -76,34 +75,35 @@ def _plain(job: Job, prepared: Prepared) -> Trained:
 def _alone(job: Job, prepared: Prepared) -> Trained:
     """Each lender's own model, without privacy, for its own records."""
     say(f"{ALONE}: {len(prepared.sizes)} models")
-    schedule = _without_privacy(prepared.charged.schedule)
     holder, codes = prepared.facts["client"].to_numpy(), prepared.codes
     raw, spent = np.zeros(len(codes)), 0.0
-    for client in prepared.clients(training_rows(prepared)):
-        model, seconds, _ = _timed(job, prepared, [client], schedule)
-        mine = np.flatnonzero(holder == client.name)
-        own = np.zeros(len(codes))
-        own[mine] = logits(model, codes[mine])
-        raw[mine] = calibrated(prepared, own, holder == client.name)[mine]
+    for name in prepared.sizes:
+        own = holder == name
+        answers, seconds = _central(job, prepared, own)
+        raw[own] = calibrated(prepared, answers, own)[own]
         spent += seconds
-    note = "each client's own model on its own records, calibrated there, without privacy"
+    note = "each client's own net on its own records, calibrated there, without privacy"
     return keep(job, Shape(ALONE, "control", note, spent), raw)
 
 
 def _pooled(job: Job, prepared: Prepared) -> Trained:
     say(POOLED)
-    clients = prepared.clients(training_rows(prepared))
-    everyone = Client(
-        POOLED,
-        torch.cat([client.features for client in clients]),
-        torch.cat([client.target for client in clients]),
-        sum(client.records for client in clients),
-    )
-    schedule = _without_privacy(prepared.charged.schedule)
-    model, seconds, history = _timed(job, prepared, [everyone], schedule)
-    raw = calibrated(prepared, logits(model, prepared.codes))
-    note = "the same net and steps on all records in one place, without privacy"
-    return keep(job, Shape(POOLED, "control", note, seconds, history), raw)
+    raw, seconds = _central(job, prepared, np.ones(len(prepared.codes), dtype=bool))
+    note = "the same net on all records in one place, without privacy"
+    return keep(job, Shape(POOLED, "control", note, seconds), calibrated(prepared, raw))
+
+
+def _central(job: Job, prepared: Prepared, rows: np.ndarray) -> tuple[np.ndarray, float]:
+    """Logits of the records among `rows` (zero elsewhere) by a net trained on them, and seconds."""
+    codes, y = prepared.codes, prepared.facts["y"].to_numpy()
+    training = np.flatnonzero(rows & training_rows(prepared))
+    model = new_net(prepared, job.config)
+    started = time.perf_counter()
+    train_centrally(model, codes[training], y[training], job.config.seed)
+    seconds = time.perf_counter() - started
+    raw = np.zeros(len(codes))
+    raw[rows] = logits(model, codes[rows])
+    return raw, seconds
 
 
 def _boosting(job: Job, prepared: Prepared) -> Trained:

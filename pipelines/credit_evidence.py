@@ -15,7 +15,14 @@ from pipelines.credit_charge import is_public
 from pipelines.credit_controls import ALONE, BOOSTING, LATER, LATER_BOOSTING, PLAIN, POOLED
 from pipelines.credit_pictures import draw, lender_table, uncalibrated
 from pipelines.credit_prepare import Prepared
-from pipelines.credit_scores import Lender, Tested, client_mean, difference, lenders, metrics_of
+from pipelines.credit_scores import (
+    Lender,
+    Tested,
+    difference,
+    difference_inside,
+    lenders,
+    metrics_of,
+)
 from pipelines.credit_statement import statement
 from pipelines.credit_training import FEDERATED, Trained, may_release
 from pipelines.evidence import Arm, Evidence
@@ -187,9 +194,7 @@ def _findings(
     if PLAIN in tested.scores:
         said.append(words.cost_of_privacy(difference(tested, FEDERATED, PLAIN)))
     if ALONE in tested.scores:
-        inside = (
-            difference(tested, FEDERATED, ALONE, client_mean(tested)) if tested.enough() else None
-        )
+        inside = difference_inside(tested, FEDERATED, ALONE)
         said.append(words.gain_of_federation(difference(tested, FEDERATED, ALONE), inside))
         said.append(words.who_lost(each_lender))
     for control in (POOLED, BOOSTING):

@@ -1,17 +1,25 @@
-"""Numbers of the credit flow on test records: every arm, every lender, paired, with intervals."""
+"""Numbers of the credit flow on test records: every arm, every lender, paired, with intervals.
+
+One set of resamples of whole borrowers serves every number, so that any two can be compared on the
+same resamples, and all of them are computed at once: a resample is a row of counts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from domains.metrics import Interval, Metric, auroc, bootstrap, ece, ks, named, paired_bootstrap
+from domains.metrics import Interval, named
 
 _MANY = 20_000
 _EACH = 20
 """Records of either outcome that a lender needs before its own AUROC says anything."""
+_BINS = 15
+
+Metrics = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -32,16 +40,37 @@ class Tested:
     names: tuple[str, ...]
     scores: Mapping[str, np.ndarray]
 
-    @property
-    def repeats(self) -> int:
-        """Resamples: fewer where records are so many that intervals are narrow and slow."""
-        return 500 if len(self.y) < _MANY else 200
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Resamples of borrowers: how often each record counts, (1 + repeats, n); the first row
+        is the sample itself. Fewer where records are so many that intervals are narrow anyway."""
+        repeats, rng = (500 if len(self.y) < _MANY else 200), np.random.default_rng(0)
+        count = int(self.group.max()) + 1
+        weights = np.ones((1 + repeats, len(self.y)), dtype=np.float32)
+        for row in weights[1:]:
+            row[:] = np.bincount(rng.integers(count, size=count), minlength=count)[self.group]
+        return weights
 
+    @cached_property
     def enough(self) -> list[int]:
         """Clients with enough test records of both outcomes."""
         bad = np.bincount(self.client, self.y, len(self.names))
         good = np.bincount(self.client, 1 - self.y, len(self.names))
         return [k for k in range(len(self.names)) if min(bad[k], good[k]) >= _EACH]
+
+    @cached_property
+    def areas(self) -> dict[str, np.ndarray]:
+        """AUROC of every arm over all records together, (1 + repeats,)."""
+        return {arm: aurocs(self.weights, self.y, p) for arm, p in self.scores.items()}
+
+    @cached_property
+    def inside(self) -> dict[str, np.ndarray]:
+        """AUROC of every arm inside every client with enough records, (clients, 1 + repeats)."""
+        rows = [np.flatnonzero(self.client == k) for k in self.enough]
+        return {
+            arm: np.array([aurocs(self.weights[:, r], self.y[r], p[r]) for r in rows])
+            for arm, p in self.scores.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -55,61 +84,83 @@ class Lender:
     gain: Interval | None
 
 
-def metrics_of(tested: Tested, arm: str) -> dict[str, float]:
+def metrics_of(tested: Tested, arm: str) -> Metrics:
     """`auroc`, `auroc_client_mean`, `ks`, `gini` and `ece` of one arm, with intervals."""
-    area = _interval(tested, arm, auroc)
-    gini = Interval(*(2 * value - 1 for value in (area.value, area.low, area.high)))
-    found = {**named("auroc", area), **named("gini", gini)}
-    if tested.enough():
-        inside = bootstrap(
-            client_mean(tested), tested.y, tested.scores[arm], tested.group, tested.repeats
-        )
-        found |= named("auroc_client_mean", inside)
-    return (
-        found | named("ks", _interval(tested, arm, ks)) | named("ece", _interval(tested, arm, ece))
-    )
+    area, p = tested.areas[arm], tested.scores[arm]
+    found = named("auroc", interval(area)) | named("gini", interval(2 * area - 1))
+    if tested.enough:
+        found |= named("auroc_client_mean", interval(np.nanmean(tested.inside[arm], axis=0)))
+    found |= named("ks", interval(kolmogorovs(tested.weights, tested.y, p)))
+    return found | named("ece", interval(errors(tested.weights, tested.y, p)))
 
 
-def difference(tested: Tested, arm: str, other: str, metric: Metric = auroc) -> Interval:
-    """Paired difference `arm` − `other` with its interval."""
-    p, q = tested.scores[arm], tested.scores[other]
-    return paired_bootstrap(metric, tested.y, p, q, tested.group, tested.repeats)
+def difference(tested: Tested, arm: str, other: str) -> Interval:
+    """AUROC of `arm` − `other` over all records together, paired."""
+    return interval(tested.areas[arm] - tested.areas[other])
 
 
-def client_mean(tested: Tested) -> Metric:
-    """Mean over clients of the AUROC inside each, every client counting the same."""
-    rows = [np.flatnonzero(tested.client == k) for k in tested.enough()]
-
-    def mean(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
-        inside = [auroc(y[r], p[r], None if weight is None else weight[r]) for r in rows]
-        return float(np.nanmean(inside))
-
-    return mean
+def difference_inside(tested: Tested, arm: str, other: str) -> Interval | None:
+    """Mean over clients of AUROC of `arm` − `other` inside each, paired; None without clients."""
+    if not tested.enough:
+        return None
+    return interval(np.nanmean(tested.inside[arm] - tested.inside[other], axis=0))
 
 
 def lenders(tested: Tested, arm: str, alone: str | None) -> list[Lender]:
     """Every client's own test, in the order of the clients; AUROC where records are enough."""
-    enough = set(tested.enough())
-    return [_lender(tested, k, k in enough, arm, alone) for k in range(len(tested.names))]
+    place = {number: row for row, number in enumerate(tested.enough)}
+    made = []
+    for number, name in enumerate(tested.names):
+        mine, row = tested.y[tested.client == number], place.get(number)
+        areas: dict[str, Interval] = {}
+        gain = None
+        if row is not None:
+            areas = {each: interval(draws[row]) for each, draws in tested.inside.items()}
+            if alone:
+                gain = interval(tested.inside[arm][row] - tested.inside[alone][row])
+        rate = float(mine.mean()) if len(mine) else float("nan")
+        made.append(Lender(name, len(mine), rate, areas, gain))
+    return made
 
 
-def _lender(tested: Tested, number: int, enough: bool, arm: str, alone: str | None) -> Lender:
-    rows = np.flatnonzero(tested.client == number)
-    own = Tested(
-        tested.y[rows],
-        tested.client[rows],
-        np.unique(tested.group[rows], return_inverse=True)[1],
-        tested.names,
-        {name: p[rows] for name, p in tested.scores.items()},
-    )
-    areas = {name: _interval(own, name, auroc) for name in own.scores} if enough else {}
-    gain = difference(own, arm, alone) if enough and alone else None
-    rate = float(own.y.mean()) if len(rows) else float("nan")
-    return Lender(tested.names[number], len(rows), rate, areas, gain)
+def interval(draws: np.ndarray) -> Interval:
+    """The sample's own value (first) with the 95 % percentile interval of its resamples."""
+    finite = draws[1:][np.isfinite(draws[1:])]
+    low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (np.nan, np.nan)
+    return Interval(float(draws[0]), float(low), float(high))
 
 
-def _interval(tested: Tested, arm: str, metric: Metric) -> Interval:
-    """Sorted by score first: the metric's own sort is then nearly free in every resample."""
-    order = np.argsort(tested.scores[arm], kind="stable")
-    y, p, group = tested.y[order], tested.scores[arm][order], tested.group[order]
-    return bootstrap(metric, y, p, group, tested.repeats)
+def aurocs(weights: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """`domains.metrics.auroc` for every row of weights, (r, n) → (r,); NaN with one class only."""
+    bad, good = _by_score(weights, y, p)
+    below = np.cumsum(good, axis=1) - good
+    pairs = bad.sum(axis=1) * good.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        area: np.ndarray = (bad * (below + good / 2)).sum(axis=1) / pairs
+    return area
+
+
+def kolmogorovs(weights: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """`domains.metrics.ks` for every row of weights, (r, n) → (r,)."""
+    bad, good = _by_score(weights, y, p)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = [np.cumsum(side, axis=1) / side.sum(axis=1, keepdims=True) for side in (bad, good)]
+    return np.asarray(np.abs(shares[0] - shares[1]).max(axis=1))
+
+
+def errors(weights: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """`domains.metrics.ece` for every row of weights, (r, n) → (r,)."""
+    cells = np.minimum((p * _BINS).astype(int), _BINS - 1)
+    gaps = np.zeros((len(y), _BINS), dtype=np.float64)
+    gaps[np.arange(len(y)), cells] = y - p
+    return np.asarray(np.abs(weights @ gaps).sum(axis=1) / weights.sum(axis=1))
+
+
+def _by_score(weights: np.ndarray, y: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of defaults and of others at each distinct score, in rising order, (r, scores)."""
+    order = np.argsort(p, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(p[order]) != 0])
+    sorted_weights, bad = weights[:, order], y[order] > 0
+    sides = (np.where(bad, sorted_weights, 0.0), np.where(bad, 0.0, sorted_weights))
+    first, second = (np.add.reduceat(side, starts, axis=1, dtype=np.float64) for side in sides)
+    return first, second

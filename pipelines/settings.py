@@ -267,7 +267,7 @@ class CreditConfig(Job):
     local_steps: int = Field(4, ge=1, description="Steps a client takes each round")
     sampling_rate: float = Field(0.05, gt=0, le=1, description="Poisson sampling of each step")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of one record's gradient")
-    learning_rate: float = Field(2.0, gt=0, description="Of the clients' steps")
+    learning_rate: float = Field(1.0, gt=0, description="Of the clients' steps")
     momentum: float = Field(0.8, ge=0, lt=1, description="Of the averaged step of each round")
     hidden: int = Field(16, ge=1, description="Hidden units of the net")
     bins: int = Field(8, ge=2, description="Bins of a number without public bounds")
