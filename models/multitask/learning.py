@@ -16,6 +16,7 @@ from models.multitask.heads import LOSSES
 from models.training import FitHistory, fit
 
 Progress = Callable[[str], None]
+_LEAST_STEPS = 12
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Recipe:
         epochs: At most this many.
         patience: Epochs without improvement on validation before stopping.
         seed: Initial weights, order of records, dropout.
+        batch_size: Records a step; fewer where that leaves less than a dozen steps an epoch.
+        learning_rate: Of AdamW.
+        weight_decay: Of AdamW.
     """
 
     sharing: str
@@ -35,8 +39,8 @@ class Recipe:
     epochs: int
     patience: int
     seed: int
-    batch_size: int = 256
-    learning_rate: float = 1e-3
+    batch_size: int = 512
+    learning_rate: float = 2e-3
     weight_decay: float = 1e-2
 
 
@@ -98,7 +102,10 @@ def train(
     for part in network.independent():
         part.train()
         optimizer = torch.optim.AdamW(
-            part.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+            part.parameters(),
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            fused=True,
         )
         batches = _batches(len(train_x), recipe)
         histories.append(
@@ -119,10 +126,12 @@ def logits(network: nn.Module, x: np.ndarray) -> dict[str, np.ndarray]:
 def _batches(count: int, recipe: Recipe) -> Callable[[int], Iterator[Tensor]]:
     """Epoch number → shuffled row numbers in batches, the same for the same seed."""
 
+    size = min(recipe.batch_size, max(count // _LEAST_STEPS, 1))
+
     def of(epoch: int) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
         order = torch.randperm(count, generator=generator)
-        yield from order.split(recipe.batch_size)
+        yield from order.split(size)
 
     return of
 
