@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import logit
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from domains.banking.features import Categorical, labels, numbers
+from domains.banking.features import Categorical, derive, labels, numbers
 from models.credit_encoding import Encoder
 
 _EDGE = 1e-6
@@ -23,7 +23,7 @@ def boosted_logits(
 
     Args:
         encoder: Names the features and lists the categories.
-        frame: Raw and derived columns, n rows.
+        frame: Raw columns, n rows.
         y: 1 for default, (n,).
         rows: Which records train, (n,) bool.
         seed: Of the trees.
@@ -41,6 +41,7 @@ def boosted_logits(
 
 
 def _table(encoder: Encoder, frame: pd.DataFrame) -> pd.DataFrame:
+    frame = derive(frame, encoder.derived)
     columns: dict[str, pd.Series | np.ndarray | pd.Categorical] = {}
     for feature in encoder.features:
         if isinstance(feature, Categorical):

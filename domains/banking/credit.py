@@ -170,7 +170,7 @@ def read_loans(table: LoanTable, census: Census, key: bytes) -> Loans:
         InputError: An empty or one-sided target, an infinite value, an empty column, a date that
             is none.
     """
-    frame = _window(table, read_table(table.path))
+    frame = _window(table, read_table(table.path, _needed(table, census.columns)))
     notes: list[str] = []
     if table.lender is not None:
         frame = frame[_named(table, frame[table.lender]).isin(list(census.sizes))]
@@ -216,6 +216,15 @@ def _check_named(table: LoanTable, columns: tuple[str, ...]) -> None:
                 f"{table.path}: no column {name!r}, which the configuration names; "
                 f"the file has {', '.join(columns)}"
             )
+
+
+def _needed(table: LoanTable, columns: tuple[str, ...]) -> list[str]:
+    """Columns to read: all of them where a record is known by its content alone."""
+    if table.record is None:
+        return list(columns)
+    wanted = {table.target, table.lender, table.borrower, table.record, table.date}
+    wanted |= {name for item in table.derived for name in item.of}
+    return [name for name in columns if name in wanted | set(feature_names(table, columns))]
 
 
 def _capped(count: int, cap: int | None) -> int:

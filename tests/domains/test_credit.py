@@ -1,0 +1,139 @@
+"""Loans: public facts before records, parts that never overlap, and what a file may not hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from domains.banking import credit
+from domains.banking.credit import LoanTable, edges_between, read_loans, take_census
+from domains.banking.features import Categorical, Numeric
+from domains.errors import InputError
+from domains.splits import split_key
+from tests.domains.sample_loans import sample_loans
+
+KEY = split_key(0, None)
+
+
+def _table(folder: Path, frame: pd.DataFrame | None = None, **keys: Any) -> LoanTable:
+    path = folder / "loans.csv"
+    (sample_loans() if frame is None else frame).to_csv(path, index=False)
+    values = {"lender": "bank", "exclude": frozenset({"sex"}), "date": "approved", **keys}
+    return LoanTable("loans", path, False, "defaulted", 1, **values)
+
+
+def test_the_census_reads_no_column_but_the_clients(tmp_path, monkeypatch):
+    asked: list[Any] = []
+
+    def spy(path, columns=None):
+        asked.append(columns)
+        return pd.read_csv(path, usecols=columns)
+
+    monkeypatch.setattr(credit, "read_table", spy)
+    census = take_census(_table(tmp_path))
+    assert asked == [["bank"]]
+    assert list(census.sizes) == ["North", "South", "West"]
+    assert sum(census.sizes.values()) == 1200
+
+
+def test_only_the_largest_clients_take_part(tmp_path):
+    table = _table(tmp_path, top=2)
+    census = take_census(table)
+    assert list(census.sizes) == ["North", "South"]
+    assert set(read_loans(table, census, KEY).client) == {"North", "South"}
+
+
+def test_parts_are_as_large_as_promised_and_share_no_borrower(tmp_path):
+    frame = sample_loans().assign(borrower=np.arange(1200) // 3)
+    table = _table(tmp_path, frame, borrower="borrower")
+    loans = read_loans(table, take_census(table), KEY)
+    shares = pd.Series(loans.part).value_counts(normalize=True)
+    assert shares["test"] == pytest.approx(0.2, abs=0.05)
+    assert shares["train"] == pytest.approx(0.7, abs=0.05)
+    assert pd.DataFrame({"g": loans.group, "p": loans.part}).groupby("g")["p"].nunique().max() == 1
+
+
+def test_a_record_keeps_its_part_when_the_file_is_reordered(tmp_path):
+    table = _table(tmp_path)
+    first = read_loans(table, take_census(table), KEY)
+    sample_loans().sample(frac=1, random_state=1).to_csv(table.path, index=False)
+    second = read_loans(table, take_census(table), KEY)
+    before = dict(zip(first.record, first.part, strict=True))
+    assert before == dict(zip(second.record, second.part, strict=True))
+
+
+def test_on_private_data_later_approvals_never_train(tmp_path):
+    table = _table(tmp_path, later=pd.Timestamp("2007-01-01"))
+    loans = read_loans(table, take_census(table), KEY)
+    assert set(loans.part[loans.later]) == {"out-of-time"}
+    assert "out-of-time" not in loans.part[~loans.later]
+
+
+def test_clients_cut_here_are_disjoint_and_public_in_size(tmp_path):
+    table = _table(tmp_path, lender=None, parts=4)
+    census = take_census(table)
+    assert census.sizes == {f"part {k}": 300 for k in range(1, 5)}
+    loans = read_loans(table, census, KEY)
+    assert set(loans.client) == set(census.sizes)
+    assert len(loans.client) == 1200
+
+
+def test_a_column_is_public_or_not_yet_known(tmp_path):
+    table = _table(tmp_path, bounds={"amount": (0, 5e6)}, categories={"purpose": ["car", "home"]})
+    census = take_census(table)
+    assert credit.private_columns(table, census.columns) == ["income"]
+    features = credit.describe_features(table, read_loans(table, census, KEY).frame)
+    amount, income, purpose = features
+    assert isinstance(amount, Numeric)
+    assert amount.edges is not None
+    assert income == Numeric("income")
+    assert purpose == Categorical("purpose", ("car", "home"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"defaulted": [None, *[0, 1] * 599, 0]}, "target 'defaulted' is empty in 1 of 1200"),
+        ({"defaulted": 1}, "target 'defaulted' only holds the positive value"),
+        ({"defaulted": 0}, "target 'defaulted' never holds the positive value"),
+        ({"amount": np.inf}, "infinite"),
+        ({"income": np.nan}, "'income' holds no value"),
+    ],
+)
+def test_what_a_file_may_not_hold_is_named(tmp_path, change, message):
+    table = _table(tmp_path, sample_loans().assign(**change))
+    with pytest.raises(InputError, match=message):
+        read_loans(table, take_census(table), KEY)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"lender": "banque"}, "no column 'banque'"),
+        ({"bounds": {"amout": (0, 1)}}, "no column 'amout'"),
+    ],
+)
+def test_a_column_the_configuration_names_must_exist(tmp_path, keys, message):
+    with pytest.raises(InputError, match=message):
+        take_census(_table(tmp_path, **keys))
+
+
+def test_every_record_needs_its_client(tmp_path):
+    frame = sample_loans()
+    frame.loc[5, "bank"] = None
+    with pytest.raises(InputError, match="'bank' is empty in 1 of 1200 rows"):
+        take_census(_table(tmp_path, frame))
+
+
+def test_edges_follow_public_bounds():
+    assert edges_between(0, 10) == pytest.approx(range(11))
+    money = np.array(edges_between(0, 5_000_000))
+    assert money[0] == 0
+    assert money[-1] == pytest.approx(5_000_000)
+    assert (np.diff(money)[1:] > np.diff(money)[:-1]).all()
+    with pytest.raises(InputError, match="bounds"):
+        edges_between(5, 5)
