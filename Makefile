@@ -51,7 +51,7 @@ bench-%: $(READY) ## Run benchmarks/NAME.py as bench-NAME (ARGS="--quick --json 
 	@test -e benchmarks/$*.py || { echo "No benchmark $*; there are: $(BENCHMARKS)" >&2; exit 2; }
 	@$(BIN)/python -m benchmarks.$* $(ARGS)
 
-docs: $(READY) ## Write docs/configuration.md anew from pipelines/settings.py
+docs: $(READY) ## Write docs/configuration.md anew from pipelines/settings/
 	@$(BIN)/python -m pipelines.reference
 
 lock: $(READY) ## Write requirements.lock anew from what .venv holds now

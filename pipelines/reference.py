@@ -21,7 +21,7 @@ one key, `--scale` the scale. The same keys are the parameters of the Prefect fl
 from the file's own folder. An unknown key, a wrong type or a missing file is one line on standard
 error and exit status 2.
 
-This page is written by `make docs` from the classes in `pipelines/settings.py`.
+This page is written by `make docs` from the classes in `pipelines/settings/`.
 """
 
 

@@ -1,0 +1,27 @@
+"""What every job's configuration shares."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Scale = Literal["tiny", "small", "full"]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Section(BaseModel):
+    """A part of a configuration: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Job(Section):
+    """What every job may say."""
+
+    seed: int = Field(0, ge=0, description="Moves everything random; the split of public data too")
+    scale: Scale = Field("full", description="tiny for tests, small for a demonstration")
+    model_name: str | None = Field(None, description="Registered name; default PIPELINE-DATA")
+    controls: Literal["auto", "full", "none"] = Field(
+        "auto", description="auto: every control on public data, none of them on private data"
+    )

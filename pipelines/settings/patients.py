@@ -1,0 +1,96 @@
+"""Configuration of the patients pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipelines.settings.base import Job, Section
+
+
+class PatientsData(Section):
+    """Where patients' records are."""
+
+    name: str | None = None
+    path: Path | None = Field(None, description="CSV or Parquet, plain or gzipped")
+    patient: str | None = Field(None, description="Column of the patient id; default: each row")
+    time: str | None = Field(None, description="Column of the visit's time; never a feature")
+    public: bool = Field(False, description="Whether the records are public; built-in ones are")
+
+    @model_validator(mode="after")
+    def _names_its_source(self) -> PatientsData:
+        if self.path is None and self.name != "support2":
+            raise ValueError(f"built-in patient sets: support2; found {self.name!r}")
+        return self
+
+
+class Outcome(Section):
+    """One thing predicted about a patient."""
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
+    kind: Literal["binary", "multiclass", "regression", "survival"]
+    column: str | None = Field(None, description="Target column; for survival use time and event")
+    positive: list[bool | str | int | float] | None = Field(
+        None, description="Binary, survival event: values that mean yes; default: 0 and 1 are held"
+    )
+    transform: Literal["none", "log1p"] = "none"
+    missing: list[str | int | float] = Field(default=[], description="Codes that mean unknown")
+    time: str | None = None
+    event: str | None = None
+    horizons: list[Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="Survival: times to answer at, in the unit of the time column"
+    )
+
+    @model_validator(mode="after")
+    def _names_its_columns(self) -> Outcome:
+        if self.kind == "survival":
+            if self.time is None or self.event is None:
+                raise ValueError(f"outcome {self.name}: survival needs time and event columns")
+        elif self.column is None:
+            raise ValueError(f"outcome {self.name}: kind {self.kind} needs column")
+        for key, kinds in _OUTCOME_KEYS.items():
+            if key in self.model_fields_set and self.kind not in kinds:
+                raise ValueError(
+                    f"outcome {self.name}: {key} is for kind {' and '.join(kinds)}, "
+                    f"found kind {self.kind}"
+                )
+        return self
+
+
+_OUTCOME_KEYS = {
+    "column": ("binary", "multiclass", "regression"),
+    "positive": ("binary", "survival"),
+    "transform": ("regression",),
+    "time": ("survival",),
+    "event": ("survival",),
+    "horizons": ("survival",),
+}
+
+
+class PatientsConfig(Job):
+    """Many outcomes from one record."""
+
+    data: PatientsData = PatientsData(name="support2")
+    exclude: list[str] = Field(default=[], description="Columns that leak or must not be used")
+    outcomes: list[Outcome] = Field(default=[], description="At least one; support2 brings its own")
+    test: PatientsData | None = Field(None, description="An external test set")
+    sharing: Literal["none", "hard"] = Field("hard", description="none: a network an outcome")
+    balancing: Literal["equal"] = Field("equal", description="How outcomes' losses are weighed")
+    hidden: int = Field(128, ge=4)
+    epochs: int | None = Field(None, ge=1, description="Default by scale; stops early")
+
+    @model_validator(mode="after")
+    def _has_outcomes(self) -> PatientsConfig:
+        if self.data.path is not None and not self.outcomes:
+            raise ValueError("outcomes: name at least one outcome for a file of your own")
+        names = [outcome.name for outcome in self.outcomes]
+        if taken := {"mean", "external"} & set(names):
+            raise ValueError(f"outcomes: the name {taken.pop()!r} is taken; choose another")
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"outcomes: named twice: {', '.join(sorted(twice))}")
+        if self.test is not None and self.test.path is None:
+            raise ValueError("test: needs path, a file with the same columns as the data")
+        return self
