@@ -239,14 +239,17 @@ class Classifier(nn.Module):
     Attributes:
         backbone: The encoder.
         head: Linear layer from d features to k logits.
+        fixed_statistics: Keep BatchNorm's statistics as they are while layers train.
     """
 
     def __init__(self, backbone: Backbone, outputs: int) -> None:
         super().__init__()
         self.backbone = backbone
+        self.fixed_statistics = False
         self.head = nn.Linear(backbone.feature_dim, outputs)
+        # Zeros: the first answers are the mean, and no noise of the head's reaches the base.
         nn.init.zeros_(self.head.bias)
-        nn.init.normal_(self.head.weight, std=backbone.feature_dim**-0.5)
+        nn.init.zeros_(self.head.weight)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (n, k) of raw pixels 0 … 255, float (n, 3, H, W)."""
@@ -261,7 +264,12 @@ class Classifier(nn.Module):
         """
         super().train(mode)
         for module in self.modules():
-            own = list(module.parameters(recurse=True))
-            if own and not any(parameter.requires_grad for parameter in own):
+            if _constant(module) or (self.fixed_statistics and isinstance(module, nn.BatchNorm2d)):
                 module.eval()
         return self
+
+
+def _constant(module: nn.Module) -> bool:
+    """Whether a module has parameters, and none of them trains."""
+    own = list(module.parameters())
+    return bool(own) and not any(parameter.requires_grad for parameter in own)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,8 +29,11 @@ class Tuning:
         patience: Epochs without improvement before stopping.
         batch_size: Images a step.
         learning_rate: Of the head (AdamW), falling to nothing along a cosine.
-        decay: Factor by which each block's rate is below that of the block above it; 1 for a
-            base trained from scratch.
+        base_rate: Rate of the base's last block, as a share of the head's.
+        decay: Factor by which each block's rate is below that of the block above it.
+        new_statistics: Let BatchNorm estimate its statistics anew, as a base trained from scratch
+            must. A pretrained base fine-tuned on a few hundred images is better off with its own:
+            on the nodules AUROC fell from .81 to .73 in four epochs of new ones.
         last_blocks: Train the last k blocks of the base; None trains all of it, 0 the head alone.
         weight_decay: Of AdamW.
         silhouettes: Which random views make sense; see `models.augment.augmenter`.
@@ -40,7 +44,9 @@ class Tuning:
     patience: int = 3
     batch_size: int = 32
     learning_rate: float = 1e-3
+    base_rate: float = 0.3
     decay: float = 0.8
+    new_statistics: bool = False
     last_blocks: int | None = None
     weight_decay: float = 0.01
     silhouettes: bool = False
@@ -74,6 +80,7 @@ def finetune(
         FloatingPointError: The loss is no longer finite.
     """
     thaw(net, tuning.last_blocks)
+    net.fixed_statistics = not tuning.new_statistics
     task = _Task.of(targets, train)
     optimizer = torch.optim.AdamW(rates(net, tuning), weight_decay=tuning.weight_decay)
     augment = augmenter(images.shape[1], tuning.seed, tuning.silhouettes)
@@ -106,19 +113,24 @@ def thaw(net: Classifier, last_blocks: int | None) -> None:
             module.requires_grad_(True)
 
 
-def rates(net: Classifier, tuning: Tuning) -> list[dict[str, object]]:
+def rates(net: Classifier, tuning: Tuning) -> list[dict[str, Any]]:
     """Parameter groups from the head down, each block slower than the one above it.
 
     Discriminative rates as in ULMFiT (Howard and Ruder, 2018, arXiv:1801.06146).
     """
-    groups: list[dict[str, object]] = []
-    rate = tuning.learning_rate
-    for modules in ((net.head,), *reversed(net.backbone.blocks)):
+    groups: list[dict[str, Any]] = []
+    for depth, modules in enumerate(((net.head,), *reversed(net.backbone.blocks))):
+        below = tuning.base_rate * tuning.decay ** (depth - 1) if depth else 1.0
+        rate = tuning.learning_rate * below
         moving = [p for module in modules for p in module.parameters() if p.requires_grad]
         if moving:
             groups.append({"params": moving, "lr": rate, "initial_lr": rate})
-        rate *= tuning.decay
     return groups
+
+
+def from_scratch(tuning: Tuning) -> Tuning:
+    """The same training for a base that has learned nothing: one rate, every layer."""
+    return replace(tuning, base_rate=1.0, decay=1.0, new_statistics=True, last_blocks=None)
 
 
 def _anneal(optimizer: torch.optim.Optimizer, progress: float) -> None:
@@ -156,7 +168,7 @@ class _Task:
     @staticmethod
     def of(targets: np.ndarray, train: np.ndarray) -> _Task:
         if targets.ndim == 1:
-            return _Task(torch.from_numpy(targets), classes=True)
+            return _Task(torch.from_numpy(targets.copy()), classes=True)
         mean, scale = targets[train].mean(axis=0), targets[train].std(axis=0) + 1e-6
         return _Task(torch.from_numpy(((targets - mean) / scale).astype(np.float32)), classes=False)
 

@@ -12,7 +12,7 @@ from domains.healthcare.image_split import EXCLUDED
 from domains.healthcare.imaging import ImageSet
 from domains.sources import fetch
 from models.backbones import Backbone, Classifier, build, load_imagenet, load_weights, settle
-from models.finetune import Tuning, finetune
+from models.finetune import Tuning, finetune, from_scratch
 from models.training import FitHistory
 from models.transfer import to_batch
 from pipelines.imaging_prepare import EFFORTS, Prepared, pretrained
@@ -127,11 +127,12 @@ def _train_source(
         epochs=effort.source_epochs,
         patience=effort.source_epochs,
         batch_size=config.batch_size,
-        learning_rate=2e-3 if scratch else 1e-3,
-        decay=1.0 if scratch else 0.9,
+        learning_rate=2 * config.learning_rate,
+        last_blocks=effort.blocks,
         silhouettes=prepared.silhouettes,
         seed=config.seed,
     )
+    tuning = from_scratch(tuning) if scratch else tuning
     rows = source.rows("validation")
     return finetune(net, source.images(), source.labels(), train, rows, tuning, say)
 

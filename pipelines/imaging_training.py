@@ -16,8 +16,8 @@ import torch
 from domains.metrics import auroc
 from models.backbones import Backbone, Classifier
 from models.calibration import probabilities
-from models.finetune import Tuning, finetune, logits
-from models.imaging import load_net, save_net
+from models.finetune import Tuning, finetune, from_scratch, logits
+from models.imaging import save_net
 from models.transfer import Head, features, fit_head
 from pipelines.evidence import Role
 from pipelines.imaging_bases import Base, load_base, random_base
@@ -125,24 +125,24 @@ def positive(p: np.ndarray) -> np.ndarray:
 def train_finetune(
     job: Job, prepared: Prepared, bases: list[Base], probes: list[Trained]
 ) -> list[Trained]:
-    """Fine-tune the base whose frozen form did best on validation, starting at its head."""
+    """Fine-tune the base whose frozen form did best on validation, under a new head."""
     config: ImagingConfig = job.config
     if "finetune" not in strategies(config):
         return []
     started, effort = time.perf_counter(), EFFORTS[config.scale]
-    base, net = _start(job, prepared, bases, probes)
+    base = _start(job, prepared, bases, probes)
+    net = Classifier(load_base(job, prepared, base), len(prepared.target.classes))
     blocks = config.finetune_blocks or effort.blocks
-    scratch = base.name == "random"
     tuning = Tuning(
         epochs=config.epochs or effort.epochs,
         patience=effort.patience,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
-        decay=1.0 if scratch else 0.8,
-        last_blocks=None if scratch else blocks,
+        last_blocks=blocks,
         silhouettes=prepared.silhouettes,
         seed=config.seed,
     )
+    tuning = from_scratch(tuning) if base.name == "random" else tuning
     target = prepared.target
     train, rows = target.rows("train"), target.rows("validation")
     fitted = finetune(net, target.images(), target.labels(), train, rows, tuning, say)
@@ -165,20 +165,12 @@ def train_finetune(
     ]
 
 
-def _start(
-    job: Job, prepared: Prepared, bases: list[Base], probes: list[Trained]
-) -> tuple[Base, Classifier]:
-    """The base and head that fine-tuning starts from."""
-    classes = len(prepared.target.classes)
+def _start(job: Job, prepared: Prepared, bases: list[Base], probes: list[Trained]) -> Base:
+    """The base that fine-tuning starts from."""
     if probes:
         best = max(probes, key=lambda probe: probe.validation)
-        base = next(base for base in bases if base.name == best.base)
-        assert best.net is not None  # noqa: S101 - a probe has a net
-        return base, load_net(best.net, job.config.backbone, prepared.size, classes)
-    if bases:
-        return bases[-1], Classifier(load_base(job, prepared, bases[-1]), classes)
-    random = random_base(job, prepared)
-    return random, Classifier(load_base(job, prepared, random), classes)
+        return next(base for base in bases if base.name == best.base)
+    return bases[-1] if bases else random_base(job, prepared)
 
 
 @stage(kind="training")

@@ -1,0 +1,210 @@
+"""Sets of images: what is read, how it is split, and what is refused in one line."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from domains.errors import InputError
+from domains.healthcare.image_split import EXCLUDED, PARTS
+from domains.healthcare.imaging import ImageSet, Request, prepare, without_copies_of
+from domains.splits import split_key
+from tests.domains.sample_images import (
+    picture,
+    save,
+    write_folder,
+    write_manifest,
+    write_medmnist,
+)
+
+KEY = split_key(0, None)
+
+
+def _prepare(tmp_path: Path, name: str = "set", **request: Any) -> ImageSet:
+    return prepare(Request(**request), tmp_path / name, 32, KEY)
+
+
+def _manifest(tmp_path: Path, frame: pd.DataFrame, **request: Any) -> ImageSet:
+    frame.to_csv(tmp_path / "manifest.csv", index=False)
+    given = {"kind": "manifest", "path": tmp_path / "manifest.csv", "patient": "patient_id"}
+    return _prepare(tmp_path, **{**given, **request})
+
+
+def test_a_folder_a_class_becomes_arrays(tmp_path: Path) -> None:
+    data = _prepare(tmp_path, kind="folder", path=write_folder(tmp_path / "in", each=40))
+    assert data.images().shape == (80, 32, 32, 3)
+    assert data.classes == ("c0", "c1")
+    assert np.bincount(data.labels()).tolist() == [40, 40]
+    assert sum(counts["records"] for counts in data.split_counts().values()) == 80
+    assert any("No patient ids" in note for note in data.dataset.notes)
+
+
+def test_no_patient_stands_on_two_sides(tmp_path: Path) -> None:
+    records = _manifest(tmp_path, write_manifest(tmp_path, each=3)).records()
+    assert (records.groupby("patient")["part"].nunique() == 1).all()
+    assert set(records["part"]) == set(PARTS)
+
+
+def test_the_split_does_not_depend_on_the_order_or_the_other_records(tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path)
+    whole = _manifest(tmp_path, frame).records().set_index("id")["part"]
+    fewer = frame.iloc[::-1].iloc[:100]
+    part = _manifest(tmp_path, fewer, name="fewer").records().set_index("id")["part"]
+    assert (part == whole[part.index]).all()
+
+
+def test_copies_share_a_side_and_are_reported(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "in", each=40)
+    for index in range(10):
+        save(root / "c0" / f"copy{index}.png", picture(0, index))
+    data = _prepare(tmp_path, kind="folder", path=root)
+    records = data.records().set_index("id")
+    for index in range(10):
+        copy, original = records.loc[f"c0/copy{index}.png"], records.loc[f"c0/{index:03}.png"]
+        assert copy["group"] == original["group"]
+        assert copy["part"] == original["part"]
+    assert any("10 exactly" in note for note in data.dataset.notes)
+
+
+def test_copies_across_a_given_split_leave_training(tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path)
+    frame["split"] = np.where(np.arange(len(frame)) < 80, "train", "test")
+    save(tmp_path / frame["path"].iloc[0], picture(0, 10 * 40))  # patient 40 is a test patient
+    data = _manifest(tmp_path, frame, split="split")
+    records = data.records()
+    assert records["part"].iloc[0] == EXCLUDED
+    assert (records["part"] == "test").sum() == 40
+    assert any("1 from train" in note for note in data.dataset.notes)
+
+
+def test_calibration_is_cut_out_of_a_given_split_and_the_test_is_kept(tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path)
+    patient = frame["patient_id"].str[1:].astype(int)
+    frame["split"] = np.select([patient < 30, patient < 45], ["train", "val"], "test")
+    data = _manifest(tmp_path, frame, split="split")
+    parts = data.records().set_index("id")["part"]
+    given = frame.set_index("path")["split"]
+    assert (parts[given == "test"] == "test").all()
+    assert (parts[given == "train"] == "train").all()
+    assert set(parts[given == "val"]) == {"validation", "calibration"}
+
+
+def test_medmnist_keeps_its_parts(tmp_path: Path) -> None:
+    data = _prepare(tmp_path, kind="medmnist", path=write_medmnist(tmp_path / "a.npz"))
+    counts = data.split_counts()
+    assert data.classes == ("0", "1", "2")
+    assert counts["train"]["records"] == 80
+    assert counts["test"]["records"] == 40
+    assert counts["validation"]["records"] + counts["calibration"]["records"] == 30
+
+
+def test_a_limit_takes_whole_groups_and_moves_nobody(tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path)
+    whole = _manifest(tmp_path, frame).records().set_index("id")["part"]
+    few = _manifest(tmp_path, frame, name="few", limit=70)
+    part = few.records().set_index("id")["part"]
+    assert 70 <= len(part) <= 72
+    assert len(few.images()) == len(part)
+    assert (part == whole[part.index]).all()
+
+
+def test_a_few_unreadable_images_are_set_aside_and_listed(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "in", each=40)
+    (root / "c0" / "000.png").write_bytes(b"")
+    (root / "c1" / "000.png").write_bytes(b"no image")
+    data = _prepare(tmp_path, kind="folder", path=root)
+    assert len(data.images()) == data.dataset.rows == 78
+    listed = pd.read_csv(data.folder / "set_aside.csv")
+    assert sorted(listed["reason"]) == ["empty file", "not a PNG or JPEG image"]
+    row = data.records().index[data.records()["id"] == "c1/001.png"][0]
+    alone = _prepare(tmp_path, "alone", kind="folder", path=write_folder(tmp_path / "b", each=40))
+    other = alone.records().index[alone.records()["id"] == "c1/001.png"][0]
+    assert (data.images()[row] == alone.images()[other]).all()
+
+
+def test_many_unreadable_images_are_refused(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "in", each=20)
+    for index in range(4):
+        (root / "c0" / f"{index:03}.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"4 of 40 images \(10.0%\).*max_unreadable \(5.0%\).*000"):
+        _prepare(tmp_path, kind="folder", path=root)
+
+
+def test_target_images_leave_the_source_set(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "source", each=40)
+    target = write_folder(tmp_path / "target", each=40)
+    for path in target.rglob("03*.png"):  # ten of each class differ
+        save(path, picture(int(path.parent.name[1]), 5000 + int(path.stem)))
+    sets = [_prepare(tmp_path, n, kind="folder", path=p) for n, p in (("s", source), ("t", target))]
+    left = without_copies_of(*sets)
+    assert (left.records()["part"] == EXCLUDED).sum() == 60
+    assert any("60 source images" in note for note in left.dataset.notes)
+
+
+def test_private_data_have_a_keyed_digest(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "in")
+    open_, keyed = (
+        _prepare(tmp_path, str(key), kind="folder", path=root, digest_key=key)
+        for key in (None, b"k" * 32)
+    )
+    assert open_.dataset.digest.startswith("sha256:")
+    assert keyed.dataset.digest.startswith("hmac-sha256:")
+
+
+# ------------------------------------------------------------------------------- refused
+
+
+def test_folders_that_are_no_classes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        _prepare(tmp_path, kind="folder", path=tmp_path / "none")
+    root = write_folder(tmp_path / "in", classes=1)
+    with pytest.raises(InputError, match=r"at least two of them, found one \(c0\)"):
+        _prepare(tmp_path, kind="folder", path=root)
+    (root / "c1").mkdir()
+    with pytest.raises(InputError, match="class 'c1' holds no PNG"):
+        _prepare(tmp_path, kind="folder", path=root)
+    save(root / "c1" / "only.png", picture(1, 0))
+    with pytest.raises(InputError, match="class 'c1' has no image in the"):
+        _prepare(tmp_path, kind="folder", path=root)
+
+
+def test_manifests_that_cannot_be_used_name_row_and_column(tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path)
+    with pytest.raises(InputError, match=r"no column 'diagnosis' \(data.label\)"):
+        _manifest(tmp_path, frame, label="diagnosis")
+    with pytest.raises(InputError, match="row 4: column 'label' is empty"):
+        _manifest(tmp_path, frame.assign(label=frame["label"].where(frame.index != 2, "")))
+    with pytest.raises(InputError, match="every label is 'x'"):
+        _manifest(tmp_path, frame.assign(label="x"))
+    with pytest.raises(InputError, match="row 3: names an image that stands above"):
+        _manifest(tmp_path, frame.iloc[[0, 0, *range(2, 9)]])
+    with pytest.raises(InputError, match="row 2: split is 'later'"):
+        _manifest(tmp_path, frame.assign(split="later"), split="split")
+    (tmp_path / "manifest.csv").write_text("")
+    with pytest.raises(InputError, match="empty or not a CSV"):
+        _prepare(tmp_path, kind="manifest", path=tmp_path / "manifest.csv")
+
+
+def test_a_patient_on_both_sides_of_a_given_split_is_refused(tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path)
+    frame["split"] = np.where(np.arange(len(frame)) % 2 == 0, "train", "test")
+    with pytest.raises(InputError, match=r"60 patient\(s\) stand on more than one side"):
+        _manifest(tmp_path, frame, split="split")
+
+
+def test_damaged_medmnist_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    with pytest.raises(InputError, match="no such file"):
+        _prepare(tmp_path, kind="medmnist", path=path)
+    write_medmnist(path)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match="damaged"):
+        _prepare(tmp_path, kind="medmnist", path=path)
+    np.savez(path, train_images=np.zeros((2, 28, 28), np.uint8))
+    with pytest.raises(InputError, match="train_labels is not in the file"):
+        _prepare(tmp_path, kind="medmnist", path=path)
+    np.savez(path, train_images=np.array([{}, {}]), train_labels=np.zeros(2))
+    with pytest.raises(InputError, match="pickle"):
+        _prepare(tmp_path, kind="medmnist", path=path)

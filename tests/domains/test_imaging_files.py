@@ -1,0 +1,85 @@
+"""One file becomes one array, or a reason why not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from domains.healthcare.image_files import Unreadable, as_rgb, decode, resize
+from tests.domains.sample_images import picture, save
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "LA", "1"])
+def test_every_8_bit_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    Image.fromarray(picture(0, 1)).convert(mode).save(tmp_path / "a.png")
+    pixels = decode(tmp_path / "a.png")
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (40, 40, 3)
+
+
+def test_cmyk_jpeg_becomes_rgb(tmp_path: Path) -> None:
+    Image.fromarray(picture(0, 1)).convert("CMYK").save(tmp_path / "a.jpg")
+    assert decode(tmp_path / "a.jpg").shape == (40, 40, 3)
+
+
+def test_12_bits_in_a_16_bit_file_use_the_whole_range(tmp_path: Path) -> None:
+    deep = (picture(0, 1).astype(np.uint16) - picture(0, 1).min()) * 16
+    Image.fromarray(deep).save(tmp_path / "a.png")
+    pixels = decode(tmp_path / "a.png")
+    assert pixels.min() == 0
+    assert pixels.max() == 255
+    order = np.argsort(deep.ravel(), kind="stable")
+    assert (np.diff(pixels[..., 0].ravel()[order].astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty file"),
+        (b"not an image at all", "not a PNG or JPEG"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "image|damaged"),
+    ],
+)
+def test_damage_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(Unreadable, match=reason):
+        decode(tmp_path / "a.png")
+
+
+def test_truncated_files_are_unreadable(tmp_path: Path) -> None:
+    for suffix in ("png", "jpg"):
+        path = save(tmp_path / f"a.{suffix}", picture(0, 1))
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(Unreadable):
+            decode(path)
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    with pytest.raises(Unreadable, match="too many pixels"):
+        decode(tmp_path / "bomb.png")
+
+
+def test_tiny_animated_and_missing_images_are_unreadable(tmp_path: Path) -> None:
+    save(tmp_path / "dot.png", np.zeros((1, 1), np.uint8))
+    frames = [Image.fromarray(picture(k, k)) for k in range(3)]
+    frames[0].save(tmp_path / "film.png", save_all=True, append_images=frames[1:])
+    for name, reason in (("dot", "smaller"), ("film", "animated"), ("none", "no such file")):
+        with pytest.raises(Unreadable, match=reason):
+            decode(tmp_path / f"{name}.png")
+
+
+def test_grey_and_one_channel_are_the_same_image() -> None:
+    grey = picture(0, 1)
+    assert (as_rgb(grey) == as_rgb(grey[..., None])).all()
+    with pytest.raises(Unreadable, match="shape"):
+        as_rgb(np.zeros((4, 4, 2), np.uint8))
+    with pytest.raises(Unreadable, match="infinite"):
+        as_rgb(np.array([[0.0, np.inf], [1.0, 2.0]]))
+
+
+def test_resizing_to_the_own_size_changes_nothing() -> None:
+    pixels = as_rgb(picture(0, 1))
+    assert (resize(pixels, 40) == pixels).all()
+    assert resize(pixels, 64).shape == (64, 64, 3)
