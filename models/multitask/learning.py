@@ -107,7 +107,7 @@ def train(
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-        batches = _batches(len(train_x), recipe)
+        batches = shuffled(len(train_x), recipe)
         histories.append(
             fit(part, batches, loss, validate, optimizer, recipe.epochs, recipe.patience, progress)
         )
@@ -123,15 +123,18 @@ def logits(network: nn.Module, x: np.ndarray) -> dict[str, np.ndarray]:
     return {name: values.double().numpy() for name, values in out.items()}
 
 
-def _batches(count: int, recipe: Recipe) -> Callable[[int], Iterator[Tensor]]:
-    """Epoch number → shuffled row numbers in batches, the same for the same seed."""
+def shuffled(count: int, recipe: Recipe) -> Callable[[int], Iterator[Tensor]]:
+    """Epoch number → shuffled row numbers in batches, the same for the same seed.
 
-    size = min(recipe.batch_size, max(count // _LEAST_STEPS, 1))
+    Batches are of equal size, give or take a record: a remainder of a few records would take a
+    full step in a direction of its own, every epoch.
+    """
+    steps = max(-(-count // recipe.batch_size), min(_LEAST_STEPS, count))
 
     def of(epoch: int) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
         order = torch.randperm(count, generator=generator)
-        yield from order.split(size)
+        yield from order.tensor_split(steps)
 
     return of
 

@@ -14,7 +14,7 @@ from models.multitask import SHARING
 from models.multitask.boosting import boosted_logits
 from models.multitask.calibrating import fit_temperatures
 from models.multitask.heads import LOSSES, answer, hazard_loss
-from models.multitask.learning import Recipe, Records, logits, train
+from models.multitask.learning import Recipe, Records, logits, shuffled, train
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 
 RECIPE = Recipe("hard", hidden=16, epochs=15, patience=15, seed=0, learning_rate=5e-3)
@@ -114,6 +114,17 @@ def test_single_task_networks_do_not_see_each_other(
     for name in ("death", "place", "stay"):
         assert np.array_equal(plain[name], other[name])
     assert not np.array_equal(plain["survival"], other["survival"])
+
+
+@pytest.mark.parametrize("count", [1, 7, 900, 5645])
+def test_batches_hold_every_record_once_and_none_is_a_remainder(count: int) -> None:
+    batches = shuffled(count, RECIPE)
+    first, second = (torch.cat(list(batches(epoch))) for epoch in (1, 2))
+    assert sorted(first.tolist()) == list(range(count))
+    assert count == 1 or first.tolist() != second.tolist()
+    sizes = {len(batch) for batch in batches(1)}
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= RECIPE.batch_size
 
 
 def test_hard_sharing_has_one_trunk_and_none_has_one_an_outcome() -> None:
