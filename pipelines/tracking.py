@@ -217,7 +217,9 @@ def _experiment(tracker: MlflowClient, pipeline: str) -> str:
     found = tracker.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    local = None if os.environ.get(_SERVER) else (home() / "artifacts" / pipeline).as_uri()
+    # A server knows where its artifacts go; a bare database would put them in the working folder.
+    bare = os.environ.get(_SERVER, "sqlite:").startswith("sqlite:")
+    local = (home() / "artifacts" / pipeline).as_uri() if bare else None
     return str(tracker.create_experiment(name, artifact_location=local))
 
 
