@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -54,15 +54,17 @@ def load(config: PatientsConfig, path: Path) -> Loaded:
     if config.test is None or config.test.path is None:
         return Loaded(dataset, cohort)
     there = config.test.path
+    # Columns that are no features may be there or not.
     external = read_cohort(
         read_table(there),
         outcomes,
         there.name,
-        exclude=exclude,
         patient=config.test.patient or patient,
         learn=False,
     )
-    return Loaded(dataset, cohort, external, there.name)
+    digest = digest_file(there, None if dataset.public else home_key())
+    note = f"External test: {there.name}, {len(external):,} records, {digest}."
+    return Loaded(replace(dataset, notes=(*dataset.notes, note)), cohort, external, there.name)
 
 
 def declared(config: PatientsConfig) -> tuple[Outcome, ...]:

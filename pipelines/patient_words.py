@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_scores import MEAN, Comparison
+from domains.healthcare.outcome_scores import MEAN, Comparison, ranked
 from domains.healthcare.outcome_targets import Targets, known
 from domains.metrics import Interval
 
@@ -37,7 +37,9 @@ def headline(comparison: Comparison, model: str, rivals: list[str], outcomes: in
     if MEAN not in comparison.values[model]:
         return f"{what}, on {n:,} test records."
     found = comparison.interval(model, MEAN)
-    text = f"{what}: mean {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    of = dict.fromkeys(key.rpartition(".")[2] for key in ranked(comparison.values[model]))
+    measure = " and ".join(METRIC_NAMES[metric] for metric in of)
+    text = f"{what}: mean {measure} {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
     for rival in rivals:
         gap = comparison.difference(model, rival, MEAN)
         names = {"single-task": "single-task networks", "boosting": "gradient boosting"}

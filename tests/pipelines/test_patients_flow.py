@@ -49,7 +49,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> dict[s
     """One run on a public file with an external test file; the home stays set for the module."""
     folder = tmp_path_factory.mktemp("patients")
     sample_patients(300, seed=7).to_parquet(folder / "elsewhere.parquet")
-    config = _config(folder, test={"path": "elsewhere.parquet"})
+    visits = sample_patients(visits=2).assign(note="only here")
+    external = {"path": "elsewhere.parquet"}
+    config = _config(folder, frame=visits, exclude=["note"], test=external)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CARELEDGER_HOME", str(folder / "home"))
         result: dict[str, Any] = patients(config)
@@ -85,6 +87,7 @@ def test_the_report_says_who_won_outcome_by_outcome(run: dict[str, Any]) -> None
         assert any(line.startswith(f"{outcome['name']}: ") for line in evidence["findings"])
     assert any(line.startswith("Against gradient boosting") for line in evidence["findings"])
     assert set(evidence["calibration"]) == {"death", "place"}
+    assert any("elsewhere.parquet, 300 records" in note for note in evidence["data"]["notes"])
     names = {figure["name"] for figure in evidence["figures"]}
     assert {"outcomes-auroc", "outcomes-r2", "outcomes-difference", "reliability"} <= names
     assert Path(run["result"]["report"]).exists()
