@@ -47,7 +47,7 @@ class Effort:
 
 EFFORTS = {
     "tiny": Effort(240, 120, 1, ("pretrained",), 2, 2, 4, 32, 50),
-    "small": Effort(None, 1200, 4, ("scratch",), 4, 3, 8, None, 200),
+    "small": Effort(None, 1600, 3, ("pretrained",), 4, 3, 8, None, 200),
     "full": Effort(None, None, 12, ("pretrained", "scratch"), 15, 4, None, None, 500),
 }
 
