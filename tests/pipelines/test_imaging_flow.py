@@ -1,0 +1,192 @@
+"""The imaging pipeline from a user's files to a registered version, and what it refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+
+from domains.errors import InputError, Refused
+from pipelines import held_out as held
+from pipelines import registry
+from pipelines.imaging import example, imaging
+from pipelines.imaging_bases import find_bases
+from pipelines.imaging_evidence import chosen, held_out, sensitivity, specificity
+from pipelines.imaging_prepare import (
+    EFFORTS,
+    IMAGENET,
+    Prepared,
+    fetch_images,
+    has_source,
+    strategies,
+    wants_controls,
+)
+from pipelines.imaging_training import Trained, train_controls, train_finetune, train_transfer
+from pipelines.settings import ImagingConfig, load_config
+from pipelines.tracking import client, open_job
+from tests.domains.sample_images import write_folder, write_manifest, write_medmnist
+
+
+def _config(folder: Path, **keys: Any) -> ImagingConfig:
+    """A configuration file beside the images, read as a user's is."""
+    (folder / "job.yaml").write_text(json.dumps({"scale": "tiny", **keys}))  # JSON is YAML
+    config = load_config("imaging", folder / "job.yaml")
+    assert isinstance(config, ImagingConfig)
+    return config
+
+
+def _folder(path: str, **keys: Any) -> dict[str, Any]:
+    return {"kind": "folder", "path": path, "name": "shapes", **keys}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> dict[str, Any]:
+    """One run on a public manifest with a source task of three classes."""
+    folder = tmp_path_factory.mktemp("imaging")
+    write_manifest(folder, patients=70, each=3)
+    write_folder(folder / "source", each=40, classes=3)
+    data = {"kind": "manifest", "path": "manifest.csv", "patient": "patient_id", "public": True}
+    config = _config(folder, data={**data, "name": "shapes"}, source=_folder("source"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CARELEDGER_HOME", str(folder / "home"))
+        result: dict[str, Any] = imaging(config)
+        version = client().get_model_version("imaging-shapes", "1")
+        evidence = registry.stored_evidence(version)
+        answers = held.load(registry.held_out_path(result["run_id"]))
+        served = mlflow.pyfunc.load_model("models:/imaging-shapes/1")
+    return {"result": result, "evidence": evidence, "answers": answers, "served": served}
+
+
+def test_a_run_ends_in_a_registered_version_with_its_evidence(run: dict[str, Any]) -> None:
+    result, evidence = run["result"], run["evidence"]
+    assert result["model"]["version"] == "1"
+    for name in ("auroc", "accuracy", "ece"):
+        assert result["metrics"][f"{name}_low"] <= result["metrics"][name]
+        assert result["metrics"][name] <= result["metrics"][f"{name}_high"]
+    assert set(result["controls"]) == {"random-weights"}
+    names = [arm["name"] for arm in evidence["arms"]]
+    assert names[:2] == ["transfer-imagenet", "transfer-source"]
+    assert names[2].startswith("finetune-")
+    assert sum(arm["chosen"] for arm in evidence["arms"]) == 1
+    assert evidence["privacy"] is None
+    assert Path(result["report"]).exists()
+
+
+def test_the_reported_metrics_are_those_of_the_registered_package(run: dict[str, Any]) -> None:
+    found = held.primary(run["answers"])
+    assert found.value == pytest.approx(run["result"]["metrics"]["auroc"])
+
+
+def test_the_findings_name_controls_and_differences(run: dict[str, Any]) -> None:
+    text = " ".join(run["evidence"]["findings"])
+    for words in ("On validation images", "random weights", "Fine-tuning", "source task"):
+        assert words in text
+    titles = [figure["name"] for figure in run["evidence"]["figures"]]
+    assert titles == ["arms", "discrimination", "reliability", "history", "gradcam"]
+
+
+def test_the_served_version_takes_raw_pixels(run: dict[str, Any]) -> None:
+    answers = run["served"].predict(np.zeros((3, 50, 60, 3), np.uint8))
+    assert list(answers) == ["p_sick", "p_well"]
+    assert len(answers) == 3
+
+
+# ------------------------------------------------------- stages, without MLflow's registration
+
+
+def _stages(config: ImagingConfig) -> tuple[Prepared, list[Trained]]:
+    with open_job("imaging", config) as job:
+        prepared = fetch_images.fn(job)
+        bases = find_bases.fn(job, prepared)
+        probes = train_transfer.fn(job, prepared, bases)
+        tuned = train_finetune.fn(job, prepared, bases, probes)
+        return prepared, [*probes, *tuned, *train_controls.fn(job, prepared)]
+
+
+def test_medmnist_files_train_with_three_classes(home: Path, tmp_path: Path) -> None:
+    write_medmnist(tmp_path / "small.npz")
+    data = {"kind": "medmnist", "path": "small.npz"}
+    prepared, trained = _stages(_config(tmp_path, data=data, strategy="transfer"))
+    assert [t.name for t in trained] == ["transfer-imagenet", "random-weights"]
+    assert prepared.target.dataset.public is False
+    assert prepared.target.dataset.digest.startswith("hmac-sha256:")
+    assert chosen(trained).name == "transfer-imagenet"
+
+
+def test_densenet_without_weights_is_tuned_and_never_called_transfer(
+    home: Path, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "in", each=40)
+    config = _config(tmp_path, data=_folder("in"), backbone="densenet121", epochs=1)
+    _, trained = _stages(config)
+    assert [t.name for t in trained] == ["finetune-random", "random-weights"]
+
+
+def test_held_out_records_are_the_test_records(home: Path, tmp_path: Path) -> None:
+    write_folder(tmp_path / "in", each=40)
+    config = _config(tmp_path, data=_folder("in"))
+    with open_job("imaging", config) as job:
+        prepared = fetch_images.fn(job)
+        found = held_out(prepared, config)
+        rows = prepared.target.rows("test")
+        assert len(found.inputs) == len(found.ids) == len(rows)
+        assert (found.target["label"] == prepared.target.labels()[rows]).all()
+        assert found.outcomes[0].predictions == ("p_c1",)
+        assert "secret" in found.split
+
+
+# ------------------------------------------------------------------------------- refused
+
+
+def test_transfer_from_a_backbone_without_weights_is_refused(tmp_path: Path) -> None:
+    config = _config(tmp_path, data=_folder("in"), backbone="densenet121", strategy="transfer")
+    with pytest.raises(InputError, match="transfer from densenet121 needs weights"):
+        strategies(config)
+    assert strategies(config.model_copy(update={"weights": tmp_path / "w.pth"})) == ("transfer",)
+
+
+def test_every_control_on_private_images_is_refused(tmp_path: Path) -> None:
+    config = _config(tmp_path, data=_folder("in"), controls="full")
+    with pytest.raises(Refused, match="controls: full is refused"):
+        wants_controls(config, public=False)
+    assert wants_controls(config, public=True)
+    assert wants_controls(config.model_copy(update={"controls": "auto"}), public=False)
+
+
+def test_a_refused_set_leaves_no_version(home: Path, tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path, patients=20)
+    frame["split"] = np.where(np.arange(len(frame)) % 2, "train", "test")
+    frame.to_csv(tmp_path / "manifest.csv", index=False)
+    data = {"kind": "manifest", "path": "manifest.csv", "patient": "patient_id", "split": "split"}
+    config = _config(tmp_path, data=data)
+    with (
+        pytest.raises(InputError, match="stand on more than one side"),
+        open_job("imaging", config) as job,
+    ):
+        fetch_images.fn(job)
+    assert client().search_registered_models() == []
+
+
+# ------------------------------------------------------------------------------- small parts
+
+
+def test_the_light_module_agrees_with_the_models() -> None:
+    from models.backbones import IMAGENET as KNOWN
+
+    assert IMAGENET == KNOWN
+    assert set(EFFORTS) == {"tiny", "small", "full"}
+    assert has_source(ImagingConfig())
+
+
+def test_sensitivity_and_specificity_count_each_class() -> None:
+    y, p = np.array([1, 1, 1, 0, 0]), np.array([0.9, 0.5, 0.2, 0.5, 0.1])
+    assert sensitivity(y, p) == pytest.approx(2 / 3)
+    assert specificity(y, p) == pytest.approx(1 / 2)
+    assert np.isnan(sensitivity(np.zeros(3), np.zeros(3)))
+
+
+def test_the_input_example_is_made_up_and_fits_the_scorer() -> None:
+    assert example().shape == (2, 64, 64, 3)
+    assert example().dtype == np.uint8
