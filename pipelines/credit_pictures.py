@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit, logit
 
-from pipelines import figures
 from pipelines.credit_controls import ALONE, BOOSTING, PLAIN, POOLED
 from pipelines.credit_prepare import Prepared
 from pipelines.credit_scores import Lender, Tested
 from pipelines.credit_statement import by_round, statement
 from pipelines.credit_training import FEDERATED, Trained
-from pipelines.drawing import Row
 from pipelines.evidence import Cell, Figure, Table
+from pipelines.reporting import figures
+from pipelines.reporting.drawing import Row
 
 _EDGE = 1e-9
 

@@ -25,7 +25,7 @@ def _evidence(folder: Path) -> Evidence:
 def demo() -> int:
     """Fetch, train, compare, register and gate; then tell it on one page."""
     from domains.sources import fetch
-    from pipelines import report
+    from pipelines.reporting import report
     from pipelines.run import describe, run
 
     for name in ("lidc", "efficientnet-lite0", "support2", "sba"):

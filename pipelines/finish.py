@@ -21,10 +21,11 @@ from prefect.context import FlowRunContext
 
 from models.scorer import load
 from pipelines import held_out as held
-from pipelines import registry, report
-from pipelines.drawing import narrow
+from pipelines import registry
 from pipelines.evidence import Evidence, to_json
 from pipelines.held_out import Answers, HeldOut
+from pipelines.reporting import report
+from pipelines.reporting.drawing import narrow
 from pipelines.settings import home_key
 from pipelines.stages import clock, seconds, stage
 from pipelines.tracking import Job, client, config_yaml, git_revision, log_metrics, reports_folder

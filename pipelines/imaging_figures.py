@@ -10,10 +10,10 @@ import numpy as np
 
 from models.gradcam import heat_maps
 from models.imaging import load_scorer
-from pipelines import figures
 from pipelines.evidence import Figure
 from pipelines.imaging_prepare import Prepared
 from pipelines.imaging_training import Trained
+from pipelines.reporting import figures
 
 
 @dataclass(frozen=True)

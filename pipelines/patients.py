@@ -13,10 +13,10 @@ from prefect import flow
 
 from models.multitask.scorer import load_scorer
 from pipelines.finish import publish
-from pipelines.patient_evidence import evaluate, held_out
-from pipelines.patient_prepare import fetch_data, prepare
-from pipelines.patient_training import calibrate, train_controls, train_model
 from pipelines.settings import PatientsConfig
+from pipelines.steps.patients.evidence import evaluate, held_out
+from pipelines.steps.patients.prepare import fetch_data, prepare
+from pipelines.steps.patients.training import calibrate, train_controls, train_model
 from pipelines.tracking import open_job
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import figures
 from pipelines.evidence import Arm, Evidence, Figure, Table
+from pipelines.reporting import figures
 
 DRAW = np.random.default_rng(7)
 N = 600

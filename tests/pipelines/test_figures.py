@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from PIL import Image
 
-from pipelines import curves, drawing, figures
-from pipelines.drawing import NARROW, WIDE, narrow
+from pipelines.reporting import curves, drawing, figures
+from pipelines.reporting.drawing import NARROW, WIDE, narrow
 
 Draw = Callable[[Path], Path]
 DRAW = np.random.default_rng(3)

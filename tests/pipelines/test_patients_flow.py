@@ -12,10 +12,10 @@ from domains.errors import InputError, Refused
 from models.scorer import load
 from pipelines import held_out as held
 from pipelines import registry
-from pipelines.patient_evidence import held_out
-from pipelines.patient_prepare import PARTS, fetch_data, prepare, wants_controls
 from pipelines.patients import patients
 from pipelines.settings import PatientsConfig, load_config
+from pipelines.steps.patients.evidence import held_out
+from pipelines.steps.patients.prepare import PARTS, fetch_data, prepare, wants_controls
 from pipelines.tracking import client, open_job
 from tests.domains.sample_patients import sample_patients
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import report, wording
 from pipelines.evidence import Arm, Evidence
+from pipelines.reporting import report, wording
 from tests.pipelines import sample_evidence as sample
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -18,10 +18,10 @@ from domains.healthcare.patient_leakage import suspects
 from domains.healthcare.patient_store import read_part, write_cohort
 from domains.healthcare.patients import Cohort
 from domains.splits import assign, check_disjoint, split_key
-from pipelines.patient_data import Loaded, load, locate
 from pipelines.progress import say
 from pipelines.settings import PatientsConfig, home_key
 from pipelines.stages import stage
+from pipelines.steps.patients.data import Loaded, load, locate
 from pipelines.tracking import Job, log_data
 
 PARTS = {"train": 0.62, "validation": 0.10, "calibration": 0.08, "test": 0.20}

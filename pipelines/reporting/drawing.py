@@ -1,6 +1,6 @@
 """How figures look: paper, type, colours, and rows of dots that keep their distance.
 
-`pipelines.figures` says what is drawn; this file holds what its figures have in common.
+`pipelines.reporting.figures` says what is drawn; this file holds what its figures have in common.
 """
 
 from collections.abc import Callable, Sequence

@@ -14,8 +14,16 @@ from textwrap import wrap
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipelines.curves import areas, bins, confidence, mean_curve, one_against_rest, pr, roc
-from pipelines.drawing import (
+from pipelines.reporting.curves import (
+    areas,
+    bins,
+    confidence,
+    mean_curve,
+    one_against_rest,
+    pr,
+    roc,
+)
+from pipelines.reporting.drawing import (
     COLOURS,
     DASHED,
     DOTTED,

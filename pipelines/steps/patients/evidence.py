@@ -15,14 +15,14 @@ from domains.healthcare.outcome_targets import known
 from domains.healthcare.patients import Cohort
 from domains.metrics import ece, named
 from models.multitask.scorer import PatientsScorer, load_scorer, predictions
-from pipelines import figures
-from pipelines import patient_words as words
 from pipelines.evidence import Arm, Cell, Evidence, Figure, Table
 from pipelines.held_out import HeldOut, HeldOutcome
-from pipelines.patient_prepare import EFFORTS, EXTERNAL, PARTS, Prepared
-from pipelines.patient_training import Trained, temperatures
 from pipelines.progress import say
+from pipelines.reporting import figures
 from pipelines.stages import stage
+from pipelines.steps.patients import words
+from pipelines.steps.patients.prepare import EFFORTS, EXTERNAL, PARTS, Prepared
+from pipelines.steps.patients.training import Trained, temperatures
 from pipelines.tracking import Job, log_arm
 
 

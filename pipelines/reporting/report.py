@@ -17,13 +17,13 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 
-from pipelines import statements, wording
-from pipelines.drawing import DPI, Row, narrow
 from pipelines.evidence import Arm, Evidence, Figure
-from pipelines.figures import bars
+from pipelines.reporting import statements, wording
+from pipelines.reporting.drawing import DPI, Row, narrow
+from pipelines.reporting.figures import bars
 
 TEMPLATES = Path(__file__).parent / "templates"
-CARD = Path(__file__).parents[1] / "mlflow" / "model_card.md"
+CARD = Path(__file__).parents[2] / "mlflow" / "model_card.md"
 
 _ANCHORS = (
     ("findings", "In plain words"),

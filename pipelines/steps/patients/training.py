@@ -18,10 +18,10 @@ from models.multitask.calibrating import fit_temperatures
 from models.multitask.learning import Recipe, Records, train
 from models.multitask.scorer import PatientsScorer, load_scorer
 from pipelines.evidence import Role
-from pipelines.patient_prepare import EFFORTS, EXTERNAL, Prepared, wants_controls
 from pipelines.progress import say
 from pipelines.settings import PatientsConfig
 from pipelines.stages import stage
+from pipelines.steps.patients.prepare import EFFORTS, EXTERNAL, Prepared, wants_controls
 from pipelines.tracking import Job
 
 ANSWERED = ("calibration", "test", EXTERNAL)

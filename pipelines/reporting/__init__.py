@@ -1,0 +1,1 @@
+"""What a run found, drawn and written for people: figures, report, model card."""

@@ -1,0 +1,1 @@
+"""The stages of each flow; the flows themselves are one folder up."""
