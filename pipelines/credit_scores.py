@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from domains.metrics import Interval, named
+from domains.metrics import Interval, interval, named
 
 _MANY = 20_000
 _EACH = 20
@@ -87,23 +87,23 @@ class Lender:
 def metrics_of(tested: Tested, arm: str) -> Metrics:
     """`auroc`, `auroc_client_mean`, `ks`, `gini` and `ece` of one arm, with intervals."""
     area, p = tested.areas[arm], tested.scores[arm]
-    found = named("auroc", interval(area)) | named("gini", interval(2 * area - 1))
+    found = named("auroc", _of(area)) | named("gini", _of(2 * area - 1))
     if tested.enough:
-        found |= named("auroc_client_mean", interval(np.nanmean(tested.inside[arm], axis=0)))
-    found |= named("ks", interval(kolmogorovs(tested.weights, tested.y, p)))
-    return found | named("ece", interval(errors(tested.weights, tested.y, p)))
+        found |= named("auroc_client_mean", _of(np.nanmean(tested.inside[arm], axis=0)))
+    found |= named("ks", _of(kolmogorovs(tested.weights, tested.y, p)))
+    return found | named("ece", _of(errors(tested.weights, tested.y, p)))
 
 
 def difference(tested: Tested, arm: str, other: str) -> Interval:
     """AUROC of `arm` − `other` over all records together, paired."""
-    return interval(tested.areas[arm] - tested.areas[other])
+    return _of(tested.areas[arm] - tested.areas[other])
 
 
 def difference_inside(tested: Tested, arm: str, other: str) -> Interval | None:
     """Mean over clients of AUROC of `arm` − `other` inside each, paired; None without clients."""
     if not tested.enough:
         return None
-    return interval(np.nanmean(tested.inside[arm] - tested.inside[other], axis=0))
+    return _of(np.nanmean(tested.inside[arm] - tested.inside[other], axis=0))
 
 
 def lenders(tested: Tested, arm: str, alone: str | None) -> list[Lender]:
@@ -115,19 +115,17 @@ def lenders(tested: Tested, arm: str, alone: str | None) -> list[Lender]:
         areas: dict[str, Interval] = {}
         gain = None
         if row is not None:
-            areas = {each: interval(draws[row]) for each, draws in tested.inside.items()}
+            areas = {each: _of(draws[row]) for each, draws in tested.inside.items()}
             if alone:
-                gain = interval(tested.inside[arm][row] - tested.inside[alone][row])
+                gain = _of(tested.inside[arm][row] - tested.inside[alone][row])
         rate = float(mine.mean()) if len(mine) else float("nan")
         made.append(Lender(name, len(mine), rate, areas, gain))
     return made
 
 
-def interval(draws: np.ndarray) -> Interval:
-    """The sample's own value (first) with the 95 % percentile interval of its resamples."""
-    finite = draws[1:][np.isfinite(draws[1:])]
-    low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (np.nan, np.nan)
-    return Interval(float(draws[0]), float(low), float(high))
+def _of(draws: np.ndarray) -> Interval:
+    """The sample's own value (first) with the 95 % interval of its resamples (the rest)."""
+    return interval(float(draws[0]), draws[1:])
 
 
 def aurocs(weights: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
