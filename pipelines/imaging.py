@@ -13,11 +13,11 @@ import numpy as np
 from prefect import flow
 
 from pipelines.finish import publish
-from pipelines.imaging_bases import find_bases
-from pipelines.imaging_evidence import choose_and_pack, evaluate, held_out
-from pipelines.imaging_prepare import fetch_images
-from pipelines.imaging_training import train_controls, train_finetune, train_transfer
 from pipelines.settings import ImagingConfig
+from pipelines.steps.imaging.bases import find_bases
+from pipelines.steps.imaging.evidence import choose_and_pack, evaluate, held_out
+from pipelines.steps.imaging.prepare import fetch_images
+from pipelines.steps.imaging.training import train_controls, train_finetune, train_transfer
 from pipelines.tracking import open_job
 
 

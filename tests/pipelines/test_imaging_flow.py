@@ -12,9 +12,10 @@ from domains.errors import InputError, Refused
 from pipelines import held_out as held
 from pipelines import registry
 from pipelines.imaging import example, imaging
-from pipelines.imaging_bases import find_bases
-from pipelines.imaging_evidence import chosen, held_out, sensitivity, specificity
-from pipelines.imaging_prepare import (
+from pipelines.settings import ImagingConfig, load_config
+from pipelines.steps.imaging.bases import find_bases
+from pipelines.steps.imaging.evidence import chosen, held_out, sensitivity, specificity
+from pipelines.steps.imaging.prepare import (
     EFFORTS,
     IMAGENET,
     Prepared,
@@ -23,8 +24,7 @@ from pipelines.imaging_prepare import (
     strategies,
     wants_controls,
 )
-from pipelines.imaging_training import Trained, train_controls, train_finetune, train_transfer
-from pipelines.settings import ImagingConfig, load_config
+from pipelines.steps.imaging.training import Trained, train_controls, train_finetune, train_transfer
 from pipelines.tracking import client, open_job
 from tests.domains.sample_images import write_folder, write_manifest, write_medmnist
 

@@ -1,0 +1,152 @@
+"""Bases of the imaging flow: weights to start from, given or trained on a source task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+
+from domains.healthcare.image_split import EXCLUDED
+from domains.healthcare.imaging import ImageSet
+from domains.sources import fetch
+from models.backbones import Backbone, Classifier, build, load_imagenet, load_weights, settle
+from models.finetune import Tuning, finetune, from_scratch
+from models.training import FitHistory
+from models.transfer import to_batch
+from pipelines.progress import say
+from pipelines.settings import ImagingConfig
+from pipelines.stages import stage
+from pipelines.steps.imaging.prepare import EFFORTS, Prepared, pretrained
+from pipelines.tracking import Job
+
+_SETTLING = 512
+SAYS = {
+    "imagenet": "ImageNet weights",
+    "weights": "the weights file",
+    "source": "the base trained on the source task",
+    "random": "random weights",
+}
+
+
+@dataclass(frozen=True)
+class Base:
+    """An encoder's weights in a file, and how they came to be.
+
+    Attributes:
+        name: `imagenet`, `weights`, `source` or `random`.
+        file: safetensors of the encoder.
+        note: How it was made, for a reader.
+        seconds: Training time.
+        trials: Of a source base, the score on source validation by what it started from.
+        history: Epochs of its training.
+    """
+
+    name: str
+    file: Path
+    note: str
+    seconds: float = 0.0
+    trials: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@stage(kind="training")
+def find_bases(job: Job, prepared: Prepared) -> list[Base]:
+    """Weights to start from: a file's or ImageNet's, and those trained on the source task."""
+    config: ImagingConfig = job.config
+    bases = []
+    name = pretrained(config)
+    if name is not None:
+        bases.append(_save_base(job, name, _pretrained(config, prepared.size), SAYS[name]))
+    if prepared.source is not None:
+        bases.append(_source_base(job, prepared, prepared.source))
+    return bases
+
+
+def _pretrained(config: ImagingConfig, size: int) -> Backbone:
+    backbone = build(config.backbone, size)
+    if config.weights is not None:
+        return load_weights(backbone, config.weights)
+    return load_imagenet(backbone, fetch(config.backbone, progress=say))
+
+
+def _random(config: ImagingConfig, size: int, data: ImageSet, rows: np.ndarray) -> Backbone:
+    """Random weights whose BatchNorm statistics have seen some training images."""
+    backbone = build(config.backbone, size, config.seed)
+    some = np.sort(np.random.default_rng(config.seed).permutation(rows)[:_SETTLING])
+    images = data.images()
+    return settle(backbone, [to_batch(images[part]) for part in np.array_split(some, 4)])
+
+
+def _save_base(job: Job, name: str, backbone: Backbone, note: str) -> Base:
+    folder = job.folder / "bases"
+    folder.mkdir(exist_ok=True)
+    file = folder / f"{name}.safetensors"
+    save_file({n: t.contiguous() for n, t in backbone.state_dict().items()}, file)
+    return Base(name, file, note)
+
+
+def _source_base(job: Job, prepared: Prepared, source: ImageSet) -> Base:
+    """Train on the source task; from several starts, the better on source validation is kept."""
+    config: ImagingConfig = job.config
+    parts = source.records()["part"].to_numpy()
+    train = np.flatnonzero((parts != "validation") & (parts != EXCLUDED))
+    trials: dict[str, tuple[Backbone, FitHistory]] = {}
+    for start in EFFORTS[config.scale].source_starts:
+        scratch = start == "scratch" or pretrained(config) is None
+        name = SAYS["random" if scratch else pretrained(config) or "random"]
+        if name not in trials:
+            say(f"source task on {len(train)} images, from {name}")
+            backbone = (
+                _random(config, prepared.size, source, train)
+                if scratch
+                else _pretrained(config, prepared.size)
+            )
+            trials[name] = backbone, _train_source(job, prepared, source, backbone, train, scratch)
+    best = max(trials, key=lambda name: trials[name][1].best)
+    backbone, fitted = trials[best]
+    base = _save_base(job, "source", backbone, f"trained on the source task from {best}")
+    scores = {name: trial[1].best for name, trial in trials.items()}
+    seconds = sum(trial[1].seconds for trial in trials.values())
+    return Base("source", base.file, base.note, seconds, scores, fitted.history)
+
+
+def _train_source(
+    job: Job,
+    prepared: Prepared,
+    source: ImageSet,
+    backbone: Backbone,
+    train: np.ndarray,
+    scratch: bool,
+) -> FitHistory:
+    config: ImagingConfig = job.config
+    effort = EFFORTS[config.scale]
+    net = Classifier(backbone, len(source.classes or source.targets))
+    tuning = Tuning(
+        epochs=effort.source_epochs,
+        patience=effort.source_epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate * (2.0 if scratch else 0.5),
+        base_rate=1.0,
+        last_blocks=effort.blocks,
+        silhouettes=prepared.silhouettes,
+        seed=config.seed,
+    )
+    tuning = from_scratch(tuning) if scratch else tuning
+    rows = source.rows("validation")
+    return finetune(net, source.images(), source.labels(), train, rows, tuning, say)
+
+
+def load_base(job: Job, prepared: Prepared, base: Base) -> Backbone:
+    """The encoder of a base, in eval mode."""
+    backbone = build(job.config.backbone, prepared.size)
+    backbone.load_state_dict(load_file(base.file))
+    return backbone
+
+
+def random_base(job: Job, prepared: Prepared) -> Base:
+    """A base that has learned nothing."""
+    target = prepared.target
+    backbone = _random(job.config, prepared.size, target, target.rows("train"))
+    return _save_base(job, "random", backbone, SAYS["random"])

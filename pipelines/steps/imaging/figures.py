@@ -1,0 +1,131 @@
+"""Figures of the imaging flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models.gradcam import heat_maps
+from models.imaging import load_scorer
+from pipelines.evidence import Figure
+from pipelines.reporting import figures
+from pipelines.steps.imaging.prepare import Prepared
+from pipelines.steps.imaging.training import Trained
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Test records and what every arm and control says of them.
+
+    Attributes:
+        rows: Their rows in the target set, (n,).
+        y: Class numbers, (n,).
+        groups: Patients, (n,).
+        p: Calibrated probabilities by arm, (n,) of the last of two classes or (n, k).
+        uncalibrated: The chosen arm's before calibration.
+        best: Name of the chosen arm.
+    """
+
+    rows: np.ndarray
+    y: np.ndarray
+    groups: np.ndarray
+    p: dict[str, np.ndarray]
+    uncalibrated: np.ndarray
+    best: str
+
+
+def draw(
+    folder: Path,
+    prepared: Prepared,
+    trained: Sequence[Trained],
+    tested: Tested,
+    metrics: dict[str, dict[str, float]],
+    package: Path,
+) -> list[Figure]:
+    """All figures; images are shown of public data alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    series = {t.name: t.name if t.role == "arm" else f"control: {t.name}" for t in trained}
+    drawn = [
+        _bars(folder, series, metrics, tested),
+        _discrimination(folder, series, tested),
+        _reliability(folder, tested),
+    ]
+    curves = {t.name: [point["validation"] for point in t.history] for t in trained if t.history}
+    if curves:
+        path = figures.learning_curve(folder / "history.png", curves, "AUROC on validation")
+        caption = "After each epoch of fine-tuning; the best epoch is kept."
+        drawn.append(Figure("history", "Fine-tuning", caption, path))
+    if prepared.target.dataset.public:
+        drawn.append(_panel(folder, prepared, tested, package))
+    return drawn
+
+
+def _bars(
+    folder: Path, series: dict[str, str], metrics: dict[str, dict[str, float]], tested: Tested
+) -> Figure:
+    rows = [
+        (name, m["auroc"], m["auroc_low"], m["auroc_high"], _role(series[name], name, tested))
+        for name, m in metrics.items()
+    ]
+    path = figures.bars(folder / "arms.png", rows, "AUROC on test images", 0.5, "a coin")
+    caption = "Whiskers are 95 % intervals by patient; the choice was made on validation images."
+    return Figure("arms", "Was it worth it? Arms against controls", caption, path)
+
+
+def _role(called: str, name: str, tested: Tested) -> str:
+    if called.startswith("control"):
+        return "control"
+    return "registered" if name == tested.best else "arm"
+
+
+def _discrimination(folder: Path, series: dict[str, str], tested: Tested) -> Figure:
+    scores = {series[name]: p for name, p in tested.p.items()}
+    path = figures.discrimination(folder / "discrimination.png", tested.y, scores)
+    caption = "Test images; for more than two classes, the average of one against the rest."
+    return Figure("discrimination", "ROC and precision–recall", caption, path)
+
+
+def _reliability(folder: Path, tested: Tested) -> Figure:
+    scores = {"before": tested.uncalibrated, "after": tested.p[tested.best]}
+    path = figures.reliability(folder / "reliability.png", tested.y, scores)
+    caption = f"{tested.best} on test images, before and after temperature scaling."
+    return Figure("reliability", "Do the probabilities mean what they say?", caption, path)
+
+
+def _panel(folder: Path, prepared: Prepared, tested: Tested, package: Path) -> Figure:
+    """Three right and three wrong answers, the surest of each."""
+    scorer, target = load_scorer(package), prepared.target
+    p = tested.p[tested.best]
+    whole = np.stack([1 - p, p], axis=1) if p.ndim == 1 else p
+    guess, sure = whole.argmax(axis=1), whole.max(axis=1)
+    picks = _surest(guess == tested.y, sure) + _surest(guess != tested.y, sure)
+    images = np.asarray(target.images()[tested.rows[picks]])
+    heats = heat_maps(scorer.net, images, guess[picks])
+    captions = [
+        f"{'right' if guess[i] == tested.y[i] else 'wrong'}: {target.classes[tested.y[i]]}, "
+        f"read as {target.classes[guess[i]]} ({sure[i]:.2f})"
+        for i in picks
+    ]
+    shown = _visible(images) if prepared.silhouettes else images
+    path = figures.image_panel(folder / "gradcam.png", list(shown), list(heats), captions)
+    what = "Evidence for the answer (Grad-CAM) on the surest right and wrong test images."
+    if prepared.silhouettes:
+        what += (
+            " The images are thickness maps drawn by radiologists, brightened here: red, green and "
+            "blue are the views along the body axis, from the front and from the side."
+        )
+    return Figure("gradcam", "Where the model looked", what, path)
+
+
+def _surest(which: np.ndarray, sure: np.ndarray) -> list[int]:
+    rows = np.flatnonzero(which)
+    return [int(row) for row in rows[np.argsort(-sure[rows], kind="stable")][:3]]
+
+
+def _visible(images: np.ndarray) -> np.ndarray:
+    """Each image stretched to full brightness, for the eye alone."""
+    peak = images.max(axis=(1, 2, 3), keepdims=True).clip(min=1)
+    return (images.astype(np.float32) * (255.0 / peak)).astype(np.uint8)

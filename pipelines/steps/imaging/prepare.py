@@ -1,0 +1,177 @@
+"""First stage of the imaging flow: images read, checked, split, and kept as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from domains.errors import InputError, Refused
+from domains.healthcare.imaging import ImageSet, Request, prepare, without_copies_of
+from domains.sources import fetch_medmnist
+from domains.splits import split_key
+from pipelines.progress import say
+from pipelines.settings import ImagingConfig, ImagingData, home_key
+from pipelines.stages import stage
+from pipelines.tracking import Job, log_data
+
+IMAGENET = frozenset({"efficientnet-lite0"})
+"""Backbones whose ImageNet weights can be fetched; `models.backbones` holds the same set."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a scale spends.
+
+    Attributes:
+        images: At most so many target images; None for all.
+        source_images: The same for the source task.
+        source_epochs: Epochs of the source task.
+        source_starts: What its base starts from; with several, validation chooses.
+        epochs: Fine-tuning epochs.
+        patience: Epochs without improvement before stopping.
+        blocks: Blocks of the base that are fine-tuned; None for all.
+        image_size: Largest side; None for no limit.
+        repeats: Bootstrap resamples.
+    """
+
+    images: int | None
+    source_images: int | None
+    source_epochs: int
+    source_starts: tuple[str, ...]
+    epochs: int
+    patience: int
+    blocks: int | None
+    image_size: int | None
+    repeats: int
+
+
+EFFORTS = {
+    "tiny": Effort(240, 120, 1, ("pretrained",), 2, 2, 4, 32, 50),
+    "small": Effort(None, 1600, 3, ("pretrained",), 4, 3, 8, None, 200),
+    "full": Effort(None, None, 12, ("pretrained", "scratch"), 15, 4, None, None, 500),
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The target task's images, and those of the source task where there is one.
+
+    Attributes:
+        target: Images to be classified.
+        source: Images of the source task, none of them a target image.
+        size: Side of both.
+        silhouettes: Images whose scale and brightness carry meaning (the nodules of lidc).
+    """
+
+    target: ImageSet
+    source: ImageSet | None
+    size: int
+    silhouettes: bool
+
+
+def strategies(config: ImagingConfig) -> tuple[str, ...]:
+    """The strategies asked for, in the order they run.
+
+    Raises:
+        InputError: Transfer from a backbone that has no weights to transfer.
+    """
+    asked = [config.strategy] if isinstance(config.strategy, str) else config.strategy
+    chosen = (
+        ("transfer", "finetune") if "auto" in asked or not asked else tuple(sorted(asked)[::-1])
+    )
+    if pretrained(config) or has_source(config):
+        return chosen
+    if "transfer" in asked:
+        raise InputError(
+            f"strategy: transfer from {config.backbone} needs weights, and none of its are within "
+            "reach; give weights: (a file) or source: (a task to train a base on)"
+        )
+    return ("finetune",)
+
+
+def pretrained(config: ImagingConfig) -> str | None:
+    """Where the base's first weights come from: `weights` (a file), `imagenet`, or None."""
+    if config.weights is not None:
+        return "weights"
+    return "imagenet" if config.backbone in IMAGENET else None
+
+
+def has_source(config: ImagingConfig) -> bool:
+    """Whether a source task is trained; lidc brings its own."""
+    return config.source is not None or config.data.kind == "builtin"
+
+
+def wants_controls(config: ImagingConfig, public: bool) -> bool:
+    """Whether controls are trained: always, unless the file says none.
+
+    No arm of this flow is differentially private, so that a control reveals no more than they do.
+
+    Raises:
+        Refused: `controls: full` on private data.
+    """
+    if config.controls == "full" and not public:
+        raise Refused(
+            "controls: full is refused on private data; set data.public: true if the images are "
+            "public, or controls: auto"
+        )
+    return config.controls != "none"
+
+
+@stage(retries=2)
+def fetch_images(job: Job) -> Prepared:
+    """Read, check and split the images of both tasks.
+
+    Raises:
+        InputError: The configuration or the images cannot be used.
+        Refused: `controls: full` on private data.
+    """
+    config: ImagingConfig = job.config
+    strategies(config)
+    effort = EFFORTS[config.scale]
+    own = 48 if config.data.kind == "builtin" else 64
+    size = config.image_size or min(own, effort.image_size or own)
+    target = _load(config.data, job.folder / "target", size, config.seed, effort.images)
+    wants_controls(config, target.dataset.public)
+    log_data(job, target.dataset)
+    source = _source(job, size, effort)
+    if source is not None:
+        source = without_copies_of(source, target)
+        log_data(job, source.dataset, role="source")
+    counts = ", ".join(f"{n['records']} {part}" for part, n in target.split_counts().items())
+    say(f"{target.dataset.rows} images of {len(target.classes)} classes: {counts}")
+    for note in (*target.dataset.notes, *(source.dataset.notes if source else ())):
+        say(note)
+    return Prepared(target, source, size, config.data.kind == "builtin")
+
+
+def _source(job: Job, size: int, effort: Effort) -> ImageSet | None:
+    config: ImagingConfig = job.config
+    folder, limit = job.folder / "source", effort.source_images
+    if config.source is not None:
+        return _load(config.source, folder, size, config.seed, limit)
+    if has_source(config):
+        shapes = config.data.model_copy(update={"label": "shape"})
+        return _load(shapes, folder, size, config.seed, limit)
+    return None
+
+
+def _load(data: ImagingData, folder: Path, size: int, seed: int, limit: int | None) -> ImageSet:
+    public = data.public or data.kind == "builtin"
+    path = data.path
+    if data.kind == "medmnist" and path is None:
+        path, public = fetch_medmnist(data.name or "", progress=say), True
+    secret = None if public else home_key()
+    request = Request(
+        kind=data.kind,
+        name=data.name,
+        path=path,
+        label=data.label,
+        image=data.image,
+        patient=data.patient,
+        split=data.split,
+        public=public,
+        max_unreadable=data.max_unreadable,
+        digest_key=secret,
+        limit=limit,
+    )
+    return prepare(request, folder, size, split_key(seed, secret))

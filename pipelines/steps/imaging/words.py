@@ -1,0 +1,178 @@
+"""What the imaging flow found, in plain sentences computed from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from domains.metrics import Interval
+from pipelines.steps.imaging.bases import Base
+from pipelines.steps.imaging.prepare import Prepared
+from pipelines.steps.imaging.training import Trained
+
+RANDOM, SIZE = "random-weights", "size-features"
+_FEW = 100
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything the sentences are computed from.
+
+    `gaps` holds paired differences of AUROC, the first name's minus the second's.
+    """
+
+    prepared: Prepared
+    bases: list[Base]
+    trained: list[Trained]
+    best: Trained
+    metrics: dict[str, dict[str, float]]
+    gaps: dict[tuple[str, str], Interval]
+    calibration: dict[str, float | str | int]
+
+    def gap(self, new: str, old: str) -> Interval | None:
+        """AUROC of `new` minus that of `old`; None where one of them was not trained."""
+        if (new, old) in self.gaps:
+            return self.gaps[new, old]
+        turned = self.gaps.get((old, new))
+        return None if turned is None else Interval(-turned.value, -turned.high, -turned.low)
+
+    def auroc(self, name: str) -> str:
+        """`.842 (.801 to .880)` of one arm."""
+        m = self.metrics[name]
+        return f"{m['auroc']:.3f} ({m['auroc_low']:.3f} to {m['auroc_high']:.3f})"
+
+
+def headline(story: Story) -> str:
+    """One sentence with the result in it."""
+    test, name = story.prepared.target.split_counts()["test"], story.best.name
+    text = (
+        f"{name} tells {_classes(story)} apart with AUROC {story.auroc(name)} "
+        f"on {test['records']:,} test images"
+    )
+    rivals = [(name, gap) for name in (RANDOM, SIZE) if (gap := story.gap(story.best.name, name))]
+    return ", ".join([text, *(f"{_signed(gap)} against {name}" for name, gap in rivals)]) + "."
+
+
+def _classes(story: Story) -> str:
+    names = story.prepared.target.classes
+    return f"{names[0]} and {names[1]}" if len(names) == 2 else f"{len(names)} classes"
+
+
+def _signed(gap: Interval) -> str:
+    return f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
+
+
+def findings(story: Story) -> list[str]:
+    """Which strategy was worth it, and which was not."""
+    made = [_choice(story), *_against_controls(story), *_against_each_other(story)]
+    return [*made, *_source(story), _calibrated(story)]
+
+
+def _choice(story: Story) -> str:
+    arms = [t for t in story.trained if t.role == "arm"]
+    listed = ", ".join(f"{arm.name} {arm.validation:.3f}" for arm in arms)
+    return (
+        f"On validation images {story.best.name} was best (AUROC: {listed}), and so it was "
+        f"registered; on test images it reaches {story.auroc(story.best.name)}."
+    )
+
+
+def _against_controls(story: Story) -> Iterator[str]:
+    name = story.best.name
+    if gap := story.gap(name, RANDOM):
+        yield (
+            f"A base with random weights and the same kind of head reaches {story.auroc(RANDOM)}: "
+            f"what {name} has learned is worth {_signed(gap)}, {_verdict(gap)}."
+        )
+    if gap := story.gap(name, SIZE):
+        yield (
+            f"Six size features alone, without any image, reach AUROC {story.auroc(SIZE)}; "
+            f"the net adds {_signed(gap)}, {_verdict(gap)}."
+        )
+
+
+def _verdict(gap: Interval) -> str:
+    if gap.low > 0:
+        return "a gain beyond its interval"
+    return "a loss beyond its interval" if gap.high < 0 else "no difference beyond its interval"
+
+
+def _against_each_other(story: Story) -> Iterator[str]:
+    if gap := story.gap("transfer-imagenet", RANDOM):
+        yield (
+            f"Frozen ImageNet weights against frozen random ones: {_signed(gap)}, {_verdict(gap)}."
+        )
+    if gap := story.gap("transfer-source", "transfer-imagenet"):
+        yield (
+            "Frozen, the base trained on the related source task against ImageNet's: "
+            f"{_signed(gap)}, {_verdict(gap)}."
+        )
+    for arm in story.trained:
+        start = f"transfer-{arm.base}"
+        if arm.name.startswith("finetune") and (gap := story.gap(arm.name, start)):
+            earned = "earned its keep" if gap.low > 0 else "did not earn its keep"
+            yield (
+                f"Fine-tuning {earned} here: {_signed(gap)} against the same base kept frozen, for "
+                f"{arm.seconds:.0f} s of training against {_seconds(story, start):.1f} s."
+            )
+
+
+def _seconds(story: Story, name: str) -> float:
+    return next(t.seconds for t in story.trained if t.name == name)
+
+
+def _source(story: Story) -> Iterator[str]:
+    source = story.prepared.source
+    for base in story.bases:
+        if base.trials and source is not None:
+            unit = "AUROC" if source.classes else "mean R²"
+            listed = ", ".join(f"from {start} {score:.3f}" for start, score in base.trials.items())
+            what = ", ".join(source.targets) if source.targets else f"{len(source.classes)} classes"
+            yield (
+                f"The source task ({what}; {source.dataset.rows:,} images of other patients) was "
+                f"learned; {unit} on its own validation images: {listed}."
+            )
+
+
+def _calibrated(story: Story) -> str:
+    c = story.calibration
+    if c["method"] != "temperature":
+        return f"Not calibrated: {c['records']} calibration images are too few."
+    return (
+        f"Temperature scaling by {c['temperature']:.2f}, fitted on {c['records']} calibration "
+        f"images, takes the calibration error on test images from {c['ece_before']:.3f} to "
+        f"{c['ece_after']:.3f}."
+    )
+
+
+def limits(story: Story) -> list[str]:
+    """What a reader must not conclude."""
+    target = story.prepared.target
+    counts = target.split_counts()
+    test, validation = counts["test"], counts["validation"]["records"]
+    said = [
+        f"One split and one training run an arm: intervals tell of the {test['groups']:,} test "
+        f"groups ({test['records']:,} images) alone, not of another draw of training images."
+    ]
+    if story.prepared.silhouettes:
+        said = [
+            "The images are silhouettes drawn by radiologists (how many millimetres of outlined "
+            "nodule lie behind each point), not CT grey values: nothing here shows what a net "
+            "could see in a CT scan.",
+            "The labels are radiologists' ratings, not pathology; several readers rated one "
+            "nodule, and each of their outlines is an image of its own.",
+            *said,
+        ]
+    if validation < _FEW:
+        said.append(f"The arm was chosen on {validation} validation images, which is few.")
+    if not target.dataset.public:
+        said += [
+            "Trained without differential privacy: whoever holds the weights may learn of training "
+            "images. Test metrics are not differentially private either.",
+            "The images are private, and so the report shows none of them.",
+        ]
+    return [
+        *said,
+        f"Images are squeezed to {story.prepared.size} × {story.prepared.size} pixels, whatever "
+        "their shape was.",
+    ]
