@@ -15,8 +15,8 @@ from prefect import flow
 from pipelines.finish import publish
 from pipelines.settings import ImagingConfig
 from pipelines.steps.imaging.bases import find_bases
-from pipelines.steps.imaging.evidence import choose_and_pack, evaluate, held_out
-from pipelines.steps.imaging.prepare import fetch_images
+from pipelines.steps.imaging.evidence import PACKAGE, evaluate, held_out
+from pipelines.steps.imaging.prepare import fetch_public, prepare_images
 from pipelines.steps.imaging.training import train_controls, train_finetune, train_transfer
 from pipelines.tracking import open_job
 
@@ -33,14 +33,15 @@ def imaging(config: ImagingConfig) -> dict[str, Any]:
         The JSON of a training run.
     """
     with open_job("imaging", config, stages=8) as job:
-        prepared = fetch_images(job)
+        fetch_public(job)
+        prepared = prepare_images(job)
         bases = find_bases(job, prepared)
         probes = train_transfer(job, prepared, bases)
         tuned = train_finetune(job, prepared, bases, probes)
         controls = train_controls(job, prepared)
         trained = [*probes, *tuned, *controls]
-        package = choose_and_pack(job, prepared, trained)
-        evidence = evaluate(job, prepared, bases, trained, package)
+        evidence = evaluate(job, prepared, bases, trained)
+        package = job.folder / PACKAGE
         return publish(job, evidence, package, example(), held_out(prepared, config))
 
 

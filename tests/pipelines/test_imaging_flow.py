@@ -19,8 +19,8 @@ from pipelines.steps.imaging.prepare import (
     EFFORTS,
     IMAGENET,
     Prepared,
-    fetch_images,
     has_source,
+    prepare_images,
     strategies,
     wants_controls,
 )
@@ -98,7 +98,7 @@ def test_the_served_version_takes_raw_pixels(run: dict[str, Any]) -> None:
 
 def _stages(config: ImagingConfig) -> tuple[Prepared, list[Trained]]:
     with open_job("imaging", config) as job:
-        prepared = fetch_images.fn(job)
+        prepared = prepare_images.fn(job)
         bases = find_bases.fn(job, prepared)
         probes = train_transfer.fn(job, prepared, bases)
         tuned = train_finetune.fn(job, prepared, bases, probes)
@@ -128,7 +128,7 @@ def test_held_out_records_are_the_test_records(home: Path, tmp_path: Path) -> No
     write_folder(tmp_path / "in", each=40)
     config = _config(tmp_path, data=_folder("in"))
     with open_job("imaging", config) as job:
-        prepared = fetch_images.fn(job)
+        prepared = prepare_images.fn(job)
         found = held_out(prepared, config)
         rows = prepared.target.rows("test")
         assert len(found.inputs) == len(found.ids) == len(rows)
@@ -165,7 +165,7 @@ def test_a_refused_set_leaves_no_version(home: Path, tmp_path: Path) -> None:
         pytest.raises(InputError, match="stand on more than one side"),
         open_job("imaging", config) as job,
     ):
-        fetch_images.fn(job)
+        prepare_images.fn(job)
     assert client().search_registered_models() == []
 
 

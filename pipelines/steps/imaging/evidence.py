@@ -48,6 +48,8 @@ def specificity(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) 
     return sensitivity(1 - np.asarray(y), np.nextafter(1 - np.asarray(p), 0), weight)
 
 
+PACKAGE = "package"
+"""Folder of the packed model, below the job's."""
 _FEWEST = 50
 _METRICS: dict[str, Metric] = {"auroc": auroc, "accuracy": accuracy, "ece": ece}
 _BINARY: dict[str, Metric] = {
@@ -57,20 +59,18 @@ _BINARY: dict[str, Metric] = {
 }
 
 
-@stage()
-def choose_and_pack(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Path:
-    """Pack the arm that did best on validation, its temperature fitted on calibration records."""
-    best = chosen(trained)
+def chosen(trained: Sequence[Trained]) -> Trained:
+    """The arm with the highest AUROC on validation; the first of equals, which is the simplest."""
+    return max((t for t in trained if t.role == "arm"), key=lambda t: t.validation)
+
+
+def pack(job: Job, prepared: Prepared, best: Trained) -> Path:
+    """Write the chosen arm, calibrated, as the package that is registered."""
     assert best.net is not None  # noqa: S101 - an arm has a net
     target = prepared.target
     net = load_net(best.net, job.config.backbone, prepared.size, len(target.classes))
     scorer = ImagingScorer(net, target.classes, prepared.size, _temperature(prepared, best))
-    return scorer.save(job.folder / "package")
-
-
-def chosen(trained: Sequence[Trained]) -> Trained:
-    """The arm with the highest AUROC on validation; the first of equals, which is the simplest."""
-    return max((t for t in trained if t.role == "arm"), key=lambda t: t.validation)
+    return scorer.save(job.folder / PACKAGE)
 
 
 def _temperature(prepared: Prepared, arm: Trained) -> float:
@@ -83,13 +83,15 @@ def _temperature(prepared: Prepared, arm: Trained) -> float:
 
 @stage()
 def evaluate(
-    job: Job, prepared: Prepared, bases: list[Base], trained: Sequence[Trained], package: Path
+    job: Job, prepared: Prepared, bases: list[Base], trained: Sequence[Trained]
 ) -> Evidence:
-    """Metrics of every arm and control on the test images, each with its interval by patient.
+    """Choose on validation, pack, and measure every arm and control on the test images.
 
-    The registered model is judged by what its package answers to pixels, as it will be served.
+    Metrics have 95 % intervals by patient. The packed model, under `PACKAGE` in the job's folder,
+    is judged by what it answers to pixels, as it will be served.
     """
     best = chosen(trained)
+    package = pack(job, prepared, best)
     tested = _test(prepared, trained, best, package)
     repeats, seed = EFFORTS[job.config.scale].repeats, job.config.seed
     metrics = {name: _measure(tested, p, repeats, seed) for name, p in tested.p.items()}

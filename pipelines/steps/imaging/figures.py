@@ -96,12 +96,13 @@ def _reliability(folder: Path, tested: Tested) -> Figure:
 
 
 def _panel(folder: Path, prepared: Prepared, tested: Tested, package: Path) -> Figure:
-    """Three right and three wrong answers, the surest of each."""
+    """Right and wrong answers, the three surest of each."""
     scorer, target = load_scorer(package), prepared.target
     p = tested.p[tested.best]
     whole = np.stack([1 - p, p], axis=1) if p.ndim == 1 else p
     guess, sure = whole.argmax(axis=1), whole.max(axis=1)
-    picks = _surest(guess == tested.y, sure) + _surest(guess != tested.y, sure)
+    right = guess == tested.y
+    picks = _surest(right, sure, tested.groups) + _surest(~right, sure, tested.groups)
     images = np.asarray(target.images()[tested.rows[picks]])
     heats = heat_maps(scorer.net, images, guess[picks])
     captions = [
@@ -120,9 +121,12 @@ def _panel(folder: Path, prepared: Prepared, tested: Tested, package: Path) -> F
     return Figure("gradcam", "Where the model looked", what, path)
 
 
-def _surest(which: np.ndarray, sure: np.ndarray) -> list[int]:
+def _surest(which: np.ndarray, sure: np.ndarray, groups: np.ndarray) -> list[int]:
+    """Rows of the three surest answers, one a patient."""
     rows = np.flatnonzero(which)
-    return [int(row) for row in rows[np.argsort(-sure[rows], kind="stable")][:3]]
+    rows = rows[np.argsort(-sure[rows], kind="stable")]
+    first = np.unique(groups[rows], return_index=True)[1]
+    return [int(row) for row in rows[np.sort(first)][:3]]
 
 
 def _visible(images: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from domains.errors import InputError, Refused
 from domains.healthcare.imaging import ImageSet, Request, prepare, without_copies_of
-from domains.sources import fetch_medmnist
+from domains.sources import fetch, fetch_medmnist
 from domains.splits import split_key
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig, ImagingData, home_key
@@ -47,7 +47,7 @@ class Effort:
 
 EFFORTS = {
     "tiny": Effort(240, 120, 1, ("pretrained",), 2, 2, 4, 32, 50),
-    "small": Effort(None, 1600, 3, ("pretrained",), 4, 3, 8, None, 200),
+    "small": Effort(None, None, 2, ("pretrained",), 4, 3, 8, None, 200),
     "full": Effort(None, None, 12, ("pretrained", "scratch"), 15, 4, None, None, 500),
 }
 
@@ -118,15 +118,32 @@ def wants_controls(config: ImagingConfig, public: bool) -> bool:
 
 
 @stage(retries=2)
-def fetch_images(job: Job) -> Prepared:
-    """Read, check and split the images of both tasks.
+def fetch_public(job: Job) -> None:
+    """Fetch what comes over a network: a built-in or MedMNIST set, ImageNet weights.
 
     Raises:
-        InputError: The configuration or the images cannot be used.
-        Refused: `controls: full` on private data.
+        InputError: Transfer from a backbone that has no weights, found before anything is fetched.
     """
     config: ImagingConfig = job.config
     strategies(config)
+    for data in (config.data, config.source):
+        if data is not None and data.kind == "builtin":
+            fetch(data.name or "lidc", progress=say)
+        elif data is not None and data.kind == "medmnist" and data.path is None:
+            fetch_medmnist(data.name or "", progress=say)
+    if pretrained(config) == "imagenet":
+        fetch(config.backbone, progress=say)
+
+
+@stage()
+def prepare_images(job: Job) -> Prepared:
+    """Read, check and split the images of both tasks.
+
+    Raises:
+        InputError: The images cannot be used.
+        Refused: `controls: full` on private data.
+    """
+    config: ImagingConfig = job.config
     effort = EFFORTS[config.scale]
     own = 48 if config.data.kind == "builtin" else 64
     size = config.image_size or min(own, effort.image_size or own)
