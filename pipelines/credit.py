@@ -13,13 +13,13 @@ from typing import Any
 from prefect import flow
 
 from models.credit_encoding import example
-from pipelines.credit_charge import charge, find_loans
-from pipelines.credit_controls import train_controls
-from pipelines.credit_evidence import evaluate, held_out
-from pipelines.credit_prepare import prepare
-from pipelines.credit_training import package_of, train_federated
 from pipelines.finish import publish
 from pipelines.settings import CreditConfig
+from pipelines.steps.credit.charge import charge, find_loans
+from pipelines.steps.credit.controls import train_controls
+from pipelines.steps.credit.evidence import evaluate, held_out
+from pipelines.steps.credit.prepare import prepare
+from pipelines.steps.credit.training import package_of, train_federated
 from pipelines.tracking import open_job
 
 

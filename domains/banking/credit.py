@@ -1,85 +1,35 @@
 """Loans for default prediction: whose they are, which are read, what may be a feature.
 
-Reading has two steps. `take_census` looks at public facts alone: the column names, and how many
-records each client holds. `read_loans` reads the records, and is called only once their owners'
-budgets have been charged.
+Reading has two steps. `census.take_census` looks at public facts alone: the column names, and how
+many records each client holds. `read_loans` reads the records, and is called only once their
+owners' budgets have been charged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from domains import splits
-from domains.banking.features import Categorical, Derived, Feature, Numeric, derive, label, labels
+from domains.banking.census import (
+    Census,
+    LoanTable,
+    approval_dates,
+    feature_names,
+    with_client,
+    within_dates,
+)
+from domains.banking.features import Categorical, Feature, Numeric, derive, label, labels
 from domains.errors import InputError
-from domains.tables import check_filled, column_names, read_table, row_count
+from domains.tables import check_filled, read_table
 
 PARTS = {"train": 0.7, "calibration": 0.1, "test": 0.2}
 """Shares of each client's records, by keyed hash of the borrower."""
 LATER = "out-of-time"
 _SEGMENTS = 10
 _SKEWED = 1000.0
-
-
-@dataclass(frozen=True)
-class LoanTable:
-    """Where loans are and what their columns mean, known before any record is read.
-
-    Attributes:
-        name: Built-in name, or the name their owners are kept under.
-        path: CSV or Parquet file.
-        public: Whether records may be used without a charge.
-        target, positive: Column of the outcome, and its value that means default.
-        lender: Column that names the clients; None where `parts` says how many are cut here.
-        top: Only the clients with most records.
-        parts, by, alpha: How many clients are cut, and how; see `domains.splits.partition`.
-        borrower: Column of the borrower's id; None: every row is a borrower of its own.
-        record: Column of the record's own id; None: a hash of its content.
-        date: Column of the approval date.
-        approved: First and last day of approval of the records that take part.
-        later: Records approved from this day on are the out-of-time test.
-        cap: At most so many records a client, chosen by hash; for public data only.
-        incomplete: Leave out records without client or outcome instead of refusing the file.
-        exclude: Columns that are never features.
-        derived, features: Declared for the built-in set; None: every column that is left.
-        bounds, categories: Public bounds and value lists of columns.
-    """
-
-    name: str
-    path: Path
-    public: bool
-    target: str
-    positive: str | int | float
-    lender: str | None = None
-    top: int | None = None
-    parts: int | None = None
-    by: str = "iid"
-    alpha: float = 0.5
-    borrower: str | None = None
-    record: str | None = None
-    date: str | None = None
-    approved: tuple[pd.Timestamp, pd.Timestamp] | None = None
-    later: pd.Timestamp | None = None
-    cap: int | None = None
-    incomplete: bool = False
-    exclude: frozenset[str] = frozenset()
-    derived: tuple[Derived, ...] = ()
-    features: tuple[Feature, ...] | None = None
-    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    categories: Mapping[str, list[str | int | float]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Census:
-    """Public facts: column names, and each client's number of records, largest first."""
-
-    columns: tuple[str, ...]
-    sizes: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -107,47 +57,6 @@ class Loans:
     notes: tuple[str, ...]
 
 
-def take_census(table: LoanTable) -> Census:
-    """Column names and the clients' numbers of records; no other value is looked at.
-
-    Where the configuration limits the approval dates, that column is read too.
-
-    Raises:
-        InputError: A named column is missing, or some record has no client.
-    """
-    columns = tuple(column_names(table.path))
-    _check_named(table, columns)
-    if table.parts is not None:
-        each = _capped(row_count(table.path) // table.parts, table.cap)
-        return Census(columns, {f"part {k + 1}": each for k in range(table.parts)})
-    wanted = [name for name in (table.lender, table.approved and table.date) if name]
-    members = _window(table, read_table(table.path, wanted))
-    sizes = _named(table, members[table.lender]).value_counts()
-    sizes = sizes.sort_index().sort_values(ascending=False, kind="stable")[: table.top]
-    if sizes.empty:
-        raise InputError(f"{table.path}: no record is left by the configured dates")
-    return Census(columns, {str(k): _capped(int(n), table.cap) for k, n in sizes.items()})
-
-
-def feature_names(table: LoanTable, columns: tuple[str, ...]) -> list[str]:
-    """Columns that are features: what is declared, else whatever is nothing else."""
-    if table.features is not None:
-        names = [feature.column for feature in table.features]
-    else:
-        special = {table.target, table.lender, table.borrower, table.record, table.date}
-        names = [name for name in columns if name not in special]
-    names = [name for name in names if name not in table.exclude]
-    if not names:
-        raise InputError(f"{table.path}: no column is left to learn from; shorten exclude")
-    return names
-
-
-def private_columns(table: LoanTable, columns: tuple[str, ...]) -> list[str]:
-    """Features whose bins or values are not public and must be read under the plan."""
-    known = {f.column for f in table.features or ()} | set(table.bounds) | set(table.categories)
-    return [name for name in feature_names(table, columns) if name not in known]
-
-
 def describe_features(table: LoanTable, frame: pd.DataFrame) -> list[Feature]:
     """Every feature with its public edges or values, or None where they are not public.
 
@@ -170,10 +79,10 @@ def read_loans(table: LoanTable, census: Census, key: bytes) -> Loans:
         InputError: An empty or one-sided target, an infinite value, an empty column, a date that
             is none.
     """
-    frame = _window(table, read_table(table.path, _needed(table, census.columns)))
+    frame = within_dates(table, read_table(table.path, _needed(table, census.columns)))
     notes: list[str] = []
     if table.lender is not None:
-        frame = frame[_named(table, frame[table.lender]).isin(list(census.sizes))]
+        frame = frame[with_client(table, frame[table.lender]).isin(list(census.sizes))]
     frame = _labelled(table, frame, notes).reset_index(drop=True)
     record = _record_ids(table, frame, key)
     group = record if table.borrower is None else _filled(table, frame, table.borrower)
@@ -206,18 +115,6 @@ def edges_between(low: float, high: float) -> tuple[float, ...]:
     return tuple(float(edge) for edge in edges)
 
 
-def _check_named(table: LoanTable, columns: tuple[str, ...]) -> None:
-    named = [table.target, table.lender, table.borrower, table.record, table.date]
-    named += [*table.bounds, *table.categories]
-    for name in named:
-        made = any(item.column == name for item in table.derived)
-        if name is not None and name not in columns and not made:
-            raise InputError(
-                f"{table.path}: no column {name!r}, which the configuration names; "
-                f"the file has {', '.join(columns)}"
-            )
-
-
 def _needed(table: LoanTable, columns: tuple[str, ...]) -> list[str]:
     """Columns to read: all of them where a record is known by its content alone."""
     if table.record is None:
@@ -225,37 +122,6 @@ def _needed(table: LoanTable, columns: tuple[str, ...]) -> list[str]:
     wanted = {table.target, table.lender, table.borrower, table.record, table.date}
     wanted |= {name for item in table.derived for name in item.of}
     return [name for name in columns if name in wanted | set(feature_names(table, columns))]
-
-
-def _capped(count: int, cap: int | None) -> int:
-    return count if cap is None else min(count, cap)
-
-
-def _named(table: LoanTable, lenders: pd.Series) -> pd.Series:
-    empty = int(lenders.isna().sum())
-    if empty and not table.incomplete:
-        raise InputError(
-            f"{table.path}: column {table.lender!r} is empty in {empty} of {len(lenders)} rows, "
-            "and every record needs its client"
-        )
-    return labels(lenders)
-
-
-def _window(table: LoanTable, frame: pd.DataFrame) -> pd.DataFrame:
-    if table.approved is None or table.date is None:
-        return frame
-    first, last = table.approved
-    return frame[_dates(table, frame).between(first, last)]
-
-
-def _dates(table: LoanTable, frame: pd.DataFrame) -> pd.Series:
-    dates = frame[str(table.date)]
-    if not pd.api.types.is_datetime64_any_dtype(dates):
-        raise InputError(
-            f"{table.path}: column {table.date!r} holds {dates.dtype}, expected dates "
-            "written as 2005-12-31 in every row"
-        )
-    return dates
 
 
 def _labelled(table: LoanTable, frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
@@ -316,7 +182,7 @@ def _below_cap(table: LoanTable, frame: pd.DataFrame, group: np.ndarray, key: by
 def _later(table: LoanTable, frame: pd.DataFrame) -> np.ndarray:
     if table.later is None or table.date is None:
         return np.zeros(len(frame), dtype=bool)
-    return (_dates(table, frame) >= table.later).to_numpy()
+    return (approval_dates(table, frame) >= table.later).to_numpy()
 
 
 def _clients(

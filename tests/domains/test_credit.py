@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from domains.banking import census as census_module
 from domains.banking import credit
-from domains.banking.credit import LoanTable, edges_between, read_loans, take_census
+from domains.banking.census import LoanTable, private_columns, take_census
+from domains.banking.credit import edges_between, read_loans
 from domains.banking.features import Categorical, Numeric
 from domains.errors import InputError
 from domains.splits import split_key
@@ -26,28 +28,30 @@ def _table(folder: Path, frame: pd.DataFrame | None = None, **keys: Any) -> Loan
     return LoanTable("loans", path, False, "defaulted", 1, **values)
 
 
-def test_the_census_reads_no_column_but_the_clients(tmp_path, monkeypatch):
+def test_the_census_reads_no_column_but_the_clients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[Any] = []
 
-    def spy(path, columns=None):
+    def spy(path: Path, columns: Any = None) -> pd.DataFrame:
         asked.append(columns)
         return pd.read_csv(path, usecols=columns)
 
-    monkeypatch.setattr(credit, "read_table", spy)
-    census = take_census(_table(tmp_path))
+    monkeypatch.setattr(census_module, "read_table", spy)
+    found = take_census(_table(tmp_path))
     assert asked == [["bank"]]
-    assert list(census.sizes) == ["North", "South", "West"]
-    assert sum(census.sizes.values()) == 1200
+    assert list(found.sizes) == ["North", "South", "West"]
+    assert sum(found.sizes.values()) == 1200
 
 
-def test_only_the_largest_clients_take_part(tmp_path):
+def test_only_the_largest_clients_take_part(tmp_path: Path) -> None:
     table = _table(tmp_path, top=2)
     census = take_census(table)
     assert list(census.sizes) == ["North", "South"]
     assert set(read_loans(table, census, KEY).client) == {"North", "South"}
 
 
-def test_parts_are_as_large_as_promised_and_share_no_borrower(tmp_path):
+def test_parts_are_as_large_as_promised_and_share_no_borrower(tmp_path: Path) -> None:
     frame = sample_loans().assign(borrower=np.arange(1200) // 3)
     table = _table(tmp_path, frame, borrower="borrower")
     loans = read_loans(table, take_census(table), KEY)
@@ -57,7 +61,7 @@ def test_parts_are_as_large_as_promised_and_share_no_borrower(tmp_path):
     assert pd.DataFrame({"g": loans.group, "p": loans.part}).groupby("g")["p"].nunique().max() == 1
 
 
-def test_a_record_keeps_its_part_when_the_file_is_reordered(tmp_path):
+def test_a_record_keeps_its_part_when_the_file_is_reordered(tmp_path: Path) -> None:
     table = _table(tmp_path)
     first = read_loans(table, take_census(table), KEY)
     sample_loans().sample(frac=1, random_state=1).to_csv(table.path, index=False)
@@ -66,14 +70,14 @@ def test_a_record_keeps_its_part_when_the_file_is_reordered(tmp_path):
     assert before == dict(zip(second.record, second.part, strict=True))
 
 
-def test_on_private_data_later_approvals_never_train(tmp_path):
+def test_on_private_data_later_approvals_never_train(tmp_path: Path) -> None:
     table = _table(tmp_path, later=pd.Timestamp("2007-01-01"))
     loans = read_loans(table, take_census(table), KEY)
     assert set(loans.part[loans.later]) == {"out-of-time"}
     assert "out-of-time" not in loans.part[~loans.later]
 
 
-def test_clients_cut_here_are_disjoint_and_public_in_size(tmp_path):
+def test_clients_cut_here_are_disjoint_and_public_in_size(tmp_path: Path) -> None:
     table = _table(tmp_path, lender=None, parts=4)
     census = take_census(table)
     assert census.sizes == {f"part {k}": 300 for k in range(1, 5)}
@@ -82,10 +86,10 @@ def test_clients_cut_here_are_disjoint_and_public_in_size(tmp_path):
     assert len(loans.client) == 1200
 
 
-def test_a_column_is_public_or_not_yet_known(tmp_path):
+def test_a_column_is_public_or_not_yet_known(tmp_path: Path) -> None:
     table = _table(tmp_path, bounds={"amount": (0, 5e6)}, categories={"purpose": ["car", "home"]})
     census = take_census(table)
-    assert credit.private_columns(table, census.columns) == ["income"]
+    assert private_columns(table, census.columns) == ["income"]
     features = credit.describe_features(table, read_loans(table, census, KEY).frame)
     amount, income, purpose = features
     assert isinstance(amount, Numeric)
@@ -104,7 +108,9 @@ def test_a_column_is_public_or_not_yet_known(tmp_path):
         ({"income": np.nan}, "'income' holds no value"),
     ],
 )
-def test_what_a_file_may_not_hold_is_named(tmp_path, change, message):
+def test_what_a_file_may_not_hold_is_named(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
     table = _table(tmp_path, sample_loans().assign(**change))
     with pytest.raises(InputError, match=message):
         read_loans(table, take_census(table), KEY)
@@ -117,19 +123,21 @@ def test_what_a_file_may_not_hold_is_named(tmp_path, change, message):
         ({"bounds": {"amout": (0, 1)}}, "no column 'amout'"),
     ],
 )
-def test_a_column_the_configuration_names_must_exist(tmp_path, keys, message):
+def test_a_column_the_configuration_names_must_exist(
+    tmp_path: Path, keys: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         take_census(_table(tmp_path, **keys))
 
 
-def test_every_record_needs_its_client(tmp_path):
+def test_every_record_needs_its_client(tmp_path: Path) -> None:
     frame = sample_loans()
     frame.loc[5, "bank"] = None
     with pytest.raises(InputError, match="'bank' is empty in 1 of 1200 rows"):
         take_census(_table(tmp_path, frame))
 
 
-def test_edges_follow_public_bounds():
+def test_edges_follow_public_bounds() -> None:
     assert edges_between(0, 10) == pytest.approx(range(11))
     money = np.array(edges_between(0, 5_000_000))
     assert money[0] == 0

@@ -20,28 +20,28 @@ from domains.banking.features import (
 from domains.errors import InputError
 
 
-def test_a_code_is_one_category_however_it_was_read():
+def test_a_code_is_one_category_however_it_was_read() -> None:
     for column in ([3, 4], [3.0, 4.0], ["3", "4"], pd.Categorical(["3", "4"])):
         assert labels(pd.Series(column)).tolist() == ["3", "4"]
 
 
-def test_an_empty_category_stays_empty():
+def test_an_empty_category_stays_empty() -> None:
     assert labels(pd.Series([1.0, np.nan])).isna().tolist() == [False, True]
     assert labels(pd.Series(["a", None])).isna().tolist() == [False, True]
 
 
-def test_an_infinite_number_is_refused_by_row_and_column():
+def test_an_infinite_number_is_refused_by_row_and_column() -> None:
     with pytest.raises(InputError, match="row 2, column 'x': infinite"):
         numbers(pd.DataFrame({"x": [1.0, np.inf]}), "x")
 
 
-def test_text_among_numbers_is_refused_without_repeating_it():
+def test_text_among_numbers_is_refused_without_repeating_it() -> None:
     with pytest.raises(InputError, match="row 1, column 'x': text") as error:
         numbers(pd.DataFrame({"x": ["secret", "1"]}), "x")
     assert "secret" not in str(error.value)
 
 
-def test_derivations_of_the_built_in_set():
+def test_derivations_of_the_built_in_set() -> None:
     frame = pd.DataFrame(
         {
             "NAICS": ["445110", "0", None],
@@ -57,12 +57,12 @@ def test_derivations_of_the_built_in_set():
     assert made["Franchise"].tolist()[:2] == ["no", "yes"]
 
 
-def test_features_survive_json():
+def test_features_survive_json() -> None:
     items = (Numeric("a", (0.0, 1.0)), Categorical("b", ("x",)), Derived("c", "prefix", ("d",)))
     assert from_json(to_json(items)) == items
 
 
-def test_no_feature_of_the_built_in_set_tells_of_the_outcome():
+def test_no_feature_of_the_built_in_set_tells_of_the_outcome() -> None:
     leaking = {"Term", "ChgOffDate", "ChgOffPrinGr", "BalanceGross", "DisbursementDate"}
     raw = {feature.column for feature in sba.FEATURES}
     raw |= {name for item in sba.DERIVED for name in item.of}

@@ -38,15 +38,15 @@ def _close(first: list[Tensor], second: list[Tensor]) -> bool:
     return all(torch.allclose(a, b, atol=1e-5) for a, b in zip(first, second, strict=True))
 
 
-def test_no_noise_and_a_huge_clip_give_plain_federated_averaging():
+def test_no_noise_and_a_huge_clip_give_plain_federated_averaging() -> None:
     assert _close(_trained(_clients(), NO_NOISE), _trained(_clients(), EVERY))
 
 
-def test_the_order_of_clients_changes_nothing():
+def test_the_order_of_clients_changes_nothing() -> None:
     assert _close(_trained(_clients(), EVERY), _trained(_clients()[::-1], EVERY))
 
 
-def test_one_client_is_central_training():
+def test_one_client_is_central_training() -> None:
     client = _clients()[0]
     model = build(5, 4)
     for _ in range(EVERY.rounds):
@@ -61,36 +61,36 @@ def test_one_client_is_central_training():
     assert _close(_trained([client], EVERY), list(model.parameters()))
 
 
-def test_the_average_weighs_clients_by_their_public_numbers_of_records():
+def test_the_average_weighs_clients_by_their_public_numbers_of_records() -> None:
     folded = FedAvg(1.0).fold([torch.zeros(1)], [[torch.ones(1)], [torch.zeros(1)]], [0.75, 0.25])
     assert folded[0].item() == pytest.approx(0.75)
 
 
-def test_momentum_carries_the_averaged_step_on():
+def test_momentum_carries_the_averaged_step_on() -> None:
     strategy = FedAvg(1.0, momentum=0.5)
     state = strategy.fold([torch.zeros(1)], [[torch.ones(1)]], [1.0])
     state = strategy.fold(state, [[torch.zeros(1)]], [1.0])
     assert state[0].item() == pytest.approx(1.5)
 
 
-def test_a_run_without_privacy_repeats_bit_by_bit():
+def test_a_run_without_privacy_repeats_bit_by_bit() -> None:
     sampled = replace(EVERY, sampling_rate=0.5)
     first, second = _trained(_clients(), sampled), _trained(_clients(), sampled)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_the_seed_does_not_reach_the_noise_of_a_private_run():
+def test_the_seed_does_not_reach_the_noise_of_a_private_run() -> None:
     noised = replace(NO_NOISE, noise_multiplier=1.0, clip_norm=1.0)
     assert not _close(_trained(_clients(), noised), _trained(_clients(), noised))
 
 
-def test_a_client_without_records_still_takes_part():
+def test_a_client_without_records_still_takes_part() -> None:
     empty = Client("empty", torch.zeros(0, 5), torch.zeros(0), 10.0)
     noised = replace(NO_NOISE, noise_multiplier=1.0, clip_norm=1.0)
     assert all(torch.isfinite(p).all() for p in _trained([*_clients(), empty], noised))
 
 
-def test_history_tells_rounds_and_steps_and_nothing_measured_on_records():
+def test_history_tells_rounds_and_steps_and_nothing_measured_on_records() -> None:
     model: nn.Module = build(5, 4)
     told: list[int] = []
     history = run(model, _clients(), EVERY, FedAvg(0.3), told.append)
@@ -98,7 +98,7 @@ def test_history_tells_rounds_and_steps_and_nothing_measured_on_records():
     assert [set(point) for point in history] == [{"round", "step_length"}] * 3
 
 
-def test_training_learns():
+def test_training_learns() -> None:
     model = build(5, 4)
     run(model, _clients(), replace(EVERY, rounds=20), FedAvg(0.5, 0.5))
     clients = _clients()

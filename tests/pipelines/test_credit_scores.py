@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from domains.metrics import auroc, ece, ks
-from pipelines.credit_scores import (
+from pipelines.steps.credit.scores import (
     Tested,
     aurocs,
     difference,
@@ -30,19 +32,21 @@ def tested() -> Tested:
 
 
 @pytest.mark.parametrize(("fast", "one"), [(aurocs, auroc), (kolmogorovs, ks), (errors, ece)])
-def test_all_resamples_at_once_equal_the_metric_on_each(tested, fast, one):
+def test_all_resamples_at_once_equal_the_metric_on_each(
+    tested: Tested, fast: Any, one: Any
+) -> None:
     p = tested.scores["federated"]
     expected = [one(tested.y, p, row) for row in tested.weights[:20]]
     assert fast(tested.weights[:20], tested.y, p) == pytest.approx(expected, abs=1e-9)
 
 
-def test_resamples_keep_a_borrower_together(tested):
+def test_resamples_keep_a_borrower_together(tested: Tested) -> None:
     for row in tested.weights[1:10]:
         per_borrower = {(g, w) for g, w in zip(tested.group, row, strict=True)}
         assert len(per_borrower) == len(np.unique(tested.group))
 
 
-def test_the_first_row_is_the_sample_itself(tested):
+def test_the_first_row_is_the_sample_itself(tested: Tested) -> None:
     metrics = metrics_of(tested, "federated")
     p = tested.scores["federated"]
     assert metrics["auroc"] == pytest.approx(auroc(tested.y, p))
@@ -50,14 +54,14 @@ def test_the_first_row_is_the_sample_itself(tested):
     assert metrics["auroc_low"] < metrics["auroc"] < metrics["auroc_high"]
 
 
-def test_a_client_with_too_few_records_has_no_auroc_and_no_say_in_the_mean(tested):
+def test_a_client_with_too_few_records_has_no_auroc_and_no_say_in_the_mean(tested: Tested) -> None:
     told = lenders(tested, "federated", "alone")
     assert [bool(lender.aurocs) for lender in told] == [True, True, False]
     inside = [lender.aurocs["federated"].value for lender in told[:2]]
     assert metrics_of(tested, "federated")["auroc_client_mean"] == pytest.approx(np.mean(inside))
 
 
-def test_an_arm_does_not_differ_from_itself(tested):
+def test_an_arm_does_not_differ_from_itself(tested: Tested) -> None:
     gap = difference(tested, "alone", "alone")
     assert (gap.value, gap.low, gap.high) == (0.0, 0.0, 0.0)
     inside = difference_inside(tested, "federated", "alone")

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from domains.banking import sba
-from domains.banking.credit import Census, LoanTable, private_columns, take_census
+from domains.banking.census import Census, LoanTable, private_columns, take_census
 from domains.errors import InputError
 from domains.sources import fetch
 from pipelines.progress import say

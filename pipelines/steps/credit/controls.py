@@ -11,8 +11,10 @@ from torch import nn
 from models.credit import logits, train_centrally
 from models.credit_boosting import boosted_logits
 from models.federated import Client
-from pipelines.credit_prepare import Prepared
-from pipelines.credit_training import (
+from pipelines.progress import say
+from pipelines.stages import stage
+from pipelines.steps.credit.prepare import Prepared
+from pipelines.steps.credit.training import (
     Shape,
     Trained,
     calibrated,
@@ -22,8 +24,6 @@ from pipelines.credit_training import (
     one_thread,
     training_rows,
 )
-from pipelines.progress import say
-from pipelines.stages import stage
 from pipelines.tracking import Job
 from privacy.plan import Schedule
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit, logit
 
-from pipelines.credit_controls import ALONE, BOOSTING, PLAIN, POOLED
-from pipelines.credit_prepare import Prepared
-from pipelines.credit_scores import Lender, Tested
-from pipelines.credit_statement import by_round, statement
-from pipelines.credit_training import FEDERATED, Trained
 from pipelines.evidence import Cell, Figure, Table
 from pipelines.reporting import figures
 from pipelines.reporting.drawing import Row
+from pipelines.steps.credit.controls import ALONE, BOOSTING, PLAIN, POOLED
+from pipelines.steps.credit.prepare import Prepared
+from pipelines.steps.credit.scores import Lender, Tested
+from pipelines.steps.credit.statement import by_round, statement
+from pipelines.steps.credit.training import FEDERATED, Trained
 
 _EDGE = 1e-9
 

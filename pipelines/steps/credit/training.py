@@ -15,12 +15,12 @@ from torch import nn
 from models.calibration import fit_platt, probabilities
 from models.credit import CreditScorer, build, logits
 from models.federated import Client, FedAvg, run
-from pipelines.credit_charge import is_public
-from pipelines.credit_prepare import Prepared
 from pipelines.evidence import Role
 from pipelines.progress import say
 from pipelines.settings import CreditConfig, ledger_path
 from pipelines.stages import stage
+from pipelines.steps.credit.charge import is_public
+from pipelines.steps.credit.prepare import Prepared
 from pipelines.tracking import Job
 from privacy.ledger import Ledger
 from privacy.plan import Schedule

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domains.metrics import Interval
-from pipelines.credit_scores import Lender
+from pipelines.steps.credit.scores import Lender
 
 _NAMED = 5
 

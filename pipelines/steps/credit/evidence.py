@@ -10,12 +10,16 @@ import pandas as pd
 
 from domains.banking.credit import LATER as LATER_PART
 from domains.metrics import Interval, ece
-from pipelines import credit_words as words
-from pipelines.credit_charge import is_public
-from pipelines.credit_controls import ALONE, BOOSTING, LATER, LATER_BOOSTING, PLAIN, POOLED
-from pipelines.credit_pictures import draw, lender_table, uncalibrated
-from pipelines.credit_prepare import Prepared
-from pipelines.credit_scores import (
+from pipelines.evidence import Arm, Evidence
+from pipelines.held_out import HeldOut, HeldOutcome
+from pipelines.progress import say
+from pipelines.stages import stage
+from pipelines.steps.credit import words
+from pipelines.steps.credit.charge import is_public
+from pipelines.steps.credit.controls import ALONE, BOOSTING, LATER, LATER_BOOSTING, PLAIN, POOLED
+from pipelines.steps.credit.pictures import draw, lender_table, uncalibrated
+from pipelines.steps.credit.prepare import Prepared
+from pipelines.steps.credit.scores import (
     Lender,
     Tested,
     difference,
@@ -23,12 +27,8 @@ from pipelines.credit_scores import (
     lenders,
     metrics_of,
 )
-from pipelines.credit_statement import statement
-from pipelines.credit_training import FEDERATED, Trained, may_release
-from pipelines.evidence import Arm, Evidence
-from pipelines.held_out import HeldOut, HeldOutcome
-from pipelines.progress import say
-from pipelines.stages import stage
+from pipelines.steps.credit.statement import statement
+from pipelines.steps.credit.training import FEDERATED, Trained, may_release
 from pipelines.tracking import Job, log_arm
 
 _PREFIX = "out_of_time"

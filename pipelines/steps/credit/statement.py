@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from opacus.accountants import PRVAccountant, RDPAccountant
 
-from pipelines.credit_charge import Charged
 from pipelines.settings import ledger_path
+from pipelines.steps.credit.charge import Charged
 from privacy.accounting import epsilon_of
 from privacy.ledger import Ledger
 from privacy.plan import PrivacyPlan

@@ -18,9 +18,9 @@ from domains.splits import split_key
 from domains.tables import read_table
 from models.credit_encoding import Encoder
 from models.federated import Client
-from pipelines.credit_charge import Charged, nothing_released
 from pipelines.settings import home_key, ledger_path
 from pipelines.stages import stage
+from pipelines.steps.credit.charge import Charged, nothing_released
 from pipelines.tracking import Job, log_data
 from privacy.fingerprints import row_fingerprints
 from privacy.ledger import Ledger

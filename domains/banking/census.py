@@ -1,0 +1,157 @@
+"""Public facts about loans: whose they are and how many, known before any record is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from domains.banking.features import Derived, Feature, labels
+from domains.errors import InputError
+from domains.tables import column_names, read_table, row_count
+
+
+@dataclass(frozen=True)
+class LoanTable:
+    """Where loans are and what their columns mean, known before any record is read.
+
+    Attributes:
+        name: Built-in name, or the name their owners are kept under.
+        path: CSV or Parquet file.
+        public: Whether records may be used without a charge.
+        target, positive: Column of the outcome, and its value that means default.
+        lender: Column that names the clients; None where `parts` says how many are cut here.
+        top: Only the clients with most records.
+        parts, by, alpha: How many clients are cut, and how; see `domains.splits.partition`.
+        borrower: Column of the borrower's id; None: every row is a borrower of its own.
+        record: Column of the record's own id; None: a hash of its content.
+        date: Column of the approval date.
+        approved: First and last day of approval of the records that take part.
+        later: Records approved from this day on are the out-of-time test.
+        cap: At most so many records a client, chosen by hash; for public data only.
+        incomplete: Leave out records without client or outcome instead of refusing the file.
+        exclude: Columns that are never features.
+        derived, features: Declared for the built-in set; None: every column that is left.
+        bounds, categories: Public bounds and value lists of columns.
+    """
+
+    name: str
+    path: Path
+    public: bool
+    target: str
+    positive: str | int | float
+    lender: str | None = None
+    top: int | None = None
+    parts: int | None = None
+    by: str = "iid"
+    alpha: float = 0.5
+    borrower: str | None = None
+    record: str | None = None
+    date: str | None = None
+    approved: tuple[pd.Timestamp, pd.Timestamp] | None = None
+    later: pd.Timestamp | None = None
+    cap: int | None = None
+    incomplete: bool = False
+    exclude: frozenset[str] = frozenset()
+    derived: tuple[Derived, ...] = ()
+    features: tuple[Feature, ...] | None = None
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    categories: Mapping[str, list[str | int | float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Census:
+    """Public facts: column names, and each client's number of records, largest first."""
+
+    columns: tuple[str, ...]
+    sizes: dict[str, int]
+
+
+def take_census(table: LoanTable) -> Census:
+    """Column names and the clients' numbers of records; no other value is looked at.
+
+    Where the configuration limits the approval dates, that column is read too.
+
+    Raises:
+        InputError: A named column is missing, or some record has no client.
+    """
+    columns = tuple(column_names(table.path))
+    _check_named(table, columns)
+    if table.parts is not None:
+        each = capped(row_count(table.path) // table.parts, table.cap)
+        return Census(columns, {f"part {k + 1}": each for k in range(table.parts)})
+    wanted = [name for name in (table.lender, table.approved and table.date) if name]
+    members = within_dates(table, read_table(table.path, wanted))
+    sizes = with_client(table, members[table.lender]).value_counts()
+    sizes = sizes.sort_index().sort_values(ascending=False, kind="stable")[: table.top]
+    if sizes.empty:
+        raise InputError(f"{table.path}: no record is left by the configured dates")
+    return Census(columns, {str(k): capped(int(n), table.cap) for k, n in sizes.items()})
+
+
+def feature_names(table: LoanTable, columns: tuple[str, ...]) -> list[str]:
+    """Columns that are features: what is declared, else whatever is nothing else."""
+    if table.features is not None:
+        names = [feature.column for feature in table.features]
+    else:
+        special = {table.target, table.lender, table.borrower, table.record, table.date}
+        names = [name for name in columns if name not in special]
+    names = [name for name in names if name not in table.exclude]
+    if not names:
+        raise InputError(f"{table.path}: no column is left to learn from; shorten exclude")
+    return names
+
+
+def private_columns(table: LoanTable, columns: tuple[str, ...]) -> list[str]:
+    """Features whose bins or values are not public and must be read under the plan."""
+    known = {f.column for f in table.features or ()} | set(table.bounds) | set(table.categories)
+    return [name for name in feature_names(table, columns) if name not in known]
+
+
+def _check_named(table: LoanTable, columns: tuple[str, ...]) -> None:
+    named = [table.target, table.lender, table.borrower, table.record, table.date]
+    named += [*table.bounds, *table.categories]
+    for name in named:
+        made = any(item.column == name for item in table.derived)
+        if name is not None and name not in columns and not made:
+            raise InputError(
+                f"{table.path}: no column {name!r}, which the configuration names; "
+                f"the file has {', '.join(columns)}"
+            )
+
+
+def capped(count: int, cap: int | None) -> int:
+    """A client's number of records that take part."""
+    return count if cap is None else min(count, cap)
+
+
+def with_client(table: LoanTable, lenders: pd.Series) -> pd.Series:
+    """Names of the clients; InputError where a record has none."""
+    empty = int(lenders.isna().sum())
+    if empty and not table.incomplete:
+        raise InputError(
+            f"{table.path}: column {table.lender!r} is empty in {empty} of {len(lenders)} rows, "
+            "and every record needs its client"
+        )
+    return labels(lenders)
+
+
+def within_dates(table: LoanTable, frame: pd.DataFrame) -> pd.DataFrame:
+    """The records approved in the configured window."""
+    if table.approved is None or table.date is None:
+        return frame
+    first, last = table.approved
+    return frame[approval_dates(table, frame).between(first, last)]
+
+
+def approval_dates(table: LoanTable, frame: pd.DataFrame) -> pd.Series:
+    """Approval dates; InputError where the column holds something else."""
+    dates = frame[str(table.date)]
+    if not pd.api.types.is_datetime64_any_dtype(dates):
+        raise InputError(
+            f"{table.path}: column {table.date!r} holds {dates.dtype}, expected dates "
+            "written as 2005-12-31 in every row"
+        )
+    return dates
