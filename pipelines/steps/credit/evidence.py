@@ -85,12 +85,12 @@ def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evide
     later = _later(prepared, trained)
     for name, values in later.metrics.items() if later else ():
         found.setdefault(name, {}).update(values)
-    arms = [_arm(each, found.get(each.name, {}), each.name == FEDERATED) for each in trained]
-    for arm, each in zip(arms, trained, strict=True):
-        log_arm(job, arm, each.history)
+    own = found[FEDERATED] | _renamed(found, LATER)
+    for each in trained:
+        log_arm(job, _arm(each, found[each.name], each.name == FEDERATED), each.history)
+    arms = _shown(trained, found)
     alone = ALONE if ALONE in tested.scores else None
     each_lender = lenders(tested, FEDERATED, alone)
-    own = found[FEDERATED] | (_renamed(found, LATER) if later else {})
     plan = prepared.charged.plan
     headline = words.headline(
         _read(own, "auroc"), len(prepared.sizes), plan.spent() if plan else None
@@ -165,6 +165,20 @@ def _later(prepared: Prepared, trained: Sequence[Trained]) -> _Later | None:
 
 def _renamed(found: dict[str, dict[str, float]], name: str) -> dict[str, float]:
     return {k: v for k, v in found.get(name, {}).items() if k.startswith(_PREFIX)}
+
+
+def _shown(trained: Sequence[Trained], found: dict[str, dict[str, float]]) -> list[Arm]:
+    """An arm and its training on earlier approvals side by side, as one arm's two tests."""
+    again = {FEDERATED: LATER, BOOSTING: LATER_BOOSTING}
+    return [
+        _arm(
+            each,
+            found[each.name] | _renamed(found, again.get(each.name, "")),
+            each.name == FEDERATED,
+        )
+        for each in trained
+        if each.name not in again.values()
+    ]
 
 
 def _arm(each: Trained, metrics: dict[str, float], chosen: bool) -> Arm:
