@@ -47,7 +47,7 @@ class Effort:
 
 EFFORTS = {
     "tiny": Effort(240, 120, 1, ("pretrained",), 2, 2, 4, 32, 50),
-    "small": Effort(None, None, 2, ("pretrained",), 4, 3, 8, None, 200),
+    "small": Effort(None, None, 1, ("pretrained",), 3, 3, 8, None, 200),
     "full": Effort(None, None, 12, ("pretrained", "scratch"), 15, 4, None, None, 500),
 }
 
@@ -83,7 +83,7 @@ def strategies(config: ImagingConfig) -> tuple[str, ...]:
         return chosen
     if "transfer" in asked:
         raise InputError(
-            f"strategy: transfer from {config.backbone} needs weights, and none of its are within "
+            f"strategy: transfer from {config.backbone} needs weights, and none are within "
             "reach; give weights: (a file) or source: (a task to train a base on)"
         )
     return ("finetune",)
@@ -119,13 +119,8 @@ def wants_controls(config: ImagingConfig, public: bool) -> bool:
 
 @stage(retries=2)
 def fetch_public(job: Job) -> None:
-    """Fetch what comes over a network: a built-in or MedMNIST set, ImageNet weights.
-
-    Raises:
-        InputError: Transfer from a backbone that has no weights, found before anything is fetched.
-    """
+    """Fetch what comes over a network: a built-in or MedMNIST set, ImageNet weights."""
     config: ImagingConfig = job.config
-    strategies(config)
     for data in (config.data, config.source):
         if data is not None and data.kind == "builtin":
             fetch(data.name or "lidc", progress=say)
@@ -140,10 +135,11 @@ def prepare_images(job: Job) -> Prepared:
     """Read, check and split the images of both tasks.
 
     Raises:
-        InputError: The images cannot be used.
+        InputError: The images cannot be used, or transfer is asked of a backbone without weights.
         Refused: `controls: full` on private data.
     """
     config: ImagingConfig = job.config
+    strategies(config)
     effort = EFFORTS[config.scale]
     own = 48 if config.data.kind == "builtin" else 64
     size = config.image_size or min(own, effort.image_size or own)
