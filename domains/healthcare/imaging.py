@@ -17,7 +17,7 @@ import pandas as pd
 
 from domains import sources
 from domains.dataset import Dataset
-from domains.healthcare.image_draft import IMAGES, Draft
+from domains.healthcare.image_draft import IMAGES, SET_ASIDE, Draft
 from domains.healthcare.image_duplicates import Fingerprints, pairs
 from domains.healthcare.image_lidc import read_nodules
 from domains.healthcare.image_readers import read_folder, read_manifest, read_medmnist
@@ -97,6 +97,14 @@ class ImageSet:
         records = self.records()
         names = [name for name in records.columns if str(name).startswith("size_")]
         return records[names].to_numpy(dtype=float) if names else None
+
+    def set_aside(self) -> list[tuple[str, str]]:
+        """Unreadable files and why they were left out."""
+        file = self.folder / SET_ASIDE
+        if not file.exists():
+            return []
+        rows = pd.read_csv(file, dtype=str)
+        return list(zip(rows["file"], rows["reason"], strict=True))
 
     def split_counts(self) -> dict[str, dict[str, int]]:
         """Records and groups of each part."""

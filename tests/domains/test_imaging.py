@@ -116,8 +116,8 @@ def test_a_few_unreadable_images_are_set_aside_and_listed(tmp_path: Path) -> Non
     (root / "c1" / "000.png").write_bytes(b"no image")
     data = _prepare(tmp_path, kind="folder", path=root)
     assert len(data.images()) == data.dataset.rows == 78
-    listed = pd.read_csv(data.folder / "set_aside.csv")
-    assert sorted(listed["reason"]) == ["empty file", "not a PNG or JPEG image"]
+    listed = [(Path(file).parent.name, reason) for file, reason in data.set_aside()]
+    assert listed == [("c0", "empty file"), ("c1", "not a PNG or JPEG image")]
     row = data.records().index[data.records()["id"] == "c1/001.png"][0]
     alone = _prepare(tmp_path, "alone", kind="folder", path=write_folder(tmp_path / "b", each=40))
     other = alone.records().index[alone.records()["id"] == "c1/001.png"][0]

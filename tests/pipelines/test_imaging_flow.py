@@ -47,6 +47,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> dict[s
     folder = tmp_path_factory.mktemp("imaging")
     write_manifest(folder, patients=70, each=3)
     write_folder(folder / "source", each=40, classes=3)
+    (folder / "images" / "3-1.png").write_bytes(b"")
     data = {"kind": "manifest", "path": "manifest.csv", "patient": "patient_id", "public": True}
     config = _config(folder, data={**data, "name": "shapes"}, source=_folder("source"))
     with pytest.MonkeyPatch.context() as environment:
@@ -71,6 +72,7 @@ def test_a_run_ends_in_a_registered_version_with_its_evidence(run: dict[str, Any
     assert names[2].startswith("finetune-")
     assert sum(arm["chosen"] for arm in evidence["arms"]) == 1
     assert evidence["privacy"] is None
+    assert evidence["tables"][-1]["rows"] == [["3-1.png", "empty file"]]
     assert Path(result["report"]).exists()
 
 

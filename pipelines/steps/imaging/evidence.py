@@ -51,6 +51,7 @@ def specificity(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) 
 PACKAGE = "package"
 """Folder of the packed model, below the job's."""
 _FEWEST = 50
+_LISTED = 50
 _METRICS: dict[str, Metric] = {"auroc": auroc, "accuracy": accuracy, "ece": ece}
 _BINARY: dict[str, Metric] = {
     "average_precision": average_precision,
@@ -121,7 +122,11 @@ def evaluate(
         findings=words.findings(story),
         limits=words.limits(story),
         figures=draw(job.folder / "figures", prepared, trained, tested, metrics, package),
-        tables=[_differences(best, gaps), *_source_table(bases, prepared)],
+        tables=[
+            _differences(best, gaps),
+            *_source_table(bases, prepared),
+            *_set_aside(prepared),
+        ],
     )
 
 
@@ -179,6 +184,16 @@ def _source_table(bases: list[Base], prepared: Prepared) -> list[Table]:
     title = "Source task"
     caption = f"{unit} on the source task's own validation patients, by what the base started from."
     return [Table(title, caption, ["start", unit], rows)]
+
+
+def _set_aside(prepared: Prepared) -> list[Table]:
+    """Unreadable files of public data; the names of private ones may say who they show."""
+    found = prepared.target.set_aside()
+    if not found or not prepared.target.dataset.public:
+        return []
+    rows: list[list[Cell]] = [[Path(file).name, reason] for file, reason in found[:_LISTED]]
+    caption = f"{len(found)} in all; they took no part in anything."
+    return [Table("Unreadable images, set aside", caption, ["file", "reason"], rows)]
 
 
 def held_out(prepared: Prepared, config: ImagingConfig) -> HeldOut:

@@ -152,6 +152,8 @@ def prepare_images(job: Job) -> Prepared:
         log_data(job, source.dataset, role="source")
     counts = ", ".join(f"{n['records']} {part}" for part, n in target.split_counts().items())
     say(f"{target.dataset.rows} images of {len(target.classes)} classes: {counts}")
+    for file, reason in [*target.set_aside(), *(source.set_aside() if source else ())]:
+        say(f"set aside: {file} ({reason})")
     for note in (*target.dataset.notes, *(source.dataset.notes if source else ())):
         say(note)
     return Prepared(target, source, size, config.data.kind == "builtin")
