@@ -117,11 +117,13 @@ def key_of(charged: Charged, seed: int) -> bytes:
 
 
 def _read(job: Job, charged: Charged) -> Loans:
+    """The loans; private ones are remembered by fingerprint, once the file proved sound."""
     table = charged.table
+    loans = read_loans(table, charged.census, key_of(charged, job.config.seed))
     if charged.plan and not table.public:
         prints = row_fingerprints(read_table(table.path), home_key())
         Ledger(ledger_path()).register_records(table.name, prints)
-    return read_loans(table, charged.census, key_of(charged, job.config.seed))
+    return loans
 
 
 def _complete(
