@@ -190,8 +190,9 @@ def interval(value: float, draws: list[float] | np.ndarray) -> Interval:
     if not len(finite) or not np.isfinite(value):
         return Interval(value, float("nan"), float("nan"))
     low, high = np.percentile(finite, [2.5, 97.5]) - (finite.mean() - value)
-    if finite.min() >= 0:  # what cannot be negative has no interval below zero
-        low = max(low, 0.0)
+    # What is never negative has no interval below zero, and what never passes one none above.
+    low = max(low, 0.0) if finite.min() >= 0 else low
+    high = min(high, 1.0) if finite.max() <= 1 else high
     return Interval(value, float(low), float(high))
 
 

@@ -23,5 +23,7 @@ class Job(Section):
     scale: Scale = Field("full", description="tiny for tests, small for a demonstration")
     model_name: str | None = Field(None, description="Registered name; default PIPELINE-DATA")
     controls: Literal["auto", "full", "none"] = Field(
-        "auto", description="auto: every control on public data, none of them on private data"
+        "auto",
+        description="auto: imaging always, patients and credit on public data alone; none: never; "
+        "full: always, and so refused for private records",
     )

@@ -109,6 +109,12 @@ def test_named_puts_the_interval_beside_the_value() -> None:
     }
 
 
+def test_interval_of_a_share_stays_between_zero_and_one() -> None:
+    y = np.array([0, 0, 0, 1, 1, 1, 0, 1])
+    found = bootstrap(metrics.auroc, y, np.array([1, 2, 3, 4, 5, 6, 4.5, 7]))
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
 def test_interval_of_a_calibration_error_holds_its_value() -> None:
     p = np.clip(RNG.random(300), 0.02, 0.98)
     y = (RNG.random(300) < p).astype(int)
