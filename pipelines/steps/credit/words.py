@@ -75,6 +75,12 @@ def limits(private: bool, public: bool, released: bool, builtin: bool) -> list[s
         "Hyper-parameters are the configuration's; their defaults were tried on public data, on "
         "training and calibration records, outside this job.",
     ]
+    if public:
+        said.append(
+            "The federated model takes the few steps its plan pays for; nets alone and pooled train "
+            "until they are done, as their owners would. So the differences hold both what walls "
+            "between lenders cost and what those few steps leave unlearned."
+        )
     if private:
         said.append(
             "Noise comes from the operating system: a second run on the same records gives another "
