@@ -77,9 +77,9 @@ def limits(private: bool, public: bool, released: bool, builtin: bool) -> list[s
     ]
     if public:
         said.append(
-            "The federated model takes the few steps its plan pays for; nets alone and pooled train "
-            "until they are done, as their owners would. So the differences hold both what walls "
-            "between lenders cost and what those few steps leave unlearned."
+            "The federated model takes the few steps its plan pays for; the nets alone and pooled "
+            "train until they are done, as their owners would. So the differences hold both what "
+            "walls between lenders cost and what those few steps leave unlearned."
         )
     if private:
         said.append(
