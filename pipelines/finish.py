@@ -23,6 +23,7 @@ from models.scorer import load
 from pipelines import held_out as held
 from pipelines import registry
 from pipelines.evidence import Evidence, to_json
+from pipelines.gate import Verdict
 from pipelines.held_out import Answers, HeldOut
 from pipelines.reporting import report
 from pipelines.reporting.drawing import narrow
@@ -63,11 +64,11 @@ def publish(
         held.save(answered, registry.held_out_path(job.run_id))
         model_uri = _log_model(job, package, input_example)
         _log_evidence(job, evidence)
-        result = _register(job, evidence, model_uri, answered, held_out)
     except BaseException:
-        shutil.rmtree(reports_folder(job.run_id), ignore_errors=True)
-        registry.held_out_path(job.run_id).unlink(missing_ok=True)
+        _forget(job)
         raise
+    with registry.door():
+        result = _register(job, evidence, model_uri, answered, held_out)
     _show_in_prefect(job, evidence)
     return result
 
@@ -75,14 +76,28 @@ def publish(
 def _register(
     job: Job, evidence: Evidence, model_uri: str, answered: Answers, held_out: HeldOut
 ) -> Result:
-    with registry.door():
-        tags = _tags(evidence, held_out)
-        version = registry.create_version(job.name, model_uri, job.run_id, tags)
-        try:
-            return _judge(job, evidence, version, answered, held_out)
-        except BaseException:
-            client().delete_model_version(job.name, version)
-            raise
+    tags = _tags(evidence, held_out)
+    version = registry.create_version(job.name, model_uri, job.run_id, tags)
+    try:
+        with clock(job, "work"):
+            verdict = registry.judge(job.name, version, to_json(evidence), answered, held_out)
+        result = _result(job, evidence, version, verdict)
+        _write_report(job, evidence, result)
+    except BaseException:
+        client().delete_model_version(job.name, version)
+        _forget(job)
+        raise
+    # From here on the version stays: a champion is never deleted by what fails after its move.
+    registry.apply_verdict(job.name, version, verdict, bool(evidence.metrics))
+    result["model"]["aliases"] = registry.aliases(job.name, version)
+    result["seconds"] = seconds(job)
+    return result
+
+
+def _forget(job: Job) -> None:
+    """Remove what a registration that failed has left in the home folder."""
+    shutil.rmtree(reports_folder(job.run_id), ignore_errors=True)
+    registry.held_out_path(job.run_id).unlink(missing_ok=True)
 
 
 def _keep_figures(job: Job, evidence: Evidence) -> Evidence:
@@ -98,32 +113,17 @@ def _keep_figures(job: Job, evidence: Evidence) -> Evidence:
     return replace(evidence, figures=kept)
 
 
-def _judge(
-    job: Job, evidence: Evidence, version: str, answered: Answers, held_out: HeldOut
-) -> Result:
-    with clock(job, "work"):
-        verdict = registry.judge(job.name, version, to_json(evidence), answered, held_out)
-    numbers = bool(evidence.metrics)
-    result = _result(job, evidence, version)
-    result["gate"] = {"promoted": verdict.passed, "reasons": verdict.reasons(numbers)}
+def _result(job: Job, evidence: Evidence, version: str, verdict: Verdict) -> Result:
+    reasons = verdict.reasons(bool(evidence.metrics))
     alias = registry.CHAMPION if verdict.passed else registry.CHALLENGER
-    result["model"]["aliases"] = [alias]
-    _write_report(job, evidence, result)
-    registry.apply_verdict(job.name, version, verdict, numbers)
-    result["model"]["aliases"] = registry.aliases(job.name, version)
-    result["seconds"] = seconds(job)
-    return result
-
-
-def _result(job: Job, evidence: Evidence, version: str) -> Result:
     return {
         "pipeline": job.pipeline,
         "run_id": job.run_id,
-        "model": {"name": job.name, "version": version, "aliases": []},
+        "model": {"name": job.name, "version": version, "aliases": [alias]},
         "metrics": evidence.metrics,
         "controls": {arm.name: arm.metrics for arm in evidence.arms if arm.role == "control"},
         "privacy": evidence.privacy,
-        "gate": {},
+        "gate": {"promoted": verdict.passed, "reasons": reasons},
         "data": {key: evidence.data[key] for key in ("name", "digest", "rows")},
         "seconds": seconds(job),
         "report": str(reports_folder(job.run_id) / "report.html"),

@@ -47,12 +47,11 @@ class Verdict:
         return all(check.passed for check in self.checks)
 
     def reasons(self, numbers: bool = True) -> list[str]:
-        """One line a rule; without numbers where held-out metrics may not leave their owner."""
+        """One line a rule; yes or no alone where held-out metrics may not leave their owner."""
+        if not numbers:
+            return [f"gate: {'yes' if self.passed else 'no'} (the reasons are not released)"]
         word = {True: "met", False: "not met"}
-        return [
-            f"{c.rule}: {word[c.passed]}" + (f" ({c.detail})" if numbers else "")
-            for c in self.checks
-        ]
+        return [f"{c.rule}: {word[c.passed]} ({c.detail})" for c in self.checks]
 
 
 def load_rules(pipeline: str, name: str, path: Path = RULES) -> Rules:
@@ -113,7 +112,7 @@ def _has(evidence: dict[str, Any], name: str) -> bool:
     if name == "metrics":
         return withheld or bool(evidence.get("metrics"))
     if name == "privacy":
-        return evidence.get("pipeline") != "credit" or "privacy" in evidence
+        return evidence.get("pipeline") != "credit" or not private or bool(evidence.get("privacy"))
     return bool(evidence.get(name))
 
 

@@ -7,12 +7,9 @@ reasons as a tag of the registered model, so that it lives wherever the registry
 from __future__ import annotations
 
 import fcntl
-import getpass
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +21,14 @@ from mlflow.tracking import MlflowClient
 from domains.errors import InputError, Refused
 from pipelines import gate
 from pipelines.held_out import Answers, HeldOut, answers, load
+from pipelines.moves import best_before, made, moves, record, registered, succession
 from pipelines.settings import home
 from pipelines.tracking import client
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 EVIDENCE = "evidence.json"
 HELD_OUT = "held_out.parquet"
-_BEST = "careledger.best"
-_MOVE = "careledger.move."
 _REASON_LIMIT = 4000
-
-
-@dataclass(frozen=True)
-class Move:
-    """One move of the `champion` alias, or the gate's refusal to move it."""
-
-    when: str
-    who: str
-    action: str
-    before: str | None
-    after: str | None
-    reasons: list[str]
 
 
 @contextmanager
@@ -64,10 +48,10 @@ def create_version(name: str, model_uri: str, run_id: str, tags: dict[str, str])
         tracker.create_registered_model(name)
     # A server refuses `models:/ID` as a source unless the id is given beside it.
     logged = model_uri.removeprefix("models:/") if model_uri.startswith("models:/") else None
-    made = tracker.create_model_version(
+    version = tracker.create_model_version(
         name, source=model_uri, run_id=run_id, tags=tags, model_id=logged
     )
-    return str(made.version)
+    return str(version.version)
 
 
 def judge(
@@ -109,20 +93,21 @@ def promote(name: str, version: str) -> gate.Verdict:
 
 def apply_verdict(name: str, version: str, verdict: gate.Verdict, numbers: bool) -> None:
     """Move `champion` after a yes, `challenger` after a no; record either. Hold the door first."""
-    tracker, before = client(), champion(name)
+    tracker = client()
+    _follow(tracker, name)
+    before, best = champion(name), best_version(name)
     reasons = verdict.reasons(numbers)
-    tracker.set_model_version_tag(
-        name, version, "careledger.gate", "; ".join(reasons)[:_REASON_LIMIT]
-    )
+    said = "; ".join(reasons)[:_REASON_LIMIT]
+    tracker.set_model_version_tag(name, version, "careledger.gate", said)
     if not verdict.passed:
         if version != before:
             tracker.set_registered_model_alias(name, CHALLENGER, version)
-        _record(tracker, name, Move(_now(), _who(), "refuse", before, version, reasons))
+        record(name, made("refuse", before, version, reasons, best))
         return
-    # The record is written first: an alias that moved without one could never be explained.
-    _record(tracker, name, Move(_now(), _who(), "promote", before, version, reasons))
-    _set_best(tracker, name, version, verdict)
-    tracker.set_registered_model_alias(name, CHAMPION, version)
+    # A new champion becomes the yardstick only if it is ahead: small declines do not add up.
+    best = version if best is None or verdict.ahead else best
+    record(name, made("promote", before, version, reasons, best))
+    _follow(tracker, name)
     if alias_of(name, CHALLENGER) == version:
         tracker.delete_registered_model_alias(name, CHALLENGER)
 
@@ -134,17 +119,19 @@ def rollback(name: str) -> tuple[str, str]:
         InputError: There is no such model, no champion or none before it.
     """
     with door():
-        tracker, current = client(), champion(name)
-        line = _succession(moves(name))
+        tracker = client()
+        _follow(tracker, name)
+        current, history = champion(name), moves(name)
+        line = succession(history)
         if current is None or len(line) < 2:
             raise InputError(f"{name}: no earlier champion to go back to")
-        earlier = line[-2]
+        earlier, best = line[-2], best_version(name)
         get_version(name, earlier)
+        if best == current:
+            best = best_before(history, current) or earlier
         reasons = ["rolled back by a person"]
-        _record(tracker, name, Move(_now(), _who(), "rollback", current, earlier, reasons))
-        if best_version(name) == current:
-            tracker.set_registered_model_tag(name, _BEST, earlier)
-        tracker.set_registered_model_alias(name, CHAMPION, earlier)
+        record(name, made("rollback", current, earlier, reasons, best))
+        _follow(tracker, name)
     return current, earlier
 
 
@@ -155,25 +142,21 @@ def champion(name: str) -> str | None:
 
 def alias_of(name: str, alias: str) -> str | None:
     """Version an alias points to; None when nothing does."""
-    found = _model(name).aliases.get(alias)
+    found = registered(name).aliases.get(alias)
     return None if found is None else str(found)
 
 
 def aliases(name: str, version: str) -> list[str]:
     """Aliases of one version, in alphabetical order."""
-    return sorted(a for a, v in _model(name).aliases.items() if str(v) == version)
+    return sorted(a for a, v in registered(name).aliases.items() if str(v) == version)
 
 
 def best_version(name: str) -> str | None:
-    """The best champion so far, against which challengers are measured."""
-    found = _model(name).tags.get(_BEST)
-    return None if found is None else str(found)
-
-
-def moves(name: str) -> list[Move]:
-    """Every move and refusal, oldest first."""
-    tags = _model(name).tags
-    return [Move(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(_MOVE)]
+    """The best champion so far, against which challengers are measured; None before the first."""
+    for move in reversed(moves(name)):
+        if move.best is not None and _exists(name, move.best):
+            return move.best
+    return None
 
 
 def list_versions() -> list[tuple[str, str, list[str]]]:
@@ -193,7 +176,7 @@ def get_version(name: str, version: str) -> ModelVersion:
     Raises:
         InputError: No such model or version; says which there are.
     """
-    _model(name)
+    registered(name)
     try:
         return client().get_model_version(name, version)
     except MlflowException:
@@ -244,38 +227,23 @@ def _best_answers(name: str, best: str, held: HeldOut | None) -> Answers:
     return stored_answers(version)
 
 
-def _set_best(tracker: MlflowClient, name: str, version: str, verdict: gate.Verdict) -> None:
-    """A new champion becomes the yardstick only if it is ahead: small declines do not add up."""
-    if best_version(name) is None or verdict.ahead:
-        tracker.set_registered_model_tag(name, _BEST, version)
+def _follow(tracker: MlflowClient, name: str) -> None:
+    """Point `champion` where the last recorded move says.
+
+    The record is the move: it is one write. A process that died before the alias followed is
+    made good by the next one that holds the door.
+    """
+    after = [move.after for move in moves(name) if move.action in ("promote", "rollback")]
+    if after and after[-1] and after[-1] != champion(name) and _exists(name, after[-1]):
+        tracker.set_registered_model_alias(name, CHAMPION, after[-1])
 
 
-def _succession(history: list[Move]) -> list[str]:
-    """Champions that a rollback can go back through, oldest first."""
-    line: list[str] = []
-    for move in history:
-        if move.action == "promote" and move.after and (not line or line[-1] != move.after):
-            line.append(move.after)
-        elif move.action == "rollback" and line:
-            line.pop()
-    return line
-
-
-def _record(tracker: MlflowClient, name: str, move: Move) -> None:
-    text = json.dumps(asdict(move))
-    if len(text) > _REASON_LIMIT:
-        text = json.dumps({**asdict(move), "reasons": ["; ".join(move.reasons)[:2000]]})
-    key = f"{_MOVE}{len(moves(name)) + 1:06d}"
-    tracker.set_registered_model_tag(name, key, text)
-
-
-def _model(name: str) -> Any:
+def _exists(name: str, version: str) -> bool:
     try:
-        return client().get_registered_model(name)
+        client().get_model_version(name, version)
     except MlflowException:
-        names = sorted(model.name for model in client().search_registered_models())
-        have = f"there are {', '.join(names)}" if names else "none is registered yet"
-        raise InputError(f"no registered model {name!r}; {have}") from None
+        return False
+    return True
 
 
 def _artifact(version: ModelVersion, path: str) -> Path:
@@ -286,14 +254,3 @@ def _artifact(version: ModelVersion, path: str) -> Path:
             f"{version.name} version {version.version}: evidence is missing ({path}); "
             "train again to register a version with its evidence"
         ) from None
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

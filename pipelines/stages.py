@@ -20,6 +20,7 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
 from domains.errors import InputError, Refused
+from domains.sources import Unreachable
 from pipelines.progress import say, show_progress
 from pipelines.tracking import Job
 
@@ -37,7 +38,8 @@ def stage(
 
     Nothing is cached: what a stage needs is on disk under the job's folder, and hashing arrays
     costs more than it saves. Only a stage that may safely run twice gives `retries`: fetching,
-    which is idempotent. Training, charging and registering are never repeated by Prefect.
+    which is idempotent, and only when the network was out of reach. Training, charging and
+    registering are never repeated by Prefect.
     """
 
     def wrap(function: Callable[Concatenate[Job, P], R]) -> Task[Concatenate[Job, P], R]:
@@ -58,9 +60,15 @@ def stage(
             persist_result=False,
             retries=retries,
             retry_delay_seconds=1,
+            retry_condition_fn=_may_pass,
         )
 
     return wrap
+
+
+def _may_pass(_: Any, __: Any, state: Any) -> bool:
+    """Only a network that could not be reached is worth another try."""
+    return isinstance(state.result(raise_on_failure=False), Unreachable)
 
 
 class StageFailed(RuntimeError):

@@ -7,6 +7,7 @@ from typing import Any
 
 from domains.errors import Refused
 from pipelines import registry
+from pipelines.moves import moves
 
 Story = dict[str, Any]
 
@@ -17,13 +18,18 @@ def story(name: str) -> Story:
     Raises:
         InputError: No such model.
     """
-    moves = [asdict(move) for move in registry.moves(name)]
+    history = [asdict(move) for move in moves(name)]
     versions = [
         _version(name, version, aliases)
         for model, version, aliases in registry.list_versions()
         if model == name
     ]
-    return {"name": name, "best": registry.best_version(name), "versions": versions, "moves": moves}
+    return {
+        "name": name,
+        "best": registry.best_version(name),
+        "versions": versions,
+        "moves": history,
+    }
 
 
 def _version(name: str, version: str, aliases: list[str]) -> Story:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import os
@@ -18,7 +19,7 @@ import mlflow
 import yaml
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
 from domains.dataset import Dataset
@@ -29,7 +30,7 @@ from pipelines.settings import home
 from pipelines.store import prepare_store
 
 PARENT_TAG = "mlflow.parentRunId"
-_SERVER = "MLFLOW_TRACKING_URI"
+_SERVER, _PID = "MLFLOW_TRACKING_URI", "pid"
 _asked_at: float | None = None
 
 
@@ -102,18 +103,16 @@ def open_job(pipeline: str, config: JobConfig, stages: int = 6) -> Iterator[Job]
         started=started,
         stages=stages,
     )
-    job.folder.mkdir(parents=True)
+    _sweep(job.folder.parent)
+    job.folder.mkdir(parents=True, mode=0o700)
+    (job.folder / _PID).write_text(str(os.getpid()))
     _log_config(tracker, job)
     status = "FAILED"
     try:
         yield job
         status = "FINISHED"
-    except (InputError, Refused) as error:
-        tracker.set_tag(job.run_id, "careledger.ended", f"{type(error).__name__}: {error}"[:5000])
-        raise
     except BaseException as error:
-        # The type alone: the text of an unforeseen error may hold a record.
-        tracker.set_tag(job.run_id, "careledger.ended", type(error).__name__)
+        tracker.set_tag(job.run_id, "careledger.ended", _ending(error, config))
         status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         raise
     finally:
@@ -183,6 +182,26 @@ def git_revision() -> str:
         return "unknown"
 
 
+def _ending(error: BaseException, config: Any) -> str:
+    """How a job ended, for its run. What is wrong with private records is told on the terminal
+    alone, and the text of an unforeseen error nowhere: it may hold a record."""
+    public = config.data.path is None or config.data.public
+    if isinstance(error, Refused) or (isinstance(error, InputError) and public):
+        return f"{type(error).__name__}: {error}"[:5000]
+    return type(error).__name__
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the scratch of jobs whose process is gone: it may hold records."""
+    for left in folder.glob("*/" + _PID):
+        try:
+            os.kill(int(left.read_text()), 0)
+        except (ProcessLookupError, ValueError):
+            shutil.rmtree(left.parent, ignore_errors=True)
+        except OSError:  # another user's process, or another job is sweeping
+            continue
+
+
 class _Origin(DatasetSource):
     """Where a data set comes from, for MLflow: named, never a path into somebody's folder."""
 
@@ -238,17 +257,25 @@ def _data_name(config: Any) -> str:
 
 def config_yaml(config: JobConfig) -> str:
     """The configuration as YAML, every default spelled out, paths by their last part."""
-    values = json.loads(config.model_dump_json())
-    for part in values.values():
-        if isinstance(part, dict) and part.get("path"):
-            part["path"] = Path(part["path"]).name
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(_portable(config.model_dump()), sort_keys=False, allow_unicode=True)
+
+
+def _portable(value: Any) -> Any:
+    """JSON values; a path is left to its last part, for the folders above may tell too much."""
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, dict):
+        return {str(key): _portable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_portable(item) for item in value]
+    return str(value) if isinstance(value, datetime.date) else value
 
 
 def _log_config(tracker: MlflowClient, job: Job) -> None:
-    values = json.loads(job.config.model_dump_json())
-    params = [Param(key, text[:6000]) for key, text in _flat(values)]
-    tracker.log_batch(job.run_id, params=params[:100], tags=[RunTag("careledger.model", job.name)])
+    params = [Param(key, text[:6000]) for key, text in _flat(_portable(job.config.model_dump()))]
+    for start in range(0, len(params), 100):  # MLflow's limit of one batch
+        tracker.log_batch(job.run_id, params=params[start : start + 100])
+    tracker.set_tag(job.run_id, "careledger.model", job.name)
     tracker.log_text(job.run_id, config_yaml(job.config), "config.yaml")
 
 
@@ -256,8 +283,6 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
     for key, value in values.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
-        elif key == "path" and value:
-            yield f"{prefix}{key}", Path(value).name
         else:
             yield f"{prefix}{key}", json.dumps(value) if isinstance(value, list) else str(value)
 

@@ -14,7 +14,7 @@ def home() -> Path:
     """Everything a run leaves behind: `CARELEDGER_HOME`, by default `.careledger` here."""
     folder = home_folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise InputError(
             f"CARELEDGER_HOME {folder}: cannot be created ({error.strerror}); "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError, Refused
-from pipelines import held_out, registry, settings
+from pipelines import gate, held_out, registry, settings
 from pipelines.held_out import HeldOut, HeldOutcome, answers
+from pipelines.moves import moves
 from pipelines.tracking import client, log_arm, open_job
 
 NAME = "credit-sba"
@@ -70,7 +72,7 @@ def test_worse_version_is_refused_and_recorded(register: Register) -> None:
         registry.promote(NAME, register(2.0))
     assert registry.champion(NAME) == "1"
     assert registry.aliases(NAME, "2") == ["challenger"]
-    last = registry.moves(NAME)[-1]
+    last = moves(NAME)[-1]
     assert (last.action, last.before, last.after) == ("refuse", "1", "2")
     assert any("not met" in reason for reason in last.reasons)
 
@@ -100,7 +102,42 @@ def test_rollback_goes_back_one_champion_at_a_time(register: Register) -> None:
     assert registry.champion(NAME) == "1"
     with pytest.raises(InputError, match="no earlier champion"):
         registry.rollback(NAME)
-    assert [m.action for m in registry.moves(NAME)] == ["promote"] * 3 + ["rollback"] * 2
+    assert [m.action for m in moves(NAME)] == ["promote"] * 3 + ["rollback"] * 2
+
+
+def test_rollback_puts_the_yardstick_back_to_the_best_before(register: Register) -> None:
+    registry.promote(NAME, register(0.1))
+    registry.promote(NAME, register(0.15))  # within the margin, not ahead
+    registry.promote(NAME, register(0.01))
+    assert registry.best_version(NAME) == "3"
+    assert registry.rollback(NAME) == ("3", "2")
+    assert registry.best_version(NAME) == "1"
+
+
+def test_move_cut_short_is_finished_by_the_next_to_hold_the_door(
+    register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.promote(NAME, register(0.5))
+    second = register(0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "_follow", _die)
+        with pytest.raises(KeyboardInterrupt):
+            registry.apply_verdict(NAME, second, gate.Verdict((), ahead=True), numbers=True)
+    assert registry.champion(NAME) == "1"
+    assert registry.rollback(NAME) == ("2", "1")
+    assert [m.action for m in moves(NAME)] == ["promote", "promote", "rollback"]
+
+
+def _die(*_: object) -> None:
+    if len(moves(NAME)) > 1:
+        raise KeyboardInterrupt
+
+
+def test_champion_that_was_deleted_does_not_stand_in_the_way(register: Register) -> None:
+    registry.promote(NAME, register(0.1))
+    client().delete_model_version(NAME, "1")
+    registry.promote(NAME, register(0.3))
+    assert registry.champion(NAME) == "2"
 
 
 def test_version_cut_short_of_its_evidence_cannot_be_promoted(register: Register) -> None:
@@ -134,10 +171,10 @@ def test_two_promotions_at_once_are_made_one_after_the_other(register: Register)
         process.start()
     for process in started:
         process.join()
-    moves = registry.moves(NAME)
-    assert len(moves) == 2
-    assert moves[1].before == (moves[0].after if moves[0].action == "promote" else None)
-    assert registry.champion(NAME) == "2" or moves[1].action == "promote"
+    history = moves(NAME)
+    assert len(history) == 2
+    assert history[1].before == (history[0].after if history[0].action == "promote" else None)
+    assert registry.champion(NAME) == "2" or history[1].action == "promote"
 
 
 def test_job_run_tells_how_it_ended_without_any_record(register: Register) -> None:
@@ -156,6 +193,32 @@ def test_artifacts_lie_in_the_home_folder(register: Register, tmp_path: Path) ->
     register(0.1)
     run = client().get_run(registry.get_version(NAME, "1").run_id)
     assert run.info.artifact_uri.startswith((tmp_path / "home" / "artifacts").as_uri())
+
+
+def test_what_is_wrong_with_private_records_is_told_on_the_terminal_alone(
+    register: Register, tmp_path: Path
+) -> None:
+    config = settings.load_config(
+        "patients",
+        overrides=[f"data.path={tmp_path}/p.csv", "outcomes=[{name: a, kind: binary, column: a}]"],
+    )
+    with pytest.raises(InputError), open_job("patients", config) as job:
+        raise InputError("anna.png: row 3 is empty")
+    run = client().get_run(job.run_id)
+    assert run.data.tags["careledger.ended"] == "InputError"
+    assert run.data.params["data.path"] == "p.csv"
+    assert str(tmp_path) not in str(run.data.params)
+
+
+def test_scratch_of_a_killed_job_goes_with_the_next(register: Register, tmp_path: Path) -> None:
+    left = tmp_path / "home" / "runs" / "killed"
+    left.mkdir(parents=True)
+    done = subprocess.Popen(["true"])
+    done.wait()
+    (left / "pid").write_text(str(done.pid))
+    with open_job("credit", settings.load_config("credit")) as job:
+        assert not left.exists()
+        assert job.folder.stat().st_mode & 0o077 == 0
 
 
 def test_arm_is_a_child_run_with_its_curve(register: Register) -> None:
