@@ -32,8 +32,8 @@ class Tuning:
         base_rate: Rate of the base's last block, as a share of the head's.
         decay: Factor by which each block's rate is below that of the block above it.
         new_statistics: Let BatchNorm estimate its statistics anew, as a base trained from scratch
-            must. A pretrained base fine-tuned on a few hundred images is better off with its own:
-            on the nodules AUROC fell from .81 to .73 in four epochs of new ones.
+            must. A pretrained base fine-tuned on a few hundred images is better off with its own,
+            for so few are too noisy an estimate.
         last_blocks: Train the last k blocks of the base; None trains all of it, 0 the head alone.
         weight_decay: Of AdamW.
         silhouettes: Which random views make sense; see `models.augment.augmenter`.

@@ -106,11 +106,12 @@ def join(ids: np.ndarray, cluster: np.ndarray) -> np.ndarray:
     """Group of each record: the union of its patient and its cluster of copies.
 
     Args:
-        ids: Patient (or image) id of each record, (n,).
+        ids: Patient of each record, or hash of its pixels where patients are not named, (n,).
         cluster: From `clusters`, (n,).
 
     Returns:
         The smallest id of each group, so that a group keeps its name when the order changes; (n,).
+        A record that joins two groups, or has a smaller id than a group's, gives it a new name.
     """
     names, patient = np.unique(ids.astype(str), return_inverse=True)
     nodes = len(names)

@@ -25,8 +25,11 @@ def split(draft: Draft, key: bytes) -> tuple[pd.DataFrame, list[str]]:
     """Give each record a `group` and a `part`.
 
     Without a given split, a patient and all copies of their images form one group, and groups fall
-    on a part by keyed hash. With one, it is kept: validation and calibration are cut out where they
-    are missing, and copies across its parts leave all but the most held-out part.
+    on a part by the keyed hash of their name. Where no patients are named an image is known by
+    its pixels, so that a file may be renamed, and a further copy moves nothing. A later file can
+    still move a group: a near copy with a smaller hash, or a picture that two patients share,
+    gives it another name. With a given split, it is kept: validation and calibration are cut out
+    where they are missing, and copies across its parts leave all but the most held-out part.
 
     Returns:
         The records with columns `group` and `part`, and notes on the copies found.
@@ -37,7 +40,8 @@ def split(draft: Draft, key: bytes) -> tuple[pd.DataFrame, list[str]]:
     records = draft.records.copy()
     cluster = np.arange(len(records)) if draft.prints is None else clusters(draft.prints)
     patients = records["patient"].to_numpy(dtype=object)
-    records["group"] = join(patients, cluster)
+    alone = draft.prints is not None and (patients == records["id"].to_numpy(dtype=object)).all()
+    records["group"] = join(draft.prints.exact if draft.prints and alone else patients, cluster)
     notes = _copies(draft, cluster)
     if "given" in records:
         check_disjoint(patients, records["given"].to_numpy(), "patient", str(draft.path))
@@ -106,6 +110,20 @@ def _cut(parts: np.ndarray, groups: np.ndarray, key: bytes) -> np.ndarray:
         shares["train"] += shares.pop("calibration")
     inner = hashlib.blake2b(b"cut from a given part", key=key[:64]).digest()
     return np.where(parts == origin, assign(groups, shares, inner), parts).astype(object)
+
+
+def check_left(records: pd.DataFrame, classes: tuple[str, ...], where: str) -> None:
+    """Raise InputError unless a source set can still be trained and validated on."""
+    validation = records["part"] == "validation"
+    training = ~validation & (records["part"] != EXCLUDED)
+    for rows, what in ((training, "training"), (validation, "validation")):
+        left = records.loc[rows]
+        kinds = left["label"].nunique() if classes else 2
+        if len(left) < 2 or kinds < 2:
+            raise InputError(
+                f"{where}: without the target's patients and pictures {len(left)} source images "
+                f"are left for {what}, expected at least two classes; give other source images"
+            )
 
 
 def check_classes(records: pd.DataFrame, classes: tuple[str, ...], where: str) -> None:

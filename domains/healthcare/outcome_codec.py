@@ -15,6 +15,7 @@ from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.outcome_targets import known
 
 _INTERVALS = 16
+_OUTER, _FEWEST = 0.01, 5  # of private times: at least so many events lie beyond the last cut
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,11 @@ class Codec:
         return cls(**{**made, "outcome": Outcome.from_json(values["outcome"])})
 
 
-def fit_codec(outcome: Outcome, values: np.ndarray) -> Codec:
-    """Fix an outcome's classes, scale or intervals from the training records' targets."""
+def fit_codec(outcome: Outcome, values: np.ndarray, public: bool = True) -> Codec:
+    """Fix an outcome's classes, scale or intervals from the training records' targets.
+
+    Private survival times are rounded, and the last ones no longer tell intervals apart.
+    """
     labelled = values[known(values)]
     if outcome.kind == "multiclass":
         return Codec(outcome, classes=tuple(sorted(set(labelled), key=_order)))
@@ -137,7 +141,7 @@ def fit_codec(outcome: Outcome, values: np.ndarray) -> Codec:
         scaled = Codec(outcome).transform(labelled.astype(float))
         return Codec(outcome, center=float(scaled.mean()), scale=float(scaled.std()) or 1.0)
     if outcome.kind == "survival":
-        return _fit_intervals(outcome, labelled.astype(float))
+        return _fit_intervals(outcome, labelled.astype(float), public)
     return Codec(outcome)
 
 
@@ -147,14 +151,17 @@ def _order(label: str) -> tuple[int, float, str]:
     return (0, float(label), "") if number else (1, 0.0, label)
 
 
-def _fit_intervals(outcome: Outcome, labelled: np.ndarray) -> Codec:
+def _fit_intervals(outcome: Outcome, labelled: np.ndarray, public: bool) -> Codec:
     """Intervals with about equal numbers of events, cut at the horizons too."""
     time, event = labelled.T
     events = time[event == 1]
     horizons = outcome.horizons or tuple(
         sorted({_round(q) for q in np.quantile(events, [0.25, 0.5, 0.75])})
     )
-    ends = {float(q) for q in np.quantile(events, np.linspace(0, 1, _INTERVALS + 1)[1:])}
+    last = 1.0 if public else max(1.0 - max(_OUTER, _FEWEST / len(events)), 0.5)
+    ends = {float(q) for q in np.quantile(events, last * np.linspace(0, 1, _INTERVALS + 1)[1:])}
+    if not public:
+        ends = {end for end in map(_round, ends) if end > 0}
     cuts = tuple(sorted(ends | {float(h) for h in horizons}))
     return Codec(outcome, cuts=cuts, horizons=tuple(float(h) for h in horizons))
 

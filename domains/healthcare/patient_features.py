@@ -15,6 +15,8 @@ from domains.healthcare.outcome_targets import class_names, numbers
 _QUANTILES = 101
 _MOST_LEVELS = 40
 _LEAST_SEEN = 10
+_FEWEST_PATIENTS = 5
+_OUTER = 0.01
 _EDGE = 1e-3  # the outermost quantiles sit at ±3.1 standard deviations
 
 
@@ -23,7 +25,8 @@ class Number:
     """A numeric column, mapped through its training quantiles to a normal distribution.
 
     Heavy tails and odd units vanish, the order stays. Values beyond the training range take the
-    nearest edge. Repeated values share the middle of their quantiles.
+    nearest edge. Repeated values share the middle of their quantiles. The rules of private records
+    hold rounded quantiles without the outermost; see `fit_encoder`.
 
     Attributes:
         name: Column.
@@ -179,30 +182,50 @@ def _check_text(column: pd.Series, place: str) -> None:
         )
 
 
-def fit_encoder(frame: pd.DataFrame) -> Encoder:
-    """Rules from the training records' features alone."""
-    return Encoder(tuple(_fit(frame[name]) for name in frame.columns))
+def fit_encoder(frame: pd.DataFrame, patients: np.ndarray | None = None) -> Encoder:
+    """Rules from the training records' features alone.
+
+    Args:
+        frame: Features of the training records.
+        patients: Of private records, the patient of each, (n,): then the rules hold no one's own
+            values. The outermost quantiles are left out, the others have three significant
+            digits, and a level that fewer than five patients have is not listed.
+    """
+    return Encoder(tuple(_fit(frame[name], patients) for name in frame.columns))
 
 
-def _fit(column: pd.Series) -> Feature:
+def round_digits(values: np.ndarray) -> np.ndarray:
+    """Three significant digits of each value."""
+    return np.array([float(f"{value:.3g}") for value in values], dtype=float)
+
+
+def _fit(column: pd.Series, patients: np.ndarray | None) -> Feature:
     name = str(column.name)
     names = class_names(column) if not pd.api.types.is_numeric_dtype(column.dtype) else None
     if names is None or pd.to_numeric(pd.Series(names), errors="coerce").notna().sum() == sum(
         names != None  # noqa: E711 (elementwise)
     ):
-        return _fit_number(name, numbers(column, (), name))
+        return _fit_number(name, numbers(column, (), name), patients)
     counts = pd.Series(names).value_counts()
+    if patients is not None:
+        had_by = pd.Series(patients).groupby(np.asarray(names, dtype=object)).nunique()
+        counts = counts[(had_by.reindex(counts.index) >= _FEWEST_PATIENTS).to_numpy()]
     common = counts[counts >= min(_LEAST_SEEN, max(1, len(names) // 50))].index[:_MOST_LEVELS]
     return Category(name, tuple(sorted(str(level) for level in common)))
 
 
-def _fit_number(name: str, raw: np.ndarray) -> Number:
+def _fit_number(name: str, raw: np.ndarray, patients: np.ndarray | None) -> Number:
     present = np.sort(raw[~np.isnan(raw)])
     gaps = len(present) < len(raw)
     if not len(present):
         return Number(name, (), (), gaps)
-    level = np.linspace(0, 1, _QUANTILES)
-    values = np.unique(np.quantile(present, level))
+    if patients is None:
+        values = np.unique(np.quantile(present, np.linspace(0, 1, _QUANTILES)))
+    else:
+        few = _FEWEST_PATIENTS / len(np.unique(patients[~np.isnan(raw)]))
+        outer = min(max(_OUTER, few), 0.5)
+        level = np.linspace(outer, 1 - outer, _QUANTILES)
+        values = np.unique(round_digits(np.quantile(present, level)))
     low = np.searchsorted(present, values, side="left")
     high = np.searchsorted(present, values, side="right")
     rank = np.clip((low + high) / (2 * len(present)), _EDGE, 1 - _EDGE)

@@ -22,10 +22,12 @@ class Suspect:
     outcome: str
     auroc: float
 
-    def __str__(self) -> str:
+    def said(self, public: bool) -> str:
+        """A warning; of private records without the number."""
+        what = f"reaches AUROC {self.auroc:.3f} for" if public else "all but gives away"
         return (
-            f"Column {self.feature} alone reaches AUROC {self.auroc:.3f} for {self.outcome} in "
-            "training: check that it is known when predictions are made, or exclude it."
+            f"Column {self.feature} alone {what} {self.outcome} in training: check that it is "
+            "known when predictions are made, or exclude it."
         )
 
 

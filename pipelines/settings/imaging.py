@@ -33,6 +33,12 @@ class ImagingData(Section):
             raise ValueError("kind medmnist needs either path (a .npz file) or name")
         return self
 
+    @property
+    def is_public(self) -> bool:
+        """Whether the images are public: built-in and fetched sets are, others if they say so."""
+        fetched = self.kind == "medmnist" and self.path is None
+        return self.public or self.kind == "builtin" or fetched
+
 
 class ImagingConfig(Job):
     """Transfer learning and fine-tuning on medical images."""
@@ -55,3 +61,12 @@ class ImagingConfig(Job):
     epochs: int | None = Field(None, ge=1, description="Fine-tuning epochs; default by scale")
     learning_rate: float = Field(1e-3, gt=0, description="Of the head; the base's decays by depth")
     batch_size: int = Field(32, ge=2)
+
+    @model_validator(mode="after")
+    def _controls_are_allowed(self) -> ImagingConfig:
+        if self.controls == "full" and not self.data.is_public:
+            raise ValueError(
+                "controls: full is refused on private images; "
+                "expected auto or none, or data.public: true"
+            )
+        return self

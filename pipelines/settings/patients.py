@@ -26,6 +26,13 @@ class PatientsData(Section):
         return self
 
 
+class ExternalTest(Section):
+    """Records of elsewhere that a model is judged on, and never learns from."""
+
+    path: Path = Field(description="CSV or Parquet with the columns of the data")
+    patient: str | None = Field(None, description="Column of the patient id; default: the data's")
+
+
 class Outcome(Section):
     """One thing predicted about a patient."""
 
@@ -75,9 +82,11 @@ class PatientsConfig(Job):
     data: PatientsData = PatientsData(name="support2")
     exclude: list[str] = Field(default=[], description="Columns that leak or must not be used")
     outcomes: list[Outcome] = Field(default=[], description="At least one; support2 brings its own")
-    test: PatientsData | None = Field(None, description="An external test set")
+    test: ExternalTest | None = Field(None, description="An external test set")
     sharing: Literal["none", "hard"] = Field("hard", description="none: a network an outcome")
-    balancing: Literal["equal"] = Field("equal", description="How outcomes' losses are weighed")
+    balancing: Literal["equal"] = Field(
+        "equal", description="How outcomes' losses are weighed; equal is the one there is"
+    )
     hidden: int = Field(128, ge=4)
     epochs: int | None = Field(None, ge=1, description="Default by scale; stops early")
 
@@ -91,6 +100,9 @@ class PatientsConfig(Job):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"outcomes: named twice: {', '.join(sorted(twice))}")
-        if self.test is not None and self.test.path is None:
-            raise ValueError("test: needs path, a file with the same columns as the data")
+        if self.controls == "full" and self.data.path is not None and not self.data.public:
+            raise ValueError(
+                "controls: full is refused on private records; "
+                "expected auto or none, or data.public: true"
+            )
         return self

@@ -9,7 +9,7 @@ import pytest
 
 from domains.errors import InputError
 from domains.healthcare.image_split import EXCLUDED, PARTS
-from domains.healthcare.imaging import ImageSet, Request, prepare, without_copies_of
+from domains.healthcare.imaging import ImageSet, Request, prepare, without_target
 from domains.splits import split_key
 from tests.domains.sample_images import (
     picture,
@@ -133,14 +133,55 @@ def test_many_unreadable_images_are_refused(tmp_path: Path) -> None:
 
 
 def test_target_images_leave_the_source_set(tmp_path: Path) -> None:
-    source = write_folder(tmp_path / "source", each=40)
-    target = write_folder(tmp_path / "target", each=40)
-    for path in target.rglob("03*.png"):  # ten of each class differ
+    source = write_folder(tmp_path / "source", each=80)
+    target = write_folder(tmp_path / "target", each=80)
+    for path in target.rglob("0[3-6]*.png"):  # forty of each class differ
         save(path, picture(int(path.parent.name[1]), 5000 + int(path.stem)))
     sets = [_prepare(tmp_path, n, kind="folder", path=p) for n, p in (("s", source), ("t", target))]
-    left = without_copies_of(*sets)
-    assert (left.records()["part"] == EXCLUDED).sum() == 60
-    assert any("60 source images" in note for note in left.dataset.notes)
+    left = without_target(*sets)
+    assert (left.records()["part"] == EXCLUDED).sum() == 80
+    assert any("80 source images" in note for note in left.dataset.notes)
+    assert len(left.used()) == 80
+    assert not left.names_patients()
+
+
+def test_target_patients_leave_the_source_set_with_all_their_images(tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path, patients=140, each=3)
+    patient = frame["patient_id"].str[1:].astype(int)
+    one = (patient < 90) & (frame.index % 3 != 2)  # other pictures of patients 50 to 89
+    sets = [
+        _manifest(tmp_path, frame[rows], name=name)
+        for name, rows in (("source", one), ("target", (patient >= 50) & (frame.index % 3 == 2)))
+    ]
+    assert all(each.names_patients() for each in sets)
+    left = without_target(*sets)
+    assert set(left.used()["patient"]) == {f"p{k}" for k in range(50)}
+    assert any("80 show patients whom the target names" in note for note in left.dataset.notes)
+
+
+def test_a_source_set_of_target_patients_alone_is_refused(tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path, each=3)
+    sets = [
+        _manifest(tmp_path, frame[rows], name=name)
+        for name, rows in (("source", frame.index % 3 != 2), ("target", frame.index % 3 == 2))
+    ]
+    with pytest.raises(InputError, match="0 source images are left for training"):
+        without_target(*sets)
+
+
+def test_a_copied_or_renamed_file_moves_no_image(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "in", each=40)
+    before = _prepare(tmp_path, kind="folder", path=root).records().set_index("id")["part"]
+    for index in range(10):
+        save(root / "c0" / f"A-copy{index}.png", picture(0, index))
+        file = root / "c1" / f"{index:03}.png"
+        file.rename(file.with_name(f"other-{index:03}.png"))
+    data = _prepare(tmp_path, "again", kind="folder", path=root)
+    after = data.records().set_index("id")["part"]
+    for name, part in before.items():
+        moved = str(name).replace("c1/00", "c1/other-00")
+        assert after[moved] == part
+    assert len(data.moving(given=False)) == 20
 
 
 def test_private_data_have_a_keyed_digest(tmp_path: Path) -> None:

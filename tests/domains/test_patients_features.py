@@ -75,6 +75,29 @@ def test_missing_is_a_feature_and_unseen_is_other() -> None:
     assert encoded[:, 2:].tolist() == [[0, 0, 1, 0], [0, 0, 0, 1]]  # a, b, other, missing
 
 
+def test_rules_of_private_records_hold_no_ones_own_values() -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.normal(70, 10, 400)
+    weight[:4] = 19.1357, 20.2468, 171.3579, 180.2461
+    town = np.array(["here", "there"] * 200, dtype=object)
+    town[:12] = ["hamlet"] * 12  # often, but of three patients alone
+    patients = np.repeat([f"p{k}" for k in range(100)], 4)
+    frame = pd.DataFrame({"weight": weight, "town": town})
+    number, category = fit_encoder(frame, patients).features
+    assert isinstance(number, Number)
+    assert isinstance(category, Category)
+    assert category.levels == ("here", "there")
+    assert all(float(f"{value:.3g}") == value for value in number.values)
+    ordered = np.sort(weight)
+    assert ordered[4] < number.values[0]
+    assert number.values[-1] < ordered[-5]
+    number, category = fit_encoder(frame).features
+    assert isinstance(number, Number)
+    assert isinstance(category, Category)
+    assert category.levels == ("hamlet", "here", "there")
+    assert number.values[-1] == weight.max()
+
+
 def test_column_without_a_value_in_training_is_harmless() -> None:
     frame = pd.DataFrame({"x": [np.nan] * 5, "y": [1.0, 2, 3, 4, 5]})
     encoder = fit_encoder(frame)

@@ -147,6 +147,15 @@ def test_larger_hazards_mean_larger_risk_and_less_survival() -> None:
     assert ((low >= 0) & (low <= 1)).all()
 
 
+def test_private_event_times_are_rounded_and_the_last_ones_left_out() -> None:
+    time = np.random.default_rng(0).exponential(100, 400)
+    values = np.column_stack([time, np.ones(400)])
+    private = fit_codec(TIME, values, public=False)
+    assert all(float(f"{cut:.3g}") == cut for cut in private.cuts)
+    assert private.cuts[-1] < np.sort(time)[-5]
+    assert fit_codec(TIME, values).cuts[-1] == time.max()
+
+
 def test_censoring_past_the_middle_of_an_interval_counts_as_surviving_it() -> None:
     codec = Codec(TIME, cuts=(10.0, 20.0))
     values = np.array([[4.0, 0], [6.0, 0], [4.0, 1], [10.0, 1], [15.0, 1], [99.0, 0], [99.0, 1]])

@@ -8,13 +8,13 @@ import mlflow
 import numpy as np
 import pytest
 
-from domains.errors import InputError, Refused
+from domains.errors import InputError
 from pipelines import held_out as held
 from pipelines import registry
 from pipelines.imaging import example, imaging
 from pipelines.settings import ImagingConfig, load_config
 from pipelines.steps.imaging.bases import find_bases
-from pipelines.steps.imaging.evidence import chosen, held_out, sensitivity, specificity
+from pipelines.steps.imaging.evidence import chosen, evaluate, held_out, sensitivity, specificity
 from pipelines.steps.imaging.prepare import (
     EFFORTS,
     IMAGENET,
@@ -95,7 +95,28 @@ def test_the_served_version_takes_raw_pixels(run: dict[str, Any]) -> None:
     assert len(answers) == 3
 
 
+def test_the_source_task_is_not_said_to_show_other_patients(run: dict[str, Any]) -> None:
+    """The folder of the source task names no patients."""
+    assert "of other patients" not in " ".join(run["evidence"]["findings"])
+    assert any("Patients are not named in both" in line for line in run["evidence"]["limits"])
+
+
 # ------------------------------------------------------- stages, without MLflow's registration
+
+
+def test_private_images_release_no_learning_curve(
+    home: Path, tmp_path: Path, prefect_server: str
+) -> None:
+    write_folder(tmp_path / "in", each=40)
+    config = _config(tmp_path, data=_folder("in"), strategy="finetune", epochs=1, controls="none")
+    with open_job("imaging", config) as job:
+        prepared = prepare_images.fn(job)
+        bases = find_bases.fn(job, prepared)
+        evidence = evaluate.fn(job, prepared, bases, train_finetune.fn(job, prepared, bases, []))
+    runs = client().search_runs([e.experiment_id for e in client().search_experiments()])
+    assert len(runs) == 2
+    assert not [key for run in runs for key in run.data.metrics if key.startswith("curve.")]
+    assert "history" not in [figure.name for figure in evidence.figures]
 
 
 def _stages(config: ImagingConfig) -> tuple[Prepared, list[Trained]]:
@@ -139,6 +160,32 @@ def test_held_out_records_are_the_test_records(home: Path, tmp_path: Path) -> No
         assert "secret" in found.split
 
 
+def test_equal_names_of_splits_mean_equal_splits(home: Path, tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path, patients=70, each=3)
+    part = np.where(np.arange(len(frame)) < 150, "train", "test")
+    frame.assign(split=part, visit=frame["path"]).to_csv(tmp_path / "manifest.csv", index=False)
+
+    def name(seed: int = 0, scale: str = "tiny", **keys: Any) -> str:
+        data = {"kind": "manifest", "path": "manifest.csv", "patient": "patient_id", **keys}
+        config = _config(tmp_path, data=data, seed=seed, scale=scale)
+        with open_job("imaging", config) as job:
+            return held_out(prepare_images.fn(job), config).split
+
+    first = name()
+    assert first == name(seed=1)  # private: the seed moves nothing
+    others = [
+        name(name="other"),
+        name(patient="visit"),
+        name(split="split"),
+        name(public=True),
+        name(public=True, seed=1),
+        name(scale="small"),
+    ]
+    pictures = tmp_path / "images"
+    (pictures / "1-0.png").write_bytes((pictures / "3-0.png").read_bytes())  # joins two patients
+    assert len({first, *others, name()}) == 8
+
+
 # ------------------------------------------------------------------------------- refused
 
 
@@ -149,12 +196,10 @@ def test_transfer_from_a_backbone_without_weights_is_refused(tmp_path: Path) -> 
     assert strategies(config.model_copy(update={"weights": tmp_path / "w.pth"})) == ("transfer",)
 
 
-def test_every_control_on_private_images_is_refused(tmp_path: Path) -> None:
-    config = _config(tmp_path, data=_folder("in"), controls="full")
-    with pytest.raises(Refused, match="controls: full is refused"):
-        wants_controls(config, public=False)
-    assert wants_controls(config, public=True)
-    assert wants_controls(config.model_copy(update={"controls": "auto"}), public=False)
+def test_controls_are_trained_on_private_images_unless_none_is_asked(tmp_path: Path) -> None:
+    config = _config(tmp_path, data=_folder("in"))
+    assert wants_controls(config)
+    assert not wants_controls(config.model_copy(update={"controls": "none"}))
 
 
 def test_a_refused_set_leaves_no_version(home: Path, tmp_path: Path) -> None:

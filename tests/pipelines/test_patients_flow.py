@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from domains.errors import InputError, Refused
+from domains.errors import InputError
 from models.scorer import load
 from pipelines import held_out as held
 from pipelines import registry
 from pipelines.patients import patients
 from pipelines.settings import PatientsConfig, load_config
 from pipelines.steps.patients.evidence import held_out
-from pipelines.steps.patients.prepare import PARTS, fetch_data, prepare, wants_controls
+from pipelines.steps.patients.prepare import PARTS, fetch_data, prepare
 from pipelines.tracking import client, open_job
 from tests.domains.sample_patients import sample_patients
 
@@ -130,8 +130,52 @@ def test_private_records_train_the_configured_model_alone(
     assert "evidence: met (nothing missing)" in result["gate"]["reasons"]
     assert result["data"]["digest"].startswith("hmac-sha256:")
     assert result["model"]["name"] == "patients-ward"
-    with pytest.raises(Refused, match="refused on private data"):
-        wants_controls(config.model_copy(update={"controls": "full"}), public=False)
+    runs = client().search_runs([e.experiment_id for e in client().search_experiments()])
+    assert runs
+    assert not [key for run in runs for key in run.data.metrics if key.startswith("curve.")]
+    evidence = registry.stored_evidence(client().get_model_version("patients-ward", "1"))
+    (table,) = (t for t in evidence["tables"] if t["title"].startswith("Outcomes"))
+    assert table["columns"] == ["outcome", "kind", "labels in test"]
+    assert any("rounded quantiles of the training features" in line for line in evidence["limits"])
+    (package,) = (home / "artifacts").rglob("scorer.json")
+    features = {f["name"]: f for f in json.loads(package.read_text())["features"]}
+    assert features["ward"]["levels"] == ["medicine", "surgery"]
+    assert all(float(f"{value:.3g}") == value for value in features["lab"]["values"])
+
+
+def test_curves_and_training_labels_of_public_records_are_kept(run: dict[str, Any]) -> None:
+    (table,) = (t for t in run["evidence"]["tables"] if t["title"].startswith("Outcomes"))
+    assert "labels in training" in table["columns"]
+    assert any("holds quantiles of the training" in line for line in run["evidence"]["limits"])
+
+
+def test_a_suspect_column_of_private_records_is_named_without_a_number(
+    home: Path, tmp_path: Path
+) -> None:
+    frame = sample_patients(visits=2).assign(code=lambda d: np.where(d.died == 1, "x", "y"))
+    config = _config(tmp_path, frame=frame, data={"path": "visits.csv", "patient": "id"})
+    with open_job("patients", config) as job:
+        (warning, *_) = prepare.fn(job, fetch_data.fn(job)).warnings
+    assert "code alone all but gives away death" in warning
+    assert "AUROC" not in warning
+
+
+def test_equal_names_of_splits_mean_equal_splits(home: Path, tmp_path: Path) -> None:
+    def name(**keys: Any) -> str:
+        data = {"path": "visits.csv", "patient": "id", "public": True, **keys.pop("data", {})}
+        return str(_prepare(_config(tmp_path, data=data, **keys))[1].split)
+
+    frame = sample_patients(visits=2)
+    first = name()
+    assert first == name(frame=frame.sample(frac=1, random_state=0))
+    others = {
+        name(data={"name": "other"}),
+        name(data={"patient": None}, exclude=["id"]),
+        name(data={"patient": None}, exclude=["id", "new"], frame=frame.assign(new=1)),
+        name(data={"public": False}),
+        name(seed=1),
+    }
+    assert len({first, *others}) == 6
 
 
 def _prepare(config: PatientsConfig) -> tuple[Any, Any]:

@@ -37,6 +37,8 @@ def test_defaults_are_a_whole_configuration(pipeline: str) -> None:
         ("imaging", "data.kind=folder", "kind folder needs path"),
         ("patients", "outcomes=[{name: a, kind: binary}]", "outcome a: kind binary needs column"),
         ("patients", "data.path=x.csv", "name at least one outcome"),
+        ("patients", "test={patient: id}", "test.path: missing, and needed"),
+        ("patients", "test={path: x.csv, public: true}", "test.public: unknown key"),
         ("credit", "data.path=x.csv", "target: needed for a file of your own"),
     ],
 )
@@ -44,6 +46,24 @@ def test_what_is_wrong_is_named(pipeline: str, override: str, said: str) -> None
     with pytest.raises(InputError, match=said) as caught:
         load_config(pipeline, overrides=[override])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "data"),
+    [
+        ("patients", "data={path: x.csv}"),
+        ("imaging", "data={kind: folder, path: x}"),
+        ("imaging", "data={kind: medmnist, path: x.npz}"),
+    ],
+)
+def test_every_control_is_refused_for_private_records(pipeline: str, data: str) -> None:
+    overrides = [data, "controls=full"]
+    if pipeline == "patients":
+        overrides.append("outcomes=[{name: a, kind: binary, column: b}]")
+    with pytest.raises(InputError, match="controls: full is refused on private"):
+        load_config(pipeline, overrides=overrides)
+    assert load_config(pipeline, overrides=[*overrides, "data.public=true"]).controls == "full"
+    assert load_config(pipeline, overrides=["controls=full"]).controls == "full"
 
 
 @pytest.mark.parametrize(

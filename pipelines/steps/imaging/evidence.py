@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from domains.healthcare.split_name import facts_name, key_name
 from domains.metrics import (
     Interval,
     Metric,
@@ -24,7 +25,7 @@ from models.imaging import ImagingScorer, load_net, load_scorer
 from pipelines.evidence import Arm, Cell, Evidence, Table
 from pipelines.held_out import HeldOut, HeldOutcome
 from pipelines.progress import say
-from pipelines.settings import ImagingConfig
+from pipelines.settings import ImagingConfig, home_key
 from pipelines.stages import stage
 from pipelines.steps.imaging import words
 from pipelines.steps.imaging.bases import Base
@@ -100,7 +101,7 @@ def evaluate(
         Arm(t.name, t.role, metrics[t.name], t.seconds, t.note, chosen=t is best) for t in trained
     ]
     for arm, each in zip(arms, trained, strict=True):
-        log_arm(job, arm, each.history)
+        log_arm(job, arm, each.history if prepared.target.dataset.public else None)
     gaps = {
         (a.name, b.name): paired_bootstrap(
             auroc, tested.y, tested.p[a.name], tested.p[b.name], tested.groups, repeats, seed
@@ -202,12 +203,41 @@ def held_out(prepared: Prepared, config: ImagingConfig) -> HeldOut:
     rows, records, label = target.rows("test"), target.records(), config.data.label
     columns = tuple(f"p_{name}" for name in target.classes)
     outcome = HeldOutcome(label, "auroc", (label,), columns[1:] if len(columns) == 2 else columns)
-    who = f"seed {config.seed}" if target.dataset.public else "secret"
     return HeldOut(
         inputs=np.asarray(target.images()[rows]),
         target={label: target.labels()[rows]},
         groups=records["group"].to_numpy()[rows],
         ids=records["id"].to_numpy()[rows],
         outcomes=(outcome,),
-        split=f"imaging, {target.dataset.name}, {who}",
+        split=_split_name(prepared, config),
     )
+
+
+def _split_name(prepared: Prepared, config: ImagingConfig) -> str:
+    """Name of the split, and of what else decides who trained: joined groups, the source task.
+
+    Patients who share a picture form one group, whose name, and so its part, a new picture can
+    change. A digest of such groups, of a given split and of the source images in use is therefore
+    part of the name.
+    """
+    data, target, source = config.data, prepared.target, prepared.source
+    secret = None if target.dataset.public else home_key()
+    limit = EFFORTS[config.scale].images
+    given = data.kind == "medmnist" or data.split is not None
+    unit = f"patient column {data.patient}" if data.patient else "image"
+    made = [
+        f"imaging, {target.dataset.name}",
+        f"by {'patient' if data.kind == 'builtin' else unit}",
+        f"split column {data.split}" if data.split else "given" if given else "hashed",
+        key_name(config.seed, secret),
+        f"at most {limit} images" if limit else "all images",
+    ]
+    facts = target.moving(given)
+    if facts:
+        made.append(f"groups {facts_name(facts, config.seed, secret)}")
+    if source is not None:
+        used = source.used()
+        learned = [*used[["id", "patient", "part"]].itertuples(index=False, name=None)]
+        learned.append((source.dataset.name, source.dataset.digest))
+        made.append(f"source {facts_name(learned, config.seed, secret)}")
+    return ", ".join(made)

@@ -45,7 +45,7 @@ def draw(
     metrics: dict[str, dict[str, float]],
     package: Path,
 ) -> list[Figure]:
-    """All figures; images are shown of public data alone."""
+    """All figures; training curves and images are shown of public data alone."""
     folder.mkdir(parents=True, exist_ok=True)
     series = {t.name: t.name if t.role == "arm" else f"control: {t.name}" for t in trained}
     drawn = [
@@ -54,7 +54,7 @@ def draw(
         _reliability(folder, tested),
     ]
     curves = {t.name: [point["validation"] for point in t.history] for t in trained if t.history}
-    if curves:
+    if curves and prepared.target.dataset.public:
         path = figures.learning_curve(folder / "history.png", curves, "AUROC on validation")
         caption = "After each epoch of fine-tuning; the best epoch is kept."
         drawn.append(Figure("history", "Fine-tuning", caption, path))

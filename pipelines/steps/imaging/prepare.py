@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from domains.errors import InputError, Refused
-from domains.healthcare.imaging import ImageSet, Request, prepare, without_copies_of
+from domains.errors import InputError
+from domains.healthcare.imaging import ImageSet, Request, prepare, without_target
 from domains.sources import fetch, fetch_medmnist
 from domains.splits import split_key
 from pipelines.progress import say
@@ -58,7 +58,8 @@ class Prepared:
 
     Attributes:
         target: Images to be classified.
-        source: Images of the source task, none of them a target image.
+        source: Images of the source task: none of them in use is a target image, nor of a target
+            patient where both sets name patients.
         size: Side of both.
         silhouettes: Images whose scale and brightness carry meaning (the nodules of lidc).
     """
@@ -101,19 +102,11 @@ def has_source(config: ImagingConfig) -> bool:
     return config.source is not None or config.data.kind == "builtin"
 
 
-def wants_controls(config: ImagingConfig, public: bool) -> bool:
+def wants_controls(config: ImagingConfig) -> bool:
     """Whether controls are trained: always, unless the file says none.
 
     No arm of this flow is differentially private, so that a control reveals no more than they do.
-
-    Raises:
-        Refused: `controls: full` on private data.
     """
-    if config.controls == "full" and not public:
-        raise Refused(
-            "controls: full is refused on private data; set data.public: true if the images are "
-            "public, or controls: auto"
-        )
     return config.controls != "none"
 
 
@@ -136,7 +129,6 @@ def prepare_images(job: Job) -> Prepared:
 
     Raises:
         InputError: The images cannot be used, or transfer is asked of a backbone without weights.
-        Refused: `controls: full` on private data.
     """
     config: ImagingConfig = job.config
     strategies(config)
@@ -144,11 +136,10 @@ def prepare_images(job: Job) -> Prepared:
     own = 48 if config.data.kind == "builtin" else 64
     size = config.image_size or min(own, effort.image_size or own)
     target = _load(config.data, job.folder / "target", size, config.seed, effort.images)
-    wants_controls(config, target.dataset.public)
     log_data(job, target.dataset)
     source = _source(job, size, effort)
     if source is not None:
-        source = without_copies_of(source, target)
+        source = without_target(source, target)
         log_data(job, source.dataset, role="source")
     counts = ", ".join(f"{n['records']} {part}" for part, n in target.split_counts().items())
     say(f"{target.dataset.rows} images of {len(target.classes)} classes: {counts}")
@@ -171,10 +162,9 @@ def _source(job: Job, size: int, effort: Effort) -> ImageSet | None:
 
 
 def _load(data: ImagingData, folder: Path, size: int, seed: int, limit: int | None) -> ImageSet:
-    public = data.public or data.kind == "builtin"
-    path = data.path
+    public, path = data.is_public, data.path
     if data.kind == "medmnist" and path is None:
-        path, public = fetch_medmnist(data.name or "", progress=say), True
+        path = fetch_medmnist(data.name or "", progress=say)
     secret = None if public else home_key()
     request = Request(
         kind=data.kind,

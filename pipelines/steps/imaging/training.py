@@ -176,7 +176,7 @@ def _start(job: Job, prepared: Prepared, bases: list[Base], probes: list[Trained
 @stage(kind="training")
 def train_controls(job: Job, prepared: Prepared) -> list[Trained]:
     """What the arms are measured against: a base that learned nothing, and size alone."""
-    if not wants_controls(job.config, prepared.target.dataset.public):
+    if not wants_controls(job.config):
         return []
     base = random_base(job, prepared)
     backbone = load_base(job, prepared, base)

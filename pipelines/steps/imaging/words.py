@@ -84,9 +84,10 @@ def _against_controls(story: Story) -> Iterator[str]:
             f"A base with random weights and the same kind of head reaches {story.auroc(RANDOM)}: "
             f"what {name} has learned is worth {_signed(gap)}, {_verdict(gap)}."
         )
-    if gap := story.gap(name, SIZE):
+    sizes = story.prepared.target.sizes()
+    if sizes is not None and (gap := story.gap(name, SIZE)):
         yield (
-            f"Six size features alone, without any image, reach AUROC {story.auroc(SIZE)}; "
+            f"Size alone ({sizes.shape[1]} features, no image) reaches AUROC {story.auroc(SIZE)}; "
             f"the net adds {_signed(gap)}, {_verdict(gap)}."
         )
 
@@ -128,8 +129,10 @@ def _source(story: Story) -> Iterator[str]:
             unit = "AUROC" if source.classes else "mean R²"
             listed = ", ".join(f"from {start} {score:.3f}" for start, score in base.trials.items())
             what = ", ".join(source.targets) if source.targets else f"{len(source.classes)} classes"
+            named = source.names_patients() and story.prepared.target.names_patients()
+            who = " of other patients" if named else ", perhaps some of target patients"
             yield (
-                f"The source task ({what}; {source.dataset.rows:,} images of other patients) was "
+                f"The source task ({what}; {len(source.used()):,} images{who}) was "
                 f"learned; {unit} on its own validation images: {listed}."
             )
 
@@ -163,6 +166,13 @@ def limits(story: Story) -> list[str]:
             "nodule, and each of their outlines is an image of its own.",
             *said,
         ]
+    source = story.prepared.source
+    if source is not None and not (source.names_patients() and target.names_patients()):
+        said.append(
+            "Patients are not named in both the source and the target images: copies of target "
+            "images took no part in the source task, but other images of the same patients may "
+            "have, which flatters every arm that starts from it."
+        )
     if validation < _FEW:
         said.append(f"The arm was chosen on {validation} validation images, which is few.")
     if not target.dataset.public:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,10 +21,14 @@ from pipelines.settings import PatientsConfig, PatientsData, home_key
 
 @dataclass(frozen=True)
 class Loaded:
-    """Records of a job, and those of its external test file when there is one."""
+    """Records of a job, and those of its external test file when there is one.
+
+    `unit` names what is split: the patient column, or the record by what its columns hold.
+    """
 
     dataset: Dataset
     cohort: Cohort
+    unit: str
     external: Cohort | None = None
     external_name: str = ""
 
@@ -51,8 +56,9 @@ def load(config: PatientsConfig, path: Path) -> Loaded:
     exclude += patient_support2.NEVER if built_in else ()
     cohort = read_cohort(frame, outcomes, path.name, exclude=exclude, patient=patient)
     dataset = _dataset(config.data, path, frame, _notes(cohort, patient))
-    if config.test is None or config.test.path is None:
-        return Loaded(dataset, cohort)
+    unit = _unit(frame, patient)
+    if config.test is None:
+        return Loaded(dataset, cohort, unit)
     there = config.test.path
     # Columns that are no features may be there or not.
     external = read_cohort(
@@ -64,7 +70,16 @@ def load(config: PatientsConfig, path: Path) -> Loaded:
     )
     digest = digest_file(there, None if dataset.public else home_key())
     note = f"External test: {there.name}, {len(external):,} records, {digest}."
-    return Loaded(replace(dataset, notes=(*dataset.notes, note)), cohort, external, there.name)
+    dataset = replace(dataset, notes=(*dataset.notes, note))
+    return Loaded(dataset, cohort, unit, external, there.name)
+
+
+def _unit(frame: pd.DataFrame, patient: str | None) -> str:
+    """A record's id follows its columns and how they are read, and so these are named too."""
+    if patient is not None:
+        return f"patient column {patient}"
+    columns = sorted((str(n), pd.api.types.is_numeric_dtype(t)) for n, t in frame.dtypes.items())
+    return f"record of columns {hashlib.blake2b(repr(columns).encode(), digest_size=4).hexdigest()}"
 
 
 def declared(config: PatientsConfig) -> tuple[Outcome, ...]:

@@ -13,12 +13,14 @@ from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_scores import MEAN, Comparison, compare, judged, scores
 from domains.healthcare.outcome_targets import known
 from domains.healthcare.patients import Cohort
+from domains.healthcare.split_name import key_name
 from domains.metrics import ece, named
 from models.multitask.scorer import PatientsScorer, load_scorer, predictions
 from pipelines.evidence import Arm, Cell, Evidence, Figure, Table
 from pipelines.held_out import HeldOut, HeldOutcome
 from pipelines.progress import say
 from pipelines.reporting import figures
+from pipelines.settings import home_key
 from pipelines.stages import stage
 from pipelines.steps.patients import words
 from pipelines.steps.patients.prepare import EFFORTS, EXTERNAL, PARTS, Prepared
@@ -56,7 +58,7 @@ def evaluate(job: Job, prepared: Prepared, package: Path, trained: Sequence[Trai
             metrics[each.name] |= {f"{EXTERNAL}.{key}": value for key, value in found.items()}
     arms = [_arm(each, metrics[each.name], chosen=each is model) for each in trained]
     for arm, each in zip(arms, trained, strict=True):
-        log_arm(job, arm, each.history)
+        log_arm(job, arm, each.history if prepared.dataset.public else None)
     rivals = [control.name for control in controls]
     comparison, codecs = tested.comparison, tested.codecs
     headline = words.headline(
@@ -75,7 +77,9 @@ def evaluate(job: Job, prepared: Prepared, package: Path, trained: Sequence[Trai
             *words.findings(comparison, codecs, model.name, rivals),
             *words.cost({each.name: each.seconds for each in trained}),
         ],
-        limits=words.limits(codecs, tested.cohort.targets, prepared.warnings),
+        limits=words.limits(
+            codecs, tested.cohort.targets, prepared.warnings, prepared.dataset.public
+        ),
         figures=_figures(job.folder / "figures", tested, trained),
         tables=_tables(prepared, tested, model.name, rivals),
     )
@@ -99,8 +103,9 @@ def held_out(prepared: Prepared, seed: int) -> HeldOut:
         columns = codec.columns[:1] if codec.outcome.kind == "survival" else codec.columns
         log1p = codec.outcome.transform == "log1p"
         outcomes.append(HeldOutcome(name, codec.outcome.metric, keys, columns, log1p))
-    who = f"seed {seed}" if prepared.dataset.public else "secret"
-    split = f"patients, {PARTS['test']:.0%} test, {who}"
+    data = prepared.dataset
+    who = key_name(seed, None if data.public else home_key())
+    split = f"patients, {data.name}, by {prepared.unit}, {PARTS['test']:.0%} test, {who}"
     return HeldOut(cohort.features, target, cohort.patients, cohort.records, tuple(outcomes), split)
 
 
@@ -239,16 +244,22 @@ def _binary(folder: Path, tested: Tested, series: Mapping[str, str]) -> list[Fig
 
 
 def _tables(prepared: Prepared, tested: Tested, model: str, rivals: list[str]) -> list[Table]:
-    training, test = prepared.read("train").targets, tested.cohort.targets
-    rows: list[list[Cell]] = []
-    for name, codec in tested.codecs.items():
-        labels = training.values[name]
-        counts = [int(known(targets.values[name]).sum()) for targets in (training, test)]
-        rows.append([name, codec.outcome.kind, *counts, words.describe_labels(codec, labels)])
+    columns = ["outcome", "kind", "labels in test"]
+    test = tested.cohort.targets.values
+    rows: list[list[Cell]] = [
+        [name, codec.outcome.kind, int(known(test[name]).sum())]
+        for name, codec in tested.codecs.items()
+    ]
+    if prepared.dataset.public:
+        columns += ["labels in training", "in training"]
+        training = prepared.read("train").targets.values
+        for row, (name, codec) in zip(rows, tested.codecs.items(), strict=True):
+            labels = training[name]
+            row += [int(known(labels).sum()), words.describe_labels(codec, labels)]
     outcomes = Table(
         "Outcomes and their labels",
         "How many records have each label; a record without one is masked for that outcome only.",
-        ["outcome", "kind", "labels in training", "labels in test", "in training"],
+        columns,
         rows,
     )
     return [outcomes, *_differences(tested, model, rivals)]

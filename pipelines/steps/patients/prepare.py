@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from domains.dataset import Dataset
-from domains.errors import InputError, Refused
+from domains.errors import InputError
 from domains.healthcare.outcome_codec import Codec, fit_codec
 from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.outcome_targets import Targets, known
@@ -59,6 +59,7 @@ class Prepared:
         rules: JSON of encoder and codecs.
         split: Part → records and groups.
         warnings: What a reader should know of the columns.
+        unit: What is split, see `Loaded`.
     """
 
     dataset: Dataset
@@ -66,6 +67,7 @@ class Prepared:
     rules: Path
     split: dict[str, dict[str, int]]
     warnings: list[str] = field(default_factory=list)
+    unit: str = ""
 
     def read_rules(self) -> tuple[Encoder, dict[str, Codec]]:
         """Encoder and codecs fitted on the training records."""
@@ -92,29 +94,30 @@ def prepare(job: Job, path: Path) -> Prepared:
 
     Raises:
         InputError: The configuration or the data cannot be used; nothing has been written.
-        Refused: `controls: full` on private data.
     """
     config: PatientsConfig = job.config
     loaded = load(config, path)
-    wants_controls(config, loaded.dataset.public)
     log_data(job, loaded.dataset)
     parts = _split(loaded, config)
     training = loaded.cohort.take(parts == "train")
-    encoder = fit_encoder(training.features)
-    codecs = {o.name: _codec(o, training.targets) for o in training.targets.outcomes}
+    public = loaded.dataset.public
+    encoder = fit_encoder(training.features, None if public else training.patients)
+    codecs = {o.name: _codec(o, training.targets, public) for o in training.targets.outcomes}
     found = suspects(encoder, encoder.ordinal(training.features), training.targets, codecs)
     split = {part: _count(loaded.cohort, parts == part) for part in PARTS}
     if loaded.external is not None:
         split[EXTERNAL] = _external(job, loaded, loaded.external, encoder)
     say(f"{len(parts)} records, {len(encoder.features)} features, {len(codecs)} outcomes")
-    for suspect in found:
-        say(str(suspect))
+    warnings = [suspect.said(public) for suspect in found]
+    for warning in warnings:
+        say(warning)
     return Prepared(
         dataset=loaded.dataset,
         records=write_cohort(loaded.cohort, parts, job.folder / "records.parquet"),
         rules=_write_rules(job.folder / "rules.json", encoder, codecs),
         split=split,
-        warnings=[str(suspect) for suspect in found],
+        warnings=warnings,
+        unit=loaded.unit,
     )
 
 
@@ -133,7 +136,7 @@ def _split(loaded: Loaded, config: PatientsConfig) -> np.ndarray:
     return parts
 
 
-def _codec(outcome: Outcome, targets: Targets) -> Codec:
+def _codec(outcome: Outcome, targets: Targets, public: bool) -> Codec:
     values = targets.values[outcome.name]
     labelled = values[known(values)]
     labels = labelled[:, 1] if outcome.kind == "survival" else labelled
@@ -143,7 +146,7 @@ def _codec(outcome: Outcome, targets: Targets) -> Codec:
             f"among the {len(values)} training records, expected at least {_LEAST_LABELS} of at "
             "least two; leave the outcome out, or bring more records"
         )
-    return fit_codec(outcome, values)
+    return fit_codec(outcome, values, public)
 
 
 def _external(job: Job, loaded: Loaded, external: Cohort, encoder: Encoder) -> dict[str, int]:
@@ -171,14 +174,5 @@ def _count(cohort: Cohort, rows: np.ndarray) -> dict[str, int]:
 
 
 def wants_controls(config: PatientsConfig, public: bool) -> bool:
-    """Whether controls are trained: on public data unless told not to, never on private data.
-
-    Raises:
-        Refused: `controls: full` on private data.
-    """
-    if config.controls == "full" and not public:
-        raise Refused(
-            "controls: full is refused on private data; set data.public: true if the records are "
-            "public, or controls: auto"
-        )
+    """Whether controls are trained: on public data unless told not to, never on private data."""
     return public and config.controls != "none"

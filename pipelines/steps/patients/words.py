@@ -96,7 +96,9 @@ def cost(seconds: Mapping[str, float]) -> list[str]:
     ]
 
 
-def limits(codecs: Mapping[str, Codec], test: Targets, warnings: list[str]) -> list[str]:
+def limits(
+    codecs: Mapping[str, Codec], test: Targets, warnings: list[str], public: bool
+) -> list[str]:
     """What a reader must not take from the numbers."""
     lines = list(warnings)
     for name, codec in codecs.items():
@@ -113,7 +115,22 @@ def limits(codecs: Mapping[str, Codec], test: Targets, warnings: list[str]) -> l
         "Every difference has its own 95 % interval; with many outcomes some will exclude zero "
         "by chance.",
         "Trained without differential privacy: keep the model where its records may be.",
+        _package(public),
     ]
+
+
+def _package(public: bool) -> str:
+    """What the packed model holds of its training records in plain numbers."""
+    if public:
+        return (
+            "The package holds quantiles of the training features, the smallest and the largest "
+            "value among them, and their categories."
+        )
+    return (
+        "The package holds rounded quantiles of the training features, without the outermost, and "
+        "the categories that at least five training patients have; of the outcomes it holds "
+        "class names, rounded quantiles of event times, mean and spread."
+    )
 
 
 def _outcome_limits(name: str, codec: Codec, values: np.ndarray) -> list[str]:
