@@ -21,7 +21,7 @@ from domains.healthcare.image_draft import IMAGES, SET_ASIDE, Draft
 from domains.healthcare.image_duplicates import Fingerprints, pairs
 from domains.healthcare.image_lidc import read_nodules
 from domains.healthcare.image_readers import read_folder, read_manifest, read_medmnist
-from domains.healthcare.image_split import EXCLUDED, PARTS, check_classes, split
+from domains.healthcare.image_split import EXCLUDED, PARTS, check_classes, check_left, split
 from domains.splits import positions
 
 _RECORDS, _PRINTS = "records.parquet", "prints.npz"
@@ -91,6 +91,29 @@ class ImageSet:
     def rows(self, part: str) -> np.ndarray:
         """Row numbers of one part."""
         return np.flatnonzero(self.records()["part"].to_numpy() == part)
+
+    def used(self) -> pd.DataFrame:
+        """The records that take part in anything."""
+        records = self.records()
+        return records[records["part"] != EXCLUDED]
+
+    def names_patients(self) -> bool:
+        """Whether the patients are known; otherwise every image stands for a patient of its own."""
+        records = self.records()
+        return bool((records["patient"] != records["id"]).any())
+
+    def moving(self, given: bool) -> list[tuple[str, str]]:
+        """What places a patient beside the hash of their id: a given part, or a joined group.
+
+        Pairs of patient and part where the split was given; else pairs of patient and group, for
+        groups of more than one patient.
+        """
+        records = self.records()
+        if not given:
+            members = records.groupby("group")["patient"].transform("nunique")
+            records = records[members > 1]
+        pairs_of = records[["patient", "part" if given else "group"]].drop_duplicates()
+        return [(str(one), str(other)) for one, other in pairs_of.itertuples(index=False)]
 
     def sizes(self) -> np.ndarray | None:
         """Size features (n, f) as float64, or None where the set has none."""
@@ -197,22 +220,45 @@ def _dataset(request: Request, draft: Draft, records: pd.DataFrame, notes: list[
     )
 
 
-def without_copies_of(source: ImageSet, target: ImageSet) -> ImageSet:
-    """Take images that the target set holds too out of a source set, and note how many.
+def without_target(source: ImageSet, target: ImageSet) -> ImageSet:
+    """Take the target set's pictures and patients out of a source set, and note how many.
 
-    A base that has seen the target's test images would make the target task look easy.
+    A base that has seen the target's test patients would make the target task look easy. Whoever
+    shares a picture with the target leaves with all their images; where both sets name patients,
+    so does everyone whose name the target has too.
+
+    Raises:
+        InputError: Too few source images are left to train and to validate on.
     """
-    files = [each.folder / _PRINTS for each in (source, target)]
-    if not all(file.exists() for file in files):
-        return source
-    prints = [_prints(file) for file in files]
-    shared = np.unique(pairs(prints[0], prints[1])[0])
     records = source.records()
-    records.loc[shared, "part"] = EXCLUDED
+    copies = _copied(source, target)
+    known = np.zeros(len(records), dtype=bool)
+    if source.names_patients() and target.names_patients():
+        known = records["patient"].isin(target.records()["patient"]).to_numpy()
+    groups = records["group"]
+    out = groups.isin(groups[copies | known]).to_numpy()
+    if not out.any():
+        return source
+    records.loc[out, "part"] = EXCLUDED
+    check_left(records, source.classes, str(source.dataset.path))
     records.to_parquet(source.folder / _RECORDS)
-    note = f"{len(shared)} source images are copies of target images and were left out."
-    notes = (*source.dataset.notes, *([note] if len(shared) else []))
+    note = (
+        f"{int(out.sum())} source images were left out: {int(copies.sum())} are copies of target "
+        f"images, {int(known.sum())} show patients whom the target names too, the rest belong "
+        "with these."
+    )
+    notes = (*source.dataset.notes, note)
     return replace(source, dataset=replace(source.dataset, notes=notes))
+
+
+def _copied(source: ImageSet, target: ImageSet) -> np.ndarray:
+    """Which source images the target holds too, (n,) bool."""
+    found = np.zeros(len(source.records()), dtype=bool)
+    files = [each.folder / _PRINTS for each in (source, target)]
+    if all(file.exists() for file in files):
+        left, right = (_prints(file) for file in files)
+        found[pairs(left, right)[0]] = True
+    return found
 
 
 def _prints(file: Path) -> Fingerprints:
