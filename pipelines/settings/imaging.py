@@ -18,7 +18,9 @@ class ImagingData(Section):
     path: Path | None = Field(None, description="Folder, manifest CSV or .npz file")
     image: str = Field("path", description="Manifest column: path of the image")
     label: str = Field("label", description="Manifest column, or the task of a built-in set")
-    patient: str | None = Field(None, description="Manifest column: patient id")
+    patient: str | None = Field(
+        None, description="Manifest column: patient id; default: each image, known by its pixels"
+    )
     split: str | None = Field(None, description="Manifest column: train, validation, … test")
     public: bool = Field(False, description="Whether the images are public")
     max_unreadable: Share = Field(0.05, description="Share of unreadable images set aside")
@@ -45,7 +47,9 @@ class ImagingConfig(Job):
 
     data: ImagingData = ImagingData(kind="builtin", name="lidc", label="malignancy")
     source: ImagingData | None = Field(
-        None, description="Source task that a base is trained on first; lidc brings its own"
+        None,
+        description="Source task that a base is trained on first, without target pictures and, "
+        "where both name patients, target patients; lidc brings its own",
     )
     backbone: Literal["efficientnet-lite0", "densenet121"] = "efficientnet-lite0"
     weights: Path | None = Field(None, description="Local base weights (.safetensors or .pt/.pth)")

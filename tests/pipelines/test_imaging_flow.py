@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 
 from domains.errors import InputError
+from domains.metrics import Interval
 from pipelines import held_out as held
 from pipelines import registry
 from pipelines.imaging import example, imaging
 from pipelines.settings import ImagingConfig, load_config
-from pipelines.steps.imaging.bases import find_bases
+from pipelines.steps.imaging import words as said_of
+from pipelines.steps.imaging.bases import Base, find_bases
 from pipelines.steps.imaging.evidence import chosen, evaluate, held_out, sensitivity, specificity
 from pipelines.steps.imaging.prepare import (
     EFFORTS,
@@ -27,6 +30,13 @@ from pipelines.steps.imaging.prepare import (
 from pipelines.steps.imaging.training import Trained, train_controls, train_finetune, train_transfer
 from pipelines.tracking import client, open_job
 from tests.domains.sample_images import write_folder, write_manifest, write_medmnist
+
+
+@pytest.fixture
+def home(home: Path) -> Path:
+    """A home whose key is known: the split of private images is the same in every run."""
+    (home / "key").write_bytes(bytes(range(32)))
+    return home
 
 
 def _config(folder: Path, **keys: Any) -> ImagingConfig:
@@ -232,6 +242,32 @@ def test_sensitivity_and_specificity_count_each_class() -> None:
     assert sensitivity(y, p) == pytest.approx(2 / 3)
     assert specificity(y, p) == pytest.approx(1 / 2)
     assert np.isnan(sensitivity(np.zeros(3), np.zeros(3)))
+
+
+def _sentences(sizes: int, named: bool) -> str:
+    """Of made-up numbers: a net that had a source task, against size alone."""
+    target = SimpleNamespace(sizes=lambda: np.ones((9, sizes)), names_patients=lambda: named)
+    source = SimpleNamespace(
+        classes=("a", "b"), targets=(), used=lambda: range(80), names_patients=lambda: named
+    )
+    best = SimpleNamespace(name="transfer-source")
+    made: dict[str, Any] = {
+        "prepared": SimpleNamespace(target=target, source=source),
+        "bases": [Base("source", Path("none"), "", trials={"ImageNet weights": 0.7})],
+        "trained": [],
+        "best": best,
+        "metrics": {said_of.SIZE: {"auroc": 0.8, "auroc_low": 0.7, "auroc_high": 0.9}},
+        "gaps": {(best.name, said_of.SIZE): Interval(0.1, 0.0, 0.2)},
+        "calibration": {"method": "none", "records": 3},
+    }
+    story = said_of.Story(**made)
+    return " ".join([*said_of._against_controls(story), *said_of._source(story)])
+
+
+def test_sentences_count_size_features_and_say_other_patients_only_where_known() -> None:
+    assert "Size alone (5 features, no image)" in _sentences(5, named=True)
+    assert "80 images of other patients" in _sentences(5, named=True)
+    assert "of other patients" not in _sentences(5, named=False)
 
 
 def test_the_input_example_is_made_up_and_fits_the_scorer() -> None:
