@@ -46,11 +46,6 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pd.Dat
     return cast(pd.DataFrame, _plain(table, path).to_pandas(ignore_metadata=True))
 
 
-def read_column(path: Path | str, name: str) -> pd.Series:
-    """One column of the table alone; the others are not looked at (same errors)."""
-    return read_table(path, [name])[name]
-
-
 def row_count(path: Path | str) -> int:
     """Number of records; reads no column's values but, in a CSV file, the first one's."""
     path = Path(path)

@@ -1,11 +1,33 @@
-"""What the ledger's entries mean: each owner's grant, and the jobs that count against it."""
+"""What the ledger's entries mean: grants, the jobs that count against them, and cuts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from domains.errors import Refused
 from privacy.accounting import epsilon_of
 from privacy.chain import Entry
+
+WHOLE = "whole"
+"""The cut of a file whose clients the job makes itself: all of it is one owner's."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How the records under a data name were cut into owners.
+
+    Attributes:
+        name: The data's.
+        column: Column that names the owners; None: one owner for all.
+    """
+
+    name: str
+    column: str | None = None
+
+    @property
+    def how(self) -> str:
+        """`column:NAME` or `whole`."""
+        return WHOLE if self.column is None else f"column:{self.column}"
 
 
 @dataclass
@@ -30,10 +52,14 @@ class Account:
 
 @dataclass
 class Accounts:
-    """All owners, and where each job stands: reserved, committed or cancelled."""
+    """All owners, where each job stands (reserved, committed or cancelled), and cuts by name.
+
+    A name's cut is that of its charged jobs, by job; a cancelled one binds nobody.
+    """
 
     owners: dict[str, Account] = field(default_factory=dict)
     jobs: dict[str, str] = field(default_factory=dict)
+    cuts: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def of(self, owner: str) -> Account:
         """The owner's account; an empty one where none was opened."""
@@ -50,11 +76,37 @@ def read_accounts(entries: Iterable[Entry]) -> Accounts:
         elif entry.kind == "reserve":
             _opened(accounts, entry).charges[str(entry.job)] = entry.detail["events"]
             accounts.jobs[str(entry.job)] = "reserved"
+        elif entry.kind == "cut":
+            accounts.cuts.setdefault(entry.detail["name"], {})[str(entry.job)] = entry.detail["cut"]
         elif entry.kind == "commit":
             accounts.jobs[str(entry.job)] = "committed"
         elif entry.kind == "cancel":
             _cancel(accounts, str(entry.job))
     return accounts
+
+
+def check_cut(accounts: Accounts, cut: Cut) -> None:
+    """A record cut into other owners would find a new budget there.
+
+    Raises:
+        Refused: the records under this name were cut otherwise by a job that was charged.
+    """
+    first = next(iter(accounts.cuts.get(cut.name, {}).values()), cut.how)
+    if first != cut.how:
+        raise Refused(
+            f"data {cut.name} was charged {_said(first)} before, and {_said(cut.how)} its records "
+            f"would find a new budget; {_mend(first)}"
+        )
+
+
+def _said(how: str) -> str:
+    return "as one owner" if how == WHOLE else f"by its column {how.partition(':')[2]}"
+
+
+def _mend(how: str) -> str:
+    if how == WHOLE:
+        return "set clients.count, with any number, in place of clients.column"
+    return f"set clients.column: {how.partition(':')[2]}"
 
 
 def _opened(accounts: Accounts, entry: Entry) -> Account:
@@ -66,3 +118,5 @@ def _cancel(accounts: Accounts, job: str) -> None:
     accounts.jobs[job] = "cancelled"
     for account in accounts.owners.values():
         account.charges.pop(job, None)
+    for jobs in accounts.cuts.values():
+        jobs.pop(job, None)

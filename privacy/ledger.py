@@ -18,23 +18,20 @@ the owner granted. Reserved and committed jobs count, cancelled ones do not.
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from domains.errors import InputError, Refused
 from privacy.accounting import check_delta, epsilon_of
-from privacy.accounts import Account, Accounts, read_accounts
+from privacy.accounts import Account, Accounts, Cut, check_cut, read_accounts
 from privacy.chain import Book, Chain, Entry
-from privacy.fingerprints import as_numbers, shared
+from privacy.fingerprints import as_numbers
+from privacy.known_records import remember
 
 Events = Sequence[dict[str, Any]]
 
-FEW_SHARED = 10  # rows that two unrelated files may have in common by chance
 _TIMEOUT = 60.0  # seconds to wait for another process that writes
 
 
@@ -90,25 +87,26 @@ class Ledger:
                 )
             _append_grant(book, owner, epsilon, delta, source)
 
-    def ensure_grant(self, owner: str, epsilon: float, delta: float) -> bool:
-        """The grant a configuration brings: written only if the owner was never granted any."""
-        _check_grant(owner, epsilon, delta)
-        with self._chain.write() as book:
-            new = not read_accounts(book.entries).of(owner).granted
-            if new:
-                _append_grant(book, owner, epsilon, delta, "configuration")
-        return new
-
-    def reserve(self, job_id: str, owners: Mapping[str, Events]) -> Reservation:
+    def reserve(
+        self,
+        job_id: str,
+        owners: Mapping[str, Events],
+        *,
+        cut: Cut | None = None,
+        grant: tuple[float, float] | None = None,
+    ) -> Reservation:
         """Charge every owner, or none, before the first record is read.
 
         Args:
             job_id: a name no job had before.
             owners: what the job will do to each owner's records, as `PrivacyPlan.events()` says.
+            cut: how the records were cut into owners; it stays the same for every job charged.
+            grant: ε and δ that the configuration brings, for owners who were never granted any.
 
         Raises:
             Refused: there is no owner, one has granted nothing, or the charge does not fit; the
-                message has the command that would allow it, and the refusal is recorded.
+                message has the command that would allow it, and the refusal is recorded. Or the
+                records were cut otherwise before; then nothing is granted either.
             InputError: the job is known already, or a charge is empty or not understood.
         """
         if not owners:
@@ -119,7 +117,14 @@ class Ledger:
             accounts = read_accounts(book.entries)
             if job_id in accounts.jobs:
                 raise InputError(f"job {job_id} is {accounts.jobs[job_id]} in the ledger already")
+            if cut is not None:
+                check_cut(accounts, cut)
+            if grant is not None:
+                _open(book, accounts, owners, *grant)
+                accounts = read_accounts(book.entries)
             refusals = _record(book, accounts, job_id, owners)
+            if cut is not None and not refusals:
+                book.append("cut", job=job_id, detail={"name": cut.name, "cut": cut.how})
             head = book.head
         if refusals:
             others = f" (and so for {len(refusals) - 1} more)" if len(refusals) > 1 else ""
@@ -186,18 +191,10 @@ class Ledger:
             fingerprints: keyed digests of rows (`fingerprints.row_fingerprints`).
 
         Raises:
-            Refused: more than ten of the records are known under another name.
+            Refused: too many of the records are known under another name.
         """
-        numbers = as_numbers(fingerprints)
         with self._chain.write() as book:
-            known = _known_names(book, numbers)
-            for name, common in known.items():
-                if name != data_name and int(common.sum()) > FEW_SHARED:
-                    raise Refused(_known_already(data_name, name, int(common.sum())))
-            new = numbers[~known[data_name]] if data_name in known else numbers
-            if len(new):
-                detail = {"data": data_name, "records": len(new)}
-                book.append("records", detail=detail, payload=new.tobytes())
+            remember(book, data_name, as_numbers(fingerprints))
 
     def head(self) -> tuple[int, str]:
         """The number of entries and the last one's hash."""
@@ -248,6 +245,16 @@ def _command(owner: str, epsilon: str = "E", delta: str = "D") -> str:
     return f"to allow it: {command}"
 
 
+def _open(
+    book: Book, accounts: Accounts, owners: Iterable[str], epsilon: float, delta: float
+) -> None:
+    """The grant a configuration brings: written only for owners who were never granted any."""
+    for owner in owners:
+        _check_grant(owner, epsilon, delta)
+        if not accounts.of(owner).granted:
+            _append_grant(book, owner, epsilon, delta, "configuration")
+
+
 def _append_grant(book: Book, owner: str, epsilon: float, delta: float, source: str) -> None:
     detail = {"epsilon": float(epsilon), "delta": float(delta), "source": source}
     book.append("grant", owner=owner, detail=detail)
@@ -266,20 +273,3 @@ def _budget(account: Account) -> Budget:
     left = max(0.0, account.epsilon - spent)
     jobs = len(account.charges)
     return Budget(account.owner, account.epsilon, account.delta, spent, left, jobs)
-
-
-def _known_names(book: Book, numbers: NDArray[np.uint64]) -> dict[str, NDArray[np.bool_]]:
-    """For each data name in the ledger, which of the fingerprints it has."""
-    known: dict[str, NDArray[np.bool_]] = {}
-    for entry in book.entries:
-        if entry.kind == "records":
-            found = known.setdefault(entry.detail["data"], np.zeros(len(numbers), dtype=bool))
-            found |= shared(numbers, book.payload(entry))
-    return known
-
-
-def _known_already(data_name: str, known: str, count: int) -> str:
-    return (
-        f"{count} records of {data_name} are known under the name {known}, whose budget they spend;"
-        f" give the data the name {known}"
-    )

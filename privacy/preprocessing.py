@@ -16,7 +16,6 @@ charges (Korolova et al., "Releasing search queries and clicks privately", WWW 2
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -65,23 +64,6 @@ class Columns:
 
     edges: dict[str, Floats]
     categories: dict[str, tuple[str, ...]]
-
-
-def public_edges(
-    low: float, high: float, bins: int, spacing: Literal["linear", "log"] = "linear"
-) -> Floats:
-    """Edges (bins + 1,) between public bounds, in equal steps or equal ratios.
-
-    Raises:
-        InputError: the bounds are not increasing and finite, or not positive for "log".
-    """
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"bounds: found [{low}, {high}], expected two increasing finite numbers")
-    if spacing == "log" and low <= 0:
-        raise InputError(f"bounds: found [{low}, {high}], expected positive ones for log spacing")
-    return (
-        np.geomspace(low, high, bins + 1) if spacing == "log" else np.linspace(low, high, bins + 1)
-    )
 
 
 def noised_summary(

@@ -23,6 +23,7 @@ from domains.banking.census import (
 )
 from domains.banking.features import Categorical, Feature, Numeric, derive, label, labels
 from domains.errors import InputError
+from domains.row_ids import row_ids
 from domains.tables import check_filled, read_table
 
 PARTS = {"train": 0.7, "calibration": 0.1, "test": 0.2}
@@ -40,7 +41,7 @@ class Loans:
         frame: Raw and derived columns.
         y: 1 for default, float32.
         client: Name of the client that holds the record.
-        group: Id of the borrower.
+        group: Id of the borrower; without one, of the content, so that equal rows stay together.
         record: Id of the record, unique.
         part: `train`, `calibration`, `test` or `out-of-time`.
         later: Whether it was approved on or after the day of the out-of-time test.
@@ -84,8 +85,9 @@ def read_loans(table: LoanTable, census: Census, key: bytes) -> Loans:
     if table.lender is not None:
         frame = frame[with_client(table, frame[table.lender]).isin(list(census.sizes))]
     frame = _labelled(table, frame, notes).reset_index(drop=True)
-    record = _record_ids(table, frame, key)
-    group = record if table.borrower is None else _filled(table, frame, table.borrower)
+    content = _content(table, frame, key)
+    record = _numbered(content)
+    group = content if table.borrower is None else _filled(table, frame, table.borrower)
     keep = _below_cap(table, frame, group, key)
     frame, record, group = frame[keep].reset_index(drop=True), record[keep], group[keep]
     y = _outcome(table, frame)
@@ -150,17 +152,18 @@ def _outcome(table: LoanTable, frame: pd.DataFrame) -> np.ndarray:
     return y.astype(np.float32)
 
 
-def _record_ids(table: LoanTable, frame: pd.DataFrame, key: bytes) -> np.ndarray:
-    """The record's own id, or a keyed hash of its content; a repeated one is numbered."""
-    if table.record is not None:
-        content = _filled(table, frame, table.record)
-    else:
-        hashed = pd.util.hash_pandas_object(frame, index=False, hash_key=key.hex()[:16])
-        content = np.array([f"{value:016x}" for value in hashed], dtype=object)
+def _content(table: LoanTable, frame: pd.DataFrame, key: bytes) -> np.ndarray:
+    """The record's own id, or a keyed hash of its content, the same for the same record."""
+    return row_ids(frame, key) if table.record is None else _filled(table, frame, table.record)
+
+
+def _numbered(content: np.ndarray) -> np.ndarray:
+    """Ids of records: a repeated content is numbered."""
+    record = content.copy()
     again = pd.Series(content).groupby(content, sort=False).cumcount().to_numpy()
     for row in np.flatnonzero(again):
-        content[row] = f"{content[row]}-{again[row]}"
-    return content
+        record[row] = f"{record[row]}-{again[row]}"
+    return record
 
 
 def _filled(table: LoanTable, frame: pd.DataFrame, name: str) -> np.ndarray:

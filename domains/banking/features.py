@@ -86,6 +86,13 @@ def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
     return values
 
 
+def check_numbers(frame: pd.DataFrame, features: Sequence[Feature]) -> None:
+    """Raise InputError where a numeric feature holds anything else; see `numbers`."""
+    for feature in features:
+        if isinstance(feature, Numeric):
+            numbers(frame, feature.column)
+
+
 def labels(series: pd.Series) -> pd.Series:
     """Values as text to compare categories by: 3, 3.0 and "3" are one; empty stays missing."""
     if pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series):

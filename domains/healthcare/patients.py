@@ -13,6 +13,7 @@ from domains.errors import InputError
 from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.outcome_targets import Targets, read_targets
 from domains.healthcare.patient_features import check_features
+from domains.row_ids import row_ids
 
 
 @dataclass(frozen=True)
@@ -113,20 +114,6 @@ def check_column(frame: pd.DataFrame, column: str, place: str) -> None:
     raise InputError(
         f"{place}: no column {column!r}; {'did you mean' if near else 'there are'} {hint}"
     )
-
-
-def row_ids(frame: pd.DataFrame) -> np.ndarray:
-    """An id of each record from its content, (n,) str; equal for equal records only.
-
-    Numbers hash by value, so that a column stored as integers here and as floats there agrees.
-    """
-    plain = frame.reindex(columns=sorted(frame.columns, key=str))
-    for name in plain.columns:
-        column = plain[name]
-        numeric = pd.api.types.is_numeric_dtype(column.dtype)
-        plain[name] = column.astype(float) if numeric else column.astype(object).fillna("").map(str)
-    hashes: np.ndarray = pd.util.hash_pandas_object(plain, index=False).to_numpy()
-    return np.array([f"{value:016x}" for value in hashes], dtype=object)
 
 
 def _patient_ids(column: pd.Series, where: str) -> np.ndarray:

@@ -84,7 +84,7 @@ class CreditConfig(Job):
     exclude: list[str] = Field(default=[], description="Columns that leak or must not be used")
     clients: Clients | None = None
     protected: list[str] = Field(default=[], description="Columns that are never features")
-    model: Literal["mlp"] = "mlp"
+    model: Literal["mlp"] = Field("mlp", description="A net of one hidden layer, the only one")
     bounds: dict[str, tuple[float, float]] = Field(default={}, description="Public bounds")
     categories: dict[str, list[str | int | float]] = Field(
         default={}, description="Public lists of values"

@@ -70,6 +70,26 @@ def test_a_record_keeps_its_part_when_the_file_is_reordered(tmp_path: Path) -> N
     assert before == dict(zip(second.record, second.part, strict=True))
 
 
+def test_a_record_keeps_its_part_when_columns_move_or_a_field_is_empty(tmp_path: Path) -> None:
+    table = _table(tmp_path, sample_loans().assign(branch=np.arange(1200) % 7))
+    first = read_loans(table, take_census(table), KEY)
+    extra = sample_loans().iloc[:1].assign(amount=123.45, branch=None)
+    longer = pd.concat([sample_loans().assign(branch=np.arange(1200) % 7), extra])
+    longer[longer.columns[::-1]].to_csv(table.path, index=False)  # branch: 3 becomes 3.0
+    second = read_loans(table, take_census(table), KEY)
+    after = dict(zip(second.record, second.part, strict=True))
+    assert all(after[record] == part for record, part in zip(first.record, first.part, strict=True))
+
+
+def test_equal_records_stay_on_one_side(tmp_path: Path) -> None:
+    table = _table(tmp_path, pd.concat([sample_loans(), sample_loans()]))
+    loans = read_loans(table, take_census(table), KEY)
+    assert len(set(loans.record)) == 2400
+    parts = pd.DataFrame({"group": loans.group, "part": loans.part}).groupby("group")["part"]
+    assert (parts.size() % 2 == 0).all()
+    assert parts.nunique().max() == 1
+
+
 def test_on_private_data_later_approvals_never_train(tmp_path: Path) -> None:
     table = _table(tmp_path, later=pd.Timestamp("2007-01-01"))
     loans = read_loans(table, take_census(table), KEY)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from domains.errors import InputError
-from domains.tables import check_filled, column_names, read_column, read_table, row_count
+from domains.tables import check_filled, column_names, read_table, row_count
 
 TEXT = "id,amount,when,kind\n1,2.5,2020-01-31,a\n2,,2020-02-01,\n3,4,,Ä\n"
 SECRET = "Mustermann"
@@ -53,7 +53,7 @@ def test_every_format_gives_the_same_table(tmp_path: Path, suffix: str) -> None:
     assert frame["kind"].iloc[2] == "Ä"
     assert row_count(path) == 3
     assert column_names(path) == ["id", "amount", "when", "kind"]
-    assert read_column(path, "id").tolist() == [1, 2, 3]
+    assert read_table(path, ["id"])["id"].tolist() == [1, 2, 3]
     assert list(read_table(path, ["kind", "id"])) == ["kind", "id"]
 
 
@@ -138,7 +138,7 @@ def test_an_infinite_value_is_refused_with_row_and_column(
         frame = pd.DataFrame({"name": SECRET, "x": [1, 2, float(infinite), np.inf]})
         frame.to_parquet(path)
     assert "row 3, column 'x': infinite value (2 in this column)" in refusal(path)
-    assert read_column(path, "name").iloc[0] == SECRET
+    assert read_table(path, ["name"])["name"].iloc[0] == SECRET
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -156,7 +156,7 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path, suffix: str) -> N
 def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
     path = written(tmp_path, ".csv")
     with pytest.raises(InputError, match="no column 'Amount'; the file has id, amount, when, kind"):
-        read_column(path, "Amount")
+        read_table(path, ["Amount"])
 
 
 def test_text_in_another_encoding_is_refused(tmp_path: Path) -> None:

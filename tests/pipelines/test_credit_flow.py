@@ -14,8 +14,9 @@ from models.scorer import load
 from pipelines import registry
 from pipelines.credit import credit
 from pipelines.settings import CreditConfig, ledger_path, load_config
+from pipelines.steps.credit import words
 from pipelines.steps.credit.charge import charge, find_loans
-from pipelines.steps.credit.evidence import evaluate
+from pipelines.steps.credit.evidence import evaluate, held_out
 from pipelines.steps.credit.prepare import Prepared, prepare
 from pipelines.steps.credit.statement import checks
 from pipelines.steps.credit.training import package_of, train_federated
@@ -159,6 +160,74 @@ def test_a_mistake_in_the_file_gives_the_charge_back(tmp_path: Path, home: Path)
     _prepared(_config(tmp_path))  # and the same grant pays for the mended file
 
 
+def test_bounds_on_a_text_column_give_the_charge_back(tmp_path: Path, home: Path) -> None:
+    with pytest.raises(InputError, match="column 'purpose': text, expected a number"):
+        _prepared(_config(tmp_path, bounds={"purpose": [0, 1]}))
+    assert set(_spent().values()) == {0.0}
+
+
+def test_cutting_the_clients_otherwise_brings_no_new_budget(tmp_path: Path, home: Path) -> None:
+    _prepared(_config(tmp_path))
+    for clients in ({"count": 2}, {"column": "purpose"}):
+        with pytest.raises(Refused, match=r"set clients\.column: bank"):
+            _prepared(_config(tmp_path, clients=clients, exclude=["approved", "sex"]))
+    assert set(_spent()) == {"loans/North", "loans/South", "loans/West"}
+
+
+def test_another_number_of_parts_is_the_same_cut(tmp_path: Path, home: Path) -> None:
+    privacy = PRIVATE["privacy"] | {"grant": {"epsilon": 20, "delta": 1e-4}}
+    for count in (2, 4):
+        clients, exclude = {"count": count}, ["approved", "bank"]
+        _prepared(_config(tmp_path, clients=clients, exclude=exclude, privacy=privacy))
+    with pytest.raises(Refused, match=r"set clients\.count"):
+        _prepared(_config(tmp_path, privacy=privacy))
+    assert set(_spent()) == {"loans"}
+
+
+def test_the_same_records_with_a_constant_column_are_known_again(
+    tmp_path: Path, home: Path
+) -> None:
+    _prepared(_config(tmp_path))
+    data = {"path": "loans.csv", "name": "fresh"}
+    with pytest.raises(Refused, match="known under the name loans"):
+        _prepared(_config(tmp_path, sample_loans().assign(country="US"), data=data))
+
+
+def test_no_rate_of_training_records_is_told(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {**PRIVATE["data"], "date": "approved", "out_of_time": "2007-01-01"}
+    told: list[tuple[float, float]] = []
+    monkeypatch.setattr(words, "over_time", lambda *said: told.append(said[2]))
+    with open_job("credit", _config(tmp_path, data=data, exclude=[])) as job:
+        prepared = prepare.fn(job, charge.fn(job, find_loans.fn(job)))
+        evaluate.fn(job, prepared, [train_federated.fn(job, prepared)])
+        facts = prepared.facts
+    rates = facts.groupby("part")["y"].mean()
+    assert rates["test"] != facts["y"][~facts["later"]].mean()
+    assert told == [pytest.approx((rates["test"], rates["out-of-time"]))]
+
+
+def test_a_split_is_named_by_all_that_decides_it(tmp_path: Path, home: Path) -> None:
+    def name(**keys: Any) -> str:
+        with open_job("credit", _config(tmp_path, **plain, **keys)) as job:
+            return held_out(prepare.fn(job, charge.fn(job, find_loans.fn(job))), 0).split
+
+    plain: dict[str, Any] = {"privacy": None, "release": None}
+    data = {"path": "loans.csv", "public": True, "name": "loans", "date": "approved"}
+    first = name(data=data)
+    assert first == name(data=data, rounds=3)
+    others = [
+        name(data=data | {"name": "others"}),
+        name(data=data | {"id": "amount"}),
+        name(data=data, clients={"column": "purpose"}),
+        name(data=data, clients={"column": "bank", "top": 2}),
+        name(data=data, clients={"count": 3}),
+        name(data=data, scale="tiny"),
+    ]
+    assert len({first, *others}) == 7
+
+
 def test_the_same_records_under_another_name_are_refused_and_cost_nothing(
     tmp_path: Path, home: Path
 ) -> None:
@@ -200,11 +269,14 @@ def test_without_leave_no_number_of_held_out_records_is_told(tmp_path: Path, hom
 def test_public_records_train_every_control(
     tmp_path: Path, home: Path, prefect_server: str
 ) -> None:
-    data = {"path": "loans.csv", "public": True, "date": "approved", "out_of_time": "2007-01-01"}
-    config = _config(tmp_path, data=data, privacy=None, release=None, exclude=[])
-    result = credit(config)
-    assert result["privacy"] is None
-    assert set(result["controls"]) == {"no privacy", "alone", "pooled", "gradient boosting"}
+    data = {**PRIVATE["data"], "public": True, "date": "approved", "out_of_time": "2007-01-01"}
+    result = credit(_config(tmp_path, data=data, release=None, exclude=[]))
+    central = {"alone", "pooled", "gradient boosting"}
+    assert set(result["controls"]) == {"no noise", "no privacy", *central}
+    version = client().get_model_version("credit-loans", "1")
+    findings = registry.stored_evidence(version)["findings"]
+    for start in ("Noise: ", "Privacy, its few steps among it: ", "Walls between lenders: "):
+        assert sum(finding.startswith(start) for finding in findings) == 1, start
     assert all("auroc" in metrics for metrics in result["controls"].values())
     for metrics in (result["metrics"], result["controls"]["gradient boosting"]):
         assert metrics["out_of_time.auroc_low"] <= metrics["out_of_time.auroc"]

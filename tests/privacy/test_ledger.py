@@ -7,7 +7,9 @@ import pytest
 
 from domains.errors import InputError, Refused
 from privacy.accounting import epsilon_of
-from privacy.ledger import FEW_SHARED, Ledger
+from privacy.accounts import Cut
+from privacy.known_records import FEW_SHARED
+from privacy.ledger import Ledger
 
 DELTA = 1e-5
 CHARGE = [{"kind": "gaussian", "sigma": 2.0, "count": 1}]  # ε 1.99 at 1e-5; two of them 2.94
@@ -89,7 +91,8 @@ def test_owners_are_charged_apart(ledger: Ledger) -> None:
 def test_no_grant_is_refused_with_the_command_that_would_give_one(ledger: Ledger) -> None:
     with pytest.raises(Refused, match="careledger budget grant a --epsilon E --delta D"):
         ledger.reserve("1", {"a": CHARGE})
-    assert ledger.ensure_grant("a", 3, DELTA)  # a refusal does not count as having been seen
+    ledger.reserve("2", {"a": CHARGE}, grant=(3, DELTA))  # a refusal does not count as being seen
+    assert ledger.budgets("a")[0].epsilon_granted == 3
 
 
 def test_a_job_without_owners_is_refused_and_an_empty_charge_an_error(ledger: Ledger) -> None:
@@ -125,8 +128,8 @@ def test_a_job_is_reserved_once(ledger: Ledger) -> None:
 
 
 def test_a_configuration_grants_the_first_time_only(ledger: Ledger) -> None:
-    assert ledger.ensure_grant("a", 3, DELTA)
-    assert not ledger.ensure_grant("a", 300, DELTA)
+    ledger.reserve("1", {"a": CHARGE}, grant=(3, DELTA))
+    ledger.reserve("2", {"a": CHARGE}, grant=(300, DELTA))
     assert ledger.budgets("a")[0].epsilon_granted == 3
 
 
@@ -211,6 +214,45 @@ def test_the_same_records_under_another_name_are_refused(ledger: Ledger) -> None
     ledger.register_records("others", fingerprints(1000 - FEW_SHARED, 2000))
     with pytest.raises(Refused, match="loans"):
         ledger.register_records("more", fingerprints(999 - FEW_SHARED, 1100))
+
+
+def test_large_files_may_share_one_row_in_a_hundred_and_no_more(ledger: Ledger) -> None:
+    ledger.register_records("loans", fingerprints(0, 10_000))
+    ledger.register_records("others", fingerprints(9_900, 20_000))
+    with pytest.raises(Refused, match="102 records of more"):
+        ledger.register_records("more", fingerprints(19_898, 40_000))
+    with pytest.raises(Refused, match="50 records of few"):
+        ledger.register_records("few", fingerprints(0, 50))
+
+
+def test_a_name_keeps_the_cut_it_was_first_charged_by(ledger: Ledger) -> None:
+    ledger.reserve("1", {"d/a": CHARGE}, cut=Cut("d", "bank"), grant=(9, DELTA))
+    for other in (Cut("d"), Cut("d", "state")):
+        length = ledger.head()[0]
+        with pytest.raises(Refused, match=r"by its column bank before.*set clients\.column: bank"):
+            ledger.reserve("2", {"d": CHARGE}, cut=other, grant=(9, DELTA))
+        assert ledger.head()[0] == length  # and no grant is left behind
+    ledger.reserve("2", {"d/a": CHARGE, "d/b": CHARGE}, cut=Cut("d", "bank"), grant=(9, DELTA))
+    ledger.reserve("3", {"e": CHARGE}, cut=Cut("e"), grant=(9, DELTA))
+    ledger.reserve("4", {"e": CHARGE}, cut=Cut("e"))
+    with pytest.raises(Refused, match=r"as one owner before.*clients\.count"):
+        ledger.reserve("5", {"e/a": CHARGE}, cut=Cut("e", "bank"), grant=(9, DELTA))
+
+
+def test_a_cancelled_job_binds_no_name_to_its_cut(ledger: Ledger) -> None:
+    ledger.reserve("1", {"d/a": CHARGE}, cut=Cut("d", "bank"), grant=(9, DELTA))
+    ledger.reserve("2", {"d/a": CHARGE}, cut=Cut("d", "bank"))
+    ledger.cancel("1")
+    with pytest.raises(Refused, match="bank"):
+        ledger.reserve("3", {"d": CHARGE}, cut=Cut("d"), grant=(9, DELTA))
+    ledger.cancel("2")
+    ledger.reserve("3", {"d": CHARGE}, cut=Cut("d"), grant=(9, DELTA))
+
+
+def test_a_refused_charge_binds_no_name_to_its_cut(ledger: Ledger) -> None:
+    with pytest.raises(Refused, match="granted nothing"):
+        ledger.reserve("1", {"d/a": CHARGE}, cut=Cut("d", "bank"))
+    ledger.reserve("2", {"d": CHARGE}, cut=Cut("d"), grant=(9, DELTA))
 
 
 def test_next_months_file_goes_on_under_the_same_name(ledger: Ledger) -> None:

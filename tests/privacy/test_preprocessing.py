@@ -14,7 +14,7 @@ from scipy import stats
 from domains.errors import InputError
 from privacy import noise
 from privacy.plan import PrivacyPlan, calibrate
-from privacy.preprocessing import Summary, category_text, merge, noised_summary, public_edges
+from privacy.preprocessing import Summary, category_text, merge, noised_summary
 
 RARELY = 1e-9
 PLAN = PrivacyPlan(
@@ -178,20 +178,6 @@ def test_an_owner_too_small_to_be_seen_still_gets_edges(count: int) -> None:
         assert len(edges) >= 2
         assert np.isfinite(edges).all()
         assert (np.diff(edges) > 0).all()
-
-
-def test_public_edges_need_no_records() -> None:
-    np.testing.assert_allclose(public_edges(0, 10, 4), [0, 2.5, 5, 7.5, 10])
-    np.testing.assert_allclose(public_edges(1, 16, 4, "log"), [1, 2, 4, 8, 16])
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "spacing"),
-    [(1, 1, "linear"), (2, 1, "linear"), (0, 1, "log"), (0, np.inf, "linear")],
-)
-def test_impossible_bounds_are_refused(low: float, high: float, spacing: str) -> None:
-    with pytest.raises(InputError, match="bounds"):
-        public_edges(low, high, 4, spacing)  # type: ignore[arg-type]
 
 
 def test_codes_are_the_same_category_however_they_were_read() -> None:

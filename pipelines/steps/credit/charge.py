@@ -21,6 +21,7 @@ from pipelines.progress import say
 from pipelines.settings import CreditConfig, Grant, ledger_path
 from pipelines.stages import stage
 from pipelines.tracking import Job
+from privacy.accounts import Cut
 from privacy.ledger import Ledger
 from privacy.plan import PrivacyPlan, Schedule, calibrate
 
@@ -40,14 +41,12 @@ class Charged:
         census: Public facts about them.
         schedule: Rounds, steps and sampling; a `PrivacyPlan` in a private run.
         owners: Who was charged; empty without privacy.
-        head: The ledger's length and hash after the charge.
     """
 
     table: LoanTable
     census: Census
     schedule: Schedule
     owners: tuple[str, ...] = ()
-    head: tuple[int, str] | None = None
 
     @property
     def plan(self) -> PrivacyPlan | None:
@@ -72,8 +71,8 @@ def charge(job: Job, table: LoanTable) -> Charged:
     """Make the plan and reserve it with every owner, before any record is read.
 
     Raises:
-        Refused: An owner granted nothing, or the plan does not fit in what is left; nobody is
-            charged then.
+        Refused: An owner granted nothing, the plan does not fit in what is left, or the records
+            were cut otherwise before; nobody is charged then.
     """
     config: CreditConfig = job.config
     census = take_census(table)
@@ -83,12 +82,14 @@ def charge(job: Job, table: LoanTable) -> Charged:
     owners = owners_of(table, census)
     ledger = Ledger(ledger_path())
     grant = config.privacy.grant or (None if config.data.path else _PUBLIC_GRANT)
-    if grant is not None:
-        for owner in owners:
-            ledger.ensure_grant(owner, grant.epsilon, grant.delta)
-    reserved = ledger.reserve(job.run_id, dict.fromkeys(owners, schedule.events()))
+    ledger.reserve(
+        job.run_id,
+        dict.fromkeys(owners, schedule.events()),
+        cut=None if table.public else Cut(table.name, table.lender),
+        grant=(grant.epsilon, grant.delta) if grant else None,
+    )
     say(f"charged ε {schedule.spent():.3g} to {len(owners)} owner(s)")
-    return Charged(table, census, schedule, owners, reserved.head)
+    return Charged(table, census, schedule, owners)
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from domains.banking.census import LoanTable
 from domains.banking.credit import LATER as LATER_PART
+from domains.banking.credit import PARTS
 from domains.metrics import Interval, ece
 from pipelines.evidence import Arm, Evidence
 from pipelines.held_out import HeldOut, HeldOutcome
@@ -16,7 +18,15 @@ from pipelines.progress import say
 from pipelines.stages import stage
 from pipelines.steps.credit import words
 from pipelines.steps.credit.charge import is_public
-from pipelines.steps.credit.controls import ALONE, BOOSTING, LATER, LATER_BOOSTING, PLAIN, POOLED
+from pipelines.steps.credit.controls import (
+    ALONE,
+    BOOSTING,
+    LATER,
+    LATER_BOOSTING,
+    PLAIN,
+    POOLED,
+    QUIET,
+)
 from pipelines.steps.credit.pictures import draw, lender_table, uncalibrated
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.scores import (
@@ -61,20 +71,39 @@ def evaluate(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Eviden
 
 
 def held_out(prepared: Prepared, seed: int) -> HeldOut:
-    """The test records as the gate takes them."""
-    facts = prepared.facts
+    """The test records as the gate takes them; a split's name tells what decides who is in it."""
+    facts, table = prepared.facts, prepared.charged.table
     rows = np.flatnonzero(facts["part"] == "test")
     chosen = facts.iloc[rows]
     inputs = prepared.frame[prepared.encoder.columns].iloc[rows].reset_index(drop=True)
-    who = f"seed {seed}" if prepared.dataset.public else "secret"
     return HeldOut(
         inputs=inputs,
         target={"default": chosen["y"].to_numpy(dtype=float)},
         groups=chosen["group"].to_numpy(),
         ids=chosen["record"].to_numpy(),
         outcomes=(HeldOutcome("default", "auroc", ("default",), ("probability",)),),
-        split=f"credit, 20% test, {who}",
+        split=_split_name(table, seed),
     )
+
+
+def _split_name(table: LoanTable, seed: int) -> str:
+    """Equal names, equal split: data, id, share and key, and which of the records take part."""
+    unit = table.borrower or table.record
+    by = f"column {table.lender}" if table.lender else f"{table.parts} parts, {table.by}"
+    days = " to ".join(str(day.date()) for day in table.approved) if table.approved else "any day"
+    later = str(table.later.date()) if table.later is not None and not table.public else "none"
+    said = [
+        f"credit, {table.name}",
+        f"by {unit if unit else 'content'}",
+        f"{PARTS['test']:.0%} test",
+        f"seed {seed}" if table.public else "secret",
+        f"clients by {by}",
+        f"largest {table.top or 'all'}",
+        f"cap {table.cap or 'none'}",
+        f"approved {days}",
+        f"out of time {later}",
+    ]
+    return ", ".join(said)
 
 
 def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evidence:
@@ -145,7 +174,8 @@ def _tested(facts: pd.DataFrame, rows: np.ndarray, scores: dict[str, np.ndarray]
 
 def _later(prepared: Prepared, trained: Sequence[Trained]) -> _Later | None:
     """Later approvals of borrowers who did not train; on private data the model itself is tested,
-    because there later approvals never train."""
+    because there later approvals never train. Earlier records are counted where they are held out.
+    """
     facts = prepared.facts
     later = facts["later"].to_numpy()
     own = {t.name: t.read() for t in trained if t.name in (LATER, LATER_BOOSTING)}
@@ -157,7 +187,8 @@ def _later(prepared: Prepared, trained: Sequence[Trained]) -> _Later | None:
     rows = later & ~facts["group"].isin(early["group"]).to_numpy()
     tested = _tested(facts, rows, own)
     found = {name: metrics_of(tested, name) for name in own}
-    rates = (float(facts["y"][~later].mean()), float(tested.y.mean()))
+    held = facts[~later & (facts["part"] == "test").to_numpy()]
+    rates = (float(held["y"].mean()), float(tested.y.mean()))
     return _Later(
         {n: {f"{_PREFIX}.{k}": v for k, v in values.items()} for n, values in found.items()}, rates
     )
@@ -205,8 +236,13 @@ def _findings(
     tested: Tested, each_lender: Sequence[Lender], own: dict[str, float], later: _Later | None
 ) -> list[str]:
     said: list[str | None] = []
+    if QUIET in tested.scores:
+        said.append(words.cost_of_noise(difference(tested, FEDERATED, QUIET)))
     if PLAIN in tested.scores:
-        said.append(words.cost_of_privacy(difference(tested, FEDERATED, PLAIN)))
+        private = QUIET in tested.scores
+        said.append(words.cost_of_privacy(difference(tested, FEDERATED, PLAIN), private))
+    if {PLAIN, POOLED} <= tested.scores.keys():
+        said.append(words.cost_of_federation(difference(tested, PLAIN, POOLED)))
     if ALONE in tested.scores:
         inside = difference_inside(tested, FEDERATED, ALONE)
         said.append(words.gain_of_federation(difference(tested, FEDERATED, ALONE), inside))

@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from pipelines.evidence import Cell, Figure, Table
 from pipelines.reporting import figures
 from pipelines.reporting.drawing import Row
-from pipelines.steps.credit.controls import ALONE, BOOSTING, PLAIN, POOLED
+from pipelines.steps.credit.controls import ALONE, BOOSTING, PLAIN, POOLED, QUIET
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.scores import Lender, Tested
 from pipelines.steps.credit.statement import by_round, statement
@@ -80,7 +80,8 @@ def _lenders(folder: Path, lenders: Sequence[Lender]) -> Figure | None:
 
 
 def _curves(folder: Path, tested: Tested) -> Figure:
-    shown = [arm for arm in (FEDERATED, PLAIN, ALONE, POOLED, BOOSTING) if arm in tested.scores]
+    arms = (FEDERATED, QUIET, PLAIN, ALONE, POOLED, BOOSTING)
+    shown = [arm for arm in arms if arm in tested.scores]
     scores = {arm: tested.scores[arm] for arm in shown}
     path = figures.discrimination(folder / "discrimination.png", tested.y, scores)
     return Figure(

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from domains.banking.credit import PARTS, Loans, describe_features, read_loans
-from domains.banking.features import Categorical, Feature, Numeric
+from domains.banking.features import Categorical, Feature, Numeric, check_numbers
 from domains.dataset import Dataset, digest_file
 from domains.sources import find
 from domains.splits import split_key
@@ -99,6 +99,7 @@ def prepare(job: Job, charged: Charged) -> Prepared:
     with nothing_released(job, charged):
         loans = _read(job, charged)
         features = describe_features(charged.table, loans.frame)
+        check_numbers(loans.frame, features)
     encoder = Encoder(_complete(job, charged, loans, features), charged.table.derived)
     dataset = _dataset(charged, loans)
     log_data(job, dataset)

@@ -18,9 +18,28 @@ def headline(auroc: Interval | None, clients: int, epsilon: float | None) -> str
     return f"{clients} clients, {how}: test AUROC {_shown(auroc)}"
 
 
-def cost_of_privacy(gap: Interval) -> str:
-    """Paired difference of the private model to the same training without noise."""
-    return f"Privacy: {_compared(gap, 'the same training without clipping and noise')}."
+def cost_of_noise(gap: Interval) -> str:
+    """Paired difference of the private model to the same schedule without clipping and noise."""
+    return f"Noise: {_compared(gap, 'the same schedule without clipping and noise')}."
+
+
+def cost_of_privacy(gap: Interval, private: bool) -> str:
+    """Paired difference to federated training that is bound by no budget.
+
+    Args:
+        gap: The model minus that training.
+        private: Whether the model paid for its steps; if not, its schedule alone differs.
+    """
+    what = "Privacy, its few steps among it" if private else "The schedule"
+    return f"{what}: {_compared(gap, 'federated training without privacy until it is done')}."
+
+
+def cost_of_federation(gap: Interval) -> str:
+    """Paired difference of federated training to pooled records, neither private."""
+    return (
+        f"Walls between lenders: {_compared(gap, 'the same net on pooled records', 'federated')}, "
+        "both trained without privacy until they are done."
+    )
 
 
 def gain_of_federation(together: Interval, inside: Interval | None) -> str:
@@ -77,9 +96,9 @@ def limits(private: bool, public: bool, released: bool, builtin: bool) -> list[s
     ]
     if public:
         said.append(
-            "The federated model takes the few steps its plan pays for; the nets alone and pooled "
-            "train until they are done, as their owners would. So the differences hold both what "
-            "walls between lenders cost and what those few steps leave unlearned."
+            "The federated model takes the few steps its plan pays for; the nets alone, pooled and "
+            "federated without privacy train until they are done, as their owners would. So the "
+            "model's differences to them hold also what those few steps leave unlearned."
         )
     if private:
         said.append(
@@ -104,14 +123,14 @@ def limits(private: bool, public: bool, released: bool, builtin: bool) -> list[s
     return said
 
 
-def _compared(gap: Interval, other: str) -> str:
+def _compared(gap: Interval, other: str, who: str = "the model") -> str:
     if gap.low > 0:
         verdict = "better than"
     elif gap.high < 0:
         verdict = "worse than"
     else:
         verdict = "not distinguishable from"
-    return f"the model is {verdict} {other} (AUROC {_signed(gap)})"
+    return f"{who} is {verdict} {other} (AUROC {_signed(gap)})"
 
 
 def _signed(gap: Interval) -> str:
