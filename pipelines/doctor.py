@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domains.errors import InputError, Refused
-from pipelines.settings import home, home_key, ledger_path
+from pipelines.settings import home, home_key, ledger_path, writable_home
 
 _PACKAGES = ("torch", "scikit-learn", "monai", "opacus", "dp-accounting", "mlflow", "prefect")
 _LEAST_FREE = 2 * 1024**3
@@ -59,11 +59,7 @@ def _packages() -> tuple[bool, str]:
 
 
 def _home() -> tuple[bool, str]:
-    folder = home()
-    probe = folder / f"probe.{os.getpid()}"
-    probe.write_text("")
-    probe.unlink()
-    return True, str(folder)
+    return True, str(writable_home())
 
 
 def _key() -> tuple[bool, str]:

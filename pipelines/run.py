@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import time
 from typing import Any
 
-from pipelines.settings import Job
+from pipelines.settings import Job, writable_home
 
 Result = dict[str, Any]
 
@@ -23,9 +24,12 @@ def run(pipeline: str, config: Job) -> Result:
         The JSON of a training run; `seconds` covers everything from this call on.
     """
     started = time.time()
+    writable_home()
     if not os.environ.get("CARELEDGER_DEBUG"):
         # An error is told once, by whoever called; Prefect would log it three times over.
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+        # Prefect's queue of events tells of its own backlog under a bare name.
+        logging.getLogger("EventsWorker").setLevel(logging.ERROR)
     from pipelines import server
 
     server.start()  # it comes up while the imports below take their time

@@ -9,9 +9,12 @@ import os
 import shutil
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +23,14 @@ import yaml
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from domains.dataset import Dataset
 from domains.errors import InputError, Refused
 from pipelines.evidence import Arm
 from pipelines.settings import Job as JobConfig
-from pipelines.settings import home
+from pipelines.settings import home, writable_home
 from pipelines.store import prepare_store
 
 PARENT_TAG = "mlflow.parentRunId"
@@ -66,12 +70,33 @@ def asked_at(moment: float) -> None:
 def client() -> MlflowClient:
     """The tracking server of `MLFLOW_TRACKING_URI`, else a SQLite store in the home folder."""
     given = os.environ.get(_SERVER)
-    uri = given or prepare_store(home())
+    uri = given or prepare_store(home() if (home() / "mlflow.db").exists() else writable_home())
+    _check_answers(uri)
     if mlflow.get_tracking_uri() != uri:
         mlflow.set_tracking_uri(uri)
         if not given:  # MLflow sets the variable too, which would then pass for a given server
             os.environ.pop(_SERVER, None)
     return MlflowClient(uri)
+
+
+@cache
+def _check_answers(uri: str) -> None:
+    """Ask a server once whether it is there: MLflow itself would try for minutes.
+
+    Raises:
+        InputError: Nothing answers.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()  # noqa: S310
+    except urllib.error.HTTPError:
+        return  # it answers, and has its own opinion of who may ask
+    except OSError as error:
+        raise InputError(
+            f"{_SERVER}={uri}: no MLflow server answers ({getattr(error, 'reason', error)}); "
+            "start it, correct the address, or unset the variable to use the local store"
+        ) from None
 
 
 def reports_folder(run_id: str) -> Path:
@@ -192,12 +217,14 @@ def _ending(error: BaseException, config: Any) -> str:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the scratch of jobs whose process is gone: it may hold records."""
+    """Close jobs whose process is gone: their scratch may hold records, their runs look alive."""
     for left in folder.glob("*/" + _PID):
         try:
             os.kill(int(left.read_text()), 0)
         except (ProcessLookupError, ValueError):
             shutil.rmtree(left.parent, ignore_errors=True)
+            with suppress(MlflowException):  # another store's run
+                client().set_terminated(left.parent.name, "KILLED")
         except OSError:  # another user's process, or another job is sweeping
             continue
 

@@ -8,7 +8,7 @@ from pipelines.settings.base import Job, Section
 from pipelines.settings.credit import Clients, CreditConfig, CreditData, Grant, Privacy, Target
 from pipelines.settings.imaging import ImagingConfig, ImagingData
 from pipelines.settings.patients import Outcome, PatientsConfig, PatientsData
-from pipelines.settings.places import home, home_key, ledger_path
+from pipelines.settings.places import home, home_key, ledger_path, writable_home
 from pipelines.settings.reading import CONFIGS, load_config
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "home_key",
     "ledger_path",
     "load_config",
+    "writable_home",
 ]

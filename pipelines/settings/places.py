@@ -16,11 +16,30 @@ def home() -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise InputError(
-            f"CARELEDGER_HOME {folder}: cannot be created ({error.strerror}); "
-            "set it to a folder you may write to"
-        ) from None
+        raise _unusable(folder, "cannot be created", error) from None
     return folder
+
+
+def writable_home() -> Path:
+    """The home folder, after a file was written into it.
+
+    Raises:
+        InputError: It cannot be created or written to.
+    """
+    folder = home()
+    probe = folder / f"probe.{os.getpid()}"
+    try:
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise _unusable(folder, "cannot be written to", error) from None
+    return folder
+
+
+def _unusable(folder: Path, what: str, error: OSError) -> InputError:
+    return InputError(
+        f"CARELEDGER_HOME {folder}: {what} ({error.strerror}); set it to a folder you may write to"
+    )
 
 
 def ledger_path() -> Path:

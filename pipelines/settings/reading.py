@@ -96,7 +96,7 @@ def _explain(error: ValidationError) -> str:
         found = item.get("input")
         shown = "" if isinstance(found, dict | list) else f", found {found!r}"
         if item["type"] == "extra_forbidden":
-            lines.append(f"{key}: unknown key")
+            lines.append(f"{key}: unknown key; docs/configuration.md lists the keys")
         elif item["type"] == "missing":
             lines.append(f"{key}: missing, and needed")
         elif item["type"] == "value_error":

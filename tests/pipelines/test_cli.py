@@ -103,8 +103,17 @@ def test_doctor_names_what_is_wrong(home: Path) -> None:
     assert "ok  python" in done.stdout
 
 
-def test_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [("models", "list"), ("train", "credit", "--scale", "tiny")])
+def test_home_that_cannot_be_made_is_named(tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "file").write_text("")
-    done = careledger(tmp_path / "file" / "home", "models", "list")
+    for folder in (tmp_path / "file", tmp_path / "file" / "home"):
+        done = careledger(folder, *words)
+        assert done.returncode == 2
+        assert "CARELEDGER_HOME" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_server_that_does_not_answer_is_named(home: Path) -> None:
+    done = careledger(home, "models", "list", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.returncode == 2
-    assert "CARELEDGER_HOME" in done.stderr
+    assert "MLFLOW_TRACKING_URI=http://127.0.0.1:9: no MLflow server answers" in done.stderr
