@@ -25,11 +25,12 @@ from pipelines import registry
 from pipelines.evidence import Evidence, to_json
 from pipelines.gate import Verdict
 from pipelines.held_out import Answers, HeldOut
+from pipelines.provenance import config_yaml, git_revision
 from pipelines.reporting import report
 from pipelines.reporting.drawing import narrow
 from pipelines.settings import home_key
 from pipelines.stages import clock, seconds, stage
-from pipelines.tracking import Job, client, config_yaml, git_revision, log_metrics, reports_folder
+from pipelines.tracking import Job, client, log_metrics, reports_folder
 
 _SERVED = Path(__file__).resolve().parents[1] / "models" / "served.py"
 _REQUIREMENTS = ("torch", "monai", "numpy", "pandas", "safetensors", "scipy", "mlflow")

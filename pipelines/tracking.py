@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
-import json
 import math
 import os
 import shutil
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -19,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import yaml
-from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
@@ -29,6 +24,7 @@ from mlflow.tracking import MlflowClient
 from domains.dataset import Dataset
 from domains.errors import InputError, Refused
 from pipelines.evidence import Arm
+from pipelines.provenance import Origin, config_yaml, flat, git_revision, portable
 from pipelines.settings import Job as JobConfig
 from pipelines.settings import home, writable_home
 from pipelines.store import prepare_store
@@ -147,7 +143,7 @@ def open_job(pipeline: str, config: JobConfig, stages: int = 6) -> Iterator[Job]
 
 def log_data(job: Job, dataset: Dataset, role: str = "training") -> None:
     """Record which data a job used, by digest, as an MLflow input; no path, no record."""
-    source = _Origin(dataset.name, dataset.licence, dataset.provenance)
+    source = Origin(dataset.name, dataset.licence, dataset.provenance)
     # MLflow keeps 36 characters of a digest; the whole one is a tag beside it.
     short = dataset.digest.rpartition(":")[2][:32]
     meta = MetaDataset(source, name=dataset.name, digest=short)
@@ -193,20 +189,6 @@ def log_metrics(
         tracker.log_batch(run_id, metrics=entries[start : start + 1000])
 
 
-def git_revision() -> str:
-    """Commit of this checkout, `-dirty` when it has been changed, `unknown` outside one."""
-    here = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def _ending(error: BaseException, config: Any) -> str:
     """How a job ended, for its run. What is wrong with private records is told on the terminal
     alone, and the text of an unforeseen error nowhere: it may hold a record."""
@@ -227,35 +209,6 @@ def _sweep(folder: Path) -> None:
                 client().set_terminated(left.parent.name, "KILLED")
         except OSError:  # another user's process, or another job is sweeping
             continue
-
-
-class _Origin(DatasetSource):
-    """Where a data set comes from, for MLflow: named, never a path into somebody's folder."""
-
-    def __init__(self, name: str, licence: str, provenance: str) -> None:
-        self.name, self.licence, self.provenance = name, licence, provenance
-
-    @staticmethod
-    def _get_source_type() -> str:
-        return "careledger"
-
-    def load(self, **_: Any) -> None:
-        raise NotImplementedError("records are read through domains/, never through MLflow")
-
-    @staticmethod
-    def _can_resolve(_: Any) -> bool:
-        return False
-
-    @classmethod
-    def _resolve(cls, _: Any) -> _Origin:
-        raise NotImplementedError("an origin is named by the run that used it")
-
-    def to_dict(self) -> dict[str, str]:
-        return {"name": self.name, "licence": self.licence, "provenance": self.provenance}
-
-    @classmethod
-    def from_dict(cls, source_dict: dict[str, str]) -> _Origin:
-        return cls(**source_dict)
 
 
 def _experiment(tracker: MlflowClient, pipeline: str) -> str:
@@ -282,36 +235,12 @@ def _data_name(config: Any) -> str:
     return str(data.name or Path(data.path).name.partition(".")[0]).replace("/", "-")
 
 
-def config_yaml(config: JobConfig) -> str:
-    """The configuration as YAML, every default spelled out, paths by their last part."""
-    return yaml.safe_dump(_portable(config.model_dump()), sort_keys=False, allow_unicode=True)
-
-
-def _portable(value: Any) -> Any:
-    """JSON values; a path is left to its last part, for the folders above may tell too much."""
-    if isinstance(value, Path):
-        return value.name
-    if isinstance(value, dict):
-        return {str(key): _portable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_portable(item) for item in value]
-    return str(value) if isinstance(value, datetime.date) else value
-
-
 def _log_config(tracker: MlflowClient, job: Job) -> None:
-    params = [Param(key, text[:6000]) for key, text in _flat(_portable(job.config.model_dump()))]
+    params = [Param(key, text[:6000]) for key, text in flat(portable(job.config.model_dump()))]
     for start in range(0, len(params), 100):  # MLflow's limit of one batch
         tracker.log_batch(job.run_id, params=params[start : start + 100])
     tracker.set_tag(job.run_id, "careledger.model", job.name)
     tracker.log_text(job.run_id, config_yaml(job.config), "config.yaml")
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", json.dumps(value) if isinstance(value, list) else str(value)
 
 
 def _key(name: str) -> str:
