@@ -67,6 +67,12 @@ class ImagingConfig(Job):
     batch_size: int = Field(32, ge=2)
 
     @model_validator(mode="after")
+    def _names_a_strategy(self) -> ImagingConfig:
+        if not self.strategy:
+            raise ValueError("strategy: found an empty list, expected auto, transfer or finetune")
+        return self
+
+    @model_validator(mode="after")
     def _controls_are_allowed(self) -> ImagingConfig:
         if self.controls == "full" and not self.data.is_public:
             raise ValueError(

@@ -33,6 +33,7 @@ def test_defaults_are_a_whole_configuration(pipeline: str) -> None:
         ("credit", "privacy.epsilon=-1", "privacy.epsilon: expected.*found -1"),
         ("credit", "clients.by=x", "clients.by: expected 'iid' or 'dirichlet', found 'x'"),
         ("imaging", "strategy=magic", "strategy: expected 'auto', 'transfer' or 'finetune'"),
+        ("imaging", "strategy=[]", "strategy: found an empty list"),
         ("imaging", "backbone=vgg", "backbone: expected 'efficientnet-lite0' or 'densenet121'"),
         ("imaging", "data.kind=folder", "kind folder needs path"),
         ("patients", "outcomes=[{name: a, kind: binary}]", "outcome a: kind binary needs column"),
