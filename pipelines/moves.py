@@ -40,7 +40,7 @@ class Move:
 
 def made(action: str, before: str | None, after: str, reasons: list[str], best: str | None) -> Move:
     """A move made now, by whoever runs this process."""
-    return Move(_now(), _who(), action, before, after, reasons, best)
+    return Move(_now(), who(), action, before, after, reasons, best)
 
 
 def moves(name: str) -> list[Move]:
@@ -91,7 +91,8 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _who() -> str:
+def who() -> str:
+    """The account that runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -1,0 +1,1 @@
+"""Commands of `careledger`, a file a group; each imports what it needs when it is called."""

@@ -1,0 +1,51 @@
+"""`careledger data`: public data, pinned and cached."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.commands.options import AsJson, say
+
+app = typer.Typer(help="Public data, pinned and cached.", no_args_is_help=True)
+
+
+@app.command("list")
+def data_list(as_json: AsJson = False) -> None:
+    """Name, rows, licence, provenance of every source, and whether it is cached."""
+    from domains.sources import SOURCES, cached
+
+    rows: list[dict[str, Any]] = [
+        {
+            "name": source.name,
+            "about": source.about,
+            "rows": source.rows,
+            "licence": source.licence,
+            "provenance": source.provenance,
+            "cached": cached(source.name) is not None,
+        }
+        for source in SOURCES.values()
+    ]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        state = "cached" if row["cached"] else "not cached"
+        count = f"{row['rows']:,} rows" if row["rows"] else "weights"
+        print(f"{row['name']}  {count}  {state}")
+        for key in ("about", "licence", "provenance"):
+            print(f"    {row[key]}")
+
+
+@app.command("fetch")
+def data_fetch(name: Annotated[str, typer.Argument(help="A name of `data list`")]) -> None:
+    """Fetch a source, verify it and keep it in the cache; prints the file."""
+    from domains import sources
+
+    if name.startswith("medmnist/"):
+        path = sources.fetch_medmnist(name.removeprefix("medmnist/"), progress=say)
+    else:
+        path = sources.fetch(name, progress=say)
+    print(path)

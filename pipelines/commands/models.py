@@ -1,0 +1,54 @@
+"""`careledger models`: the registry and its gate."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import typer
+
+from pipelines.commands.options import AsJson
+
+app = typer.Typer(help="The model registry and its gate.", no_args_is_help=True)
+
+
+@app.command("list")
+def models_list(as_json: AsJson = False) -> None:
+    """One line a version: NAME VERSION ALIASES."""
+    from pipelines import registry
+
+    rows = registry.list_versions()
+    if as_json:
+        print(json.dumps([{"name": n, "version": v, "aliases": a} for n, v, a in rows]))
+        return
+    if not rows and sys.stdout.isatty():
+        print("No model is registered yet; `careledger train` registers one.")
+    for name, version, aliases in rows:
+        print(" ".join([name, version, *aliases]))
+
+
+@app.command("show")
+def models_show(name: str, as_json: AsJson = False) -> None:
+    """Versions of a model with their evidence, and every move of its champion."""
+    from pipelines.story import story, tell
+
+    told = story(name)
+    print(json.dumps(told) if as_json else tell(told))
+
+
+@app.command("promote")
+def models_promote(name: str, version: str) -> None:
+    """Move `champion` to a version, if the gate says yes."""
+    from pipelines import registry
+
+    registry.promote(name, version)
+    print(f"{name}: champion is version {version}")
+
+
+@app.command("rollback")
+def models_rollback(name: str) -> None:
+    """Move `champion` back to the version that held it before."""
+    from pipelines import registry
+
+    before, after = registry.rollback(name)
+    print(f"{name}: champion moved back from version {before} to {after}")

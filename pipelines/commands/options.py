@@ -1,0 +1,15 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Last line of output is one JSON value.")]
+
+
+def say(text: str) -> None:
+    """Progress goes to standard error: standard output is the answer's."""
+    print(text, file=sys.stderr)
