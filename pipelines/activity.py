@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines.moves import who
+from pipelines.acting import now, who
 from pipelines.settings import home
 
 _FILE = "activity.jsonl"
@@ -21,7 +20,7 @@ def note(kind: str, **facts: Any) -> None:
         kind: `score` (a file or folder was scored), `serve` (requests answered).
         facts: JSON values: model, version, rows, digest, …; no record, no path.
     """
-    line = json.dumps({"when": _now(), "who": who(), "kind": kind, **facts}) + "\n"
+    line = json.dumps({"when": now(), "who": who(), "kind": kind, **facts}) + "\n"
     path = home() / _FILE
     # One write to a file opened for appending: lines of several processes do not mix.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -44,7 +43,3 @@ def acts(kind: str | None = None) -> Iterator[dict[str, Any]]:
                 continue
             if kind is None or act["kind"] == kind:
                 yield act
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

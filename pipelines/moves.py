@@ -6,16 +6,15 @@ is the move; the alias follows.
 
 from __future__ import annotations
 
-import getpass
 import json
 import secrets
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from mlflow.exceptions import MlflowException
 
 from domains.errors import InputError
+from pipelines.acting import now, who
 from pipelines.tracking import client
 
 _MOVE = "careledger.move."
@@ -40,7 +39,7 @@ class Move:
 
 def made(action: str, before: str | None, after: str, reasons: list[str], best: str | None) -> Move:
     """A move made now, by whoever runs this process."""
-    return Move(_now(), who(), action, before, after, reasons, best)
+    return Move(now(), who(), action, before, after, reasons, best)
 
 
 def moves(name: str) -> list[Move]:
@@ -85,15 +84,3 @@ def registered(name: str) -> Any:
         names = sorted(model.name for model in client().search_registered_models())
         have = f"there are {', '.join(names)}" if names else "none is registered yet"
         raise InputError(f"no registered model {name!r}; {have}") from None
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def who() -> str:
-    """The account that runs this process."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
