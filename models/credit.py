@@ -14,6 +14,7 @@ from torch import nn
 
 from models.calibration import probabilities
 from models.credit_encoding import Encoder
+from models.intake import Field
 from models.scorer import DESCRIPTION
 from privacy.dpsgd import mean_cross_entropy
 
@@ -84,6 +85,16 @@ class CreditScorer:
     model: nn.Sequential
     slope: float = 1.0
     intercept: float = 0.0
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Raw columns of a loan."""
+        return self.encoder.fields
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The one prediction."""
+        return ("probability",)
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
         """Column `probability`, one row a record, in the same order.

@@ -31,6 +31,7 @@ from domains.banking.features import (
     numbers,
     to_json,
 )
+from models.intake import Field
 
 _NORM = 6.0
 """Norm of a row in which every code is 1: large enough to learn in a few noised steps."""
@@ -68,6 +69,13 @@ class Encoder:
         raw = [name for item in self.derived for name in item.of]
         raw += [feature.column for feature in self.features if feature.column not in made]
         return list(dict.fromkeys(raw))
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The same columns with what a scorer expects in them."""
+        counted = {f.column for f in self.features if isinstance(f, Numeric)}
+        counted |= {name for d in self.derived if d.kind != "prefix" for name in d.of}
+        return tuple(Field(n, "number" if n in counted else "text") for n in self.columns)
 
     @property
     def width(self) -> int:

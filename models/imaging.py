@@ -17,6 +17,7 @@ from domains.healthcare.image_files import Unreadable, as_rgb, resize
 from models.backbones import Classifier, build
 from models.calibration import probabilities
 from models.finetune import logits
+from models.intake import Field
 from models.scorer import DESCRIPTION
 
 _WEIGHTS = "weights.safetensors"
@@ -39,9 +40,14 @@ class ImagingScorer:
     temperature: float = 1.0
 
     @property
-    def columns(self) -> list[str]:
+    def fields(self) -> tuple[Field, ...]:
+        """None: pixels have no columns."""
+        return ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
         """Names of the predictions, `p_CLASS` in class order."""
-        return [f"p_{name}" for name in self.classes]
+        return tuple(f"p_{name}" for name in self.classes)
 
     def predict(self, inputs: Any) -> pd.DataFrame:
         """Probabilities, one row an image, one column `p_CLASS` a class.
@@ -55,7 +61,7 @@ class ImagingScorer:
         """
         pixels = self._prepared(np.asarray(inputs))
         outputs = logits(self.net, pixels, np.arange(len(pixels)))
-        return pd.DataFrame(probabilities(outputs, self.temperature), columns=self.columns)
+        return pd.DataFrame(probabilities(outputs, self.temperature), columns=list(self.outputs))
 
     def _prepared(self, images: np.ndarray) -> np.ndarray:
         if images.ndim not in (3, 4) or not len(images):

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from domains.errors import InputError
+from models.intake import Field
 
 DESCRIPTION = "scorer.json"
 
@@ -27,6 +28,14 @@ _MODULES = {
 
 class Scorer(Protocol):
     """Anything that predicts from raw records."""
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Raw columns it needs; empty for images."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the predicted columns, in order."""
 
     def predict(self, inputs: Any) -> pd.DataFrame:
         """One row of predictions an input record, in the same order.

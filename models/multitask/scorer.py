@@ -16,6 +16,7 @@ from torch import nn
 from domains.errors import InputError
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.patient_features import Encoder, Number
+from models.intake import Field
 from models.multitask import SHARING
 from models.multitask.heads import answer
 from models.multitask.learning import logits
@@ -48,6 +49,19 @@ class PatientsScorer:
     hidden: int
     temperatures: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Raw columns of a record."""
+        return tuple(
+            Field(feature.name, "number" if isinstance(feature, Number) else "text")
+            for feature in self.encoder.features
+        )
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the predicted columns, outcome by outcome."""
+        return tuple(name for codec in self.codecs.values() for name in codec.columns)
+
     def logits(self, inputs: pd.DataFrame, where: str = "input") -> dict[str, np.ndarray]:
         """Logits (n, size) of every outcome, before calibration."""
         return logits(self.network, self.encoder.encode(inputs, where))
@@ -62,8 +76,7 @@ class PatientsScorer:
         if not isinstance(inputs, pd.DataFrame):
             raise InputError(f"input: expected a table with named columns, found {type(inputs)}")
         if not len(inputs):
-            columns = [name for codec in self.codecs.values() for name in codec.columns]
-            return pd.DataFrame(columns=columns, dtype=float)
+            return pd.DataFrame(columns=list(self.outputs), dtype=float)
         return predictions(self.codecs, self.logits(inputs), self.temperatures)
 
     def example(self) -> pd.DataFrame:
