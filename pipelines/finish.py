@@ -21,7 +21,7 @@ from prefect.context import FlowRunContext
 
 from models.scorer import load
 from pipelines import held_out as held
-from pipelines import registry
+from pipelines import promotion, registry
 from pipelines.evidence import Evidence, to_json
 from pipelines.gate import Verdict
 from pipelines.held_out import Answers, HeldOut
@@ -43,9 +43,9 @@ def publish(
 ) -> Result:
     """Register a packed model with its evidence and let the gate judge it.
 
-    The model and its evidence are logged first. Then, with the registry's door held: the version
-    is created, judged, described by report and card, and only then is an alias moved. A failure in
-    between removes the version again; a kill leaves one that no alias points to.
+    The model and its evidence are logged first. Then the version is created, judged, described by
+    report and card, and only then is an alias moved. A failure in between removes the version
+    again; a kill leaves one that no alias points to.
 
     Args:
         job: The job.
@@ -68,8 +68,7 @@ def publish(
     except BaseException:
         _forget(job)
         raise
-    with registry.door():
-        result = _register(job, evidence, model_uri, answered, held_out)
+    result = _register(job, evidence, model_uri, answered, held_out)
     _show_in_prefect(job, evidence)
     return result
 
@@ -79,19 +78,24 @@ def _register(
 ) -> Result:
     tags = _tags(evidence, held_out)
     version = registry.create_version(job.name, model_uri, job.run_id, tags)
-    try:
-        with clock(job, "work"):
-            verdict = registry.judge(job.name, version, to_json(evidence), answered, held_out)
-        result = _result(job, evidence, version, verdict)
-        _write_report(job, evidence, result)
-    except BaseException:
-        client().delete_model_version(job.name, version)
-        _forget(job)
-        raise
-    # From here on the version stays: a champion is never deleted by what fails after its move.
-    registry.apply_verdict(job.name, version, verdict, bool(evidence.metrics))
+
+    def judged() -> Verdict:
+        try:
+            with clock(job, "work"):
+                verdict = registry.judge(job.name, version, to_json(evidence), answered, held_out)
+            reasons = verdict.reasons(bool(evidence.metrics))
+            _write_report(job, evidence, _result(job, evidence, version, verdict.promotes, reasons))
+        except BaseException:
+            client().delete_model_version(job.name, version)
+            _forget(job)
+            raise
+        return verdict
+
+    # Once judged, the version stays: of what fails from here on nobody can say whether the move
+    # came first, and a champion is never deleted.
+    move = promotion.settle(job.name, version, judged, bool(evidence.metrics), job.run_id)
+    result = _result(job, evidence, version, move.action == "promote", move.reasons)
     result["model"]["aliases"] = registry.aliases(job.name, version)
-    result["seconds"] = seconds(job)
     return result
 
 
@@ -114,9 +118,10 @@ def _keep_figures(job: Job, evidence: Evidence) -> Evidence:
     return replace(evidence, figures=kept)
 
 
-def _result(job: Job, evidence: Evidence, version: str, verdict: Verdict) -> Result:
-    reasons = verdict.reasons(bool(evidence.metrics))
-    alias = registry.CHAMPION if verdict.passed else registry.CHALLENGER
+def _result(
+    job: Job, evidence: Evidence, version: str, promoted: bool, reasons: list[str]
+) -> Result:
+    alias = registry.CHAMPION if promoted else registry.CHALLENGER
     return {
         "pipeline": job.pipeline,
         "run_id": job.run_id,
@@ -124,7 +129,7 @@ def _result(job: Job, evidence: Evidence, version: str, verdict: Verdict) -> Res
         "metrics": evidence.metrics,
         "controls": {arm.name: arm.metrics for arm in evidence.arms if arm.role == "control"},
         "privacy": evidence.privacy,
-        "gate": {"promoted": verdict.passed, "reasons": reasons},
+        "gate": {"promoted": promoted, "reasons": reasons},
         "data": {key: evidence.data[key] for key in ("name", "digest", "rows")},
         "seconds": seconds(job),
         "report": str(reports_folder(job.run_id) / "report.html"),

@@ -11,7 +11,9 @@ from domains.errors import InputError
 from pipelines.held_out import Answers, calibration_error, difference, primary
 
 RULES = Path(__file__).resolve().parents[1] / "mlflow" / "promotion.toml"
-KNOWN = frozenset({"floor", "margin", "max_ece", "min_records", "evidence"})
+REQUIRED = frozenset({"floor", "margin", "max_ece", "min_records", "evidence"})
+KNOWN = REQUIRED | {"approval", "approval_hours"}
+AWAITING = "approval: awaiting approval by a person"
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Rules:
     max_ece: float
     min_records: int
     evidence: tuple[str, ...]
+    approval: bool = False
+    approval_hours: float = 24.0
 
 
 @dataclass(frozen=True)
@@ -36,29 +40,40 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's answer, and whether the version is ahead of the best champion so far."""
+    """The gate's answer, and whether the version is ahead of the best champion so far.
+
+    `approval` is whether a person has to say yes as well.
+    """
 
     checks: tuple[Check, ...]
     ahead: bool
+    approval: bool = False
 
     @property
     def passed(self) -> bool:
         """Whether every rule held."""
         return all(check.passed for check in self.checks)
 
+    @property
+    def promotes(self) -> bool:
+        """Whether `champion` moves on this verdict alone."""
+        return self.passed and not self.approval
+
     def reasons(self, numbers: bool = True) -> list[str]:
         """One line a rule; yes or no alone where held-out metrics may not leave their owner."""
+        waits = [AWAITING] if self.passed and self.approval else []
         if not numbers:
-            return [f"gate: {'yes' if self.passed else 'no'} (the reasons are not released)"]
+            said = f"gate: {'yes' if self.passed else 'no'} (the reasons are not released)"
+            return [said, *waits]
         word = {True: "met", False: "not met"}
-        return [f"{c.rule}: {word[c.passed]} ({c.detail})" for c in self.checks]
+        return [f"{c.rule}: {word[c.passed]} ({c.detail})" for c in self.checks] + waits
 
 
 def load_rules(pipeline: str, name: str, path: Path = RULES) -> Rules:
     """Rules for one registered model.
 
     Raises:
-        InputError: The file is missing, not TOML, lacks a key or has an unknown one.
+        InputError: The file is missing, not TOML, lacks a key, or has an unknown or wrong one.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -71,8 +86,10 @@ def load_rules(pipeline: str, name: str, path: Path = RULES) -> Rules:
     }
     if unknown := chosen.keys() - KNOWN:
         raise InputError(f"{path}: unknown rule {sorted(unknown)[0]!r}; known: {sorted(KNOWN)}")
-    if missing := KNOWN - chosen.keys():
+    if missing := REQUIRED - chosen.keys():
         raise InputError(f"{path}: no {sorted(missing)[0]} for {pipeline}")
+    if not isinstance(chosen.get("approval", False), bool):
+        raise InputError(f"{path}: approval {chosen['approval']!r} for {pipeline}; true or false")
     return Rules(**{**chosen, "evidence": tuple(chosen["evidence"])})
 
 
@@ -90,7 +107,7 @@ def check(rules: Rules, evidence: dict[str, Any], new: Answers, best: Answers | 
     if best is not None:
         compared, ahead = _no_worse(rules, new, best)
         checks.append(compared)
-    return Verdict(tuple(checks), ahead)
+    return Verdict(tuple(checks), ahead, rules.approval)
 
 
 def _complete(rules: Rules, evidence: dict[str, Any]) -> Check:

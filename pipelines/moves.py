@@ -1,15 +1,15 @@
 """The record of a model's champion: every move and refusal, kept with the registered model.
 
-A move is one tag of the registered model, so that it lives wherever the registry lives. Writing it
-is the move; the alias follows.
+A move is one tag of the registered model, so that it lives wherever the registry lives. What stands
+here is the truth; the aliases follow it. `pipelines.chain` writes it.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from mlflow.exceptions import MlflowException
 
@@ -17,15 +17,26 @@ from domains.errors import InputError
 from pipelines.acting import now, who
 from pipelines.tracking import client
 
-_MOVE = "careledger.move."
-_TAG_LIMIT = 4000
+PREFIX = "careledger.move."
+_NOTE_LIMIT = 500
+
+Action = Literal["promote", "refuse", "rollback", "await", "decline"]
 
 
 @dataclass(frozen=True)
 class Move:
-    """One move of the `champion` alias, or the gate's refusal to move it.
+    """One move of the `champion` alias, or a word on a version that leaves it where it is.
 
-    `best` is the best champion so far once the move was made, the yardstick of the next one.
+    Attributes:
+        when, who: UTC, and the account or the person.
+        action: `promote` and `rollback` move `champion`; `refuse` is the gate's no, `await` its yes
+            where a person must say yes too, `decline` that person's no.
+        before: The champion at that time.
+        after: The version that the word is about.
+        reasons: Of the gate, or of the person.
+        best: The best champion so far once the move was made, the yardstick of the next one.
+        note: Why, in the words of the person who did it.
+        run_id: The run that registered the version, where the run itself made the move.
     """
 
     when: str
@@ -35,44 +46,82 @@ class Move:
     after: str | None
     reasons: list[str]
     best: str | None
+    note: str = ""
+    run_id: str | None = None
+
+    @property
+    def moved(self) -> bool:
+        """Whether `champion` went from `before` to `after`."""
+        return self.action in ("promote", "rollback")
 
 
-def made(action: str, before: str | None, after: str, reasons: list[str], best: str | None) -> Move:
-    """A move made now, by whoever runs this process."""
-    return Move(now(), who(), action, before, after, reasons, best)
+def made(
+    action: Action,
+    before: str | None,
+    after: str,
+    reasons: list[str],
+    best: str | None,
+    note: str = "",
+    run_id: str | None = None,
+    by: str | None = None,
+) -> Move:
+    """A move made now, by whoever runs this process unless somebody else is named."""
+    note = " ".join(note.split())[:_NOTE_LIMIT]
+    return Move(now(), by or who(), action, before, after, reasons, best, note, run_id)
 
 
 def moves(name: str) -> list[Move]:
-    """Every move and refusal, oldest first."""
-    tags = registered(name).tags
-    return [Move(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(_MOVE)]
+    """Every move and word, oldest first."""
+    return list(numbered(registered(name).tags).values())
 
 
-def record(name: str, move: Move) -> None:
-    """Write a move down."""
-    text = json.dumps(asdict(move))
-    if len(text) > _TAG_LIMIT:
-        text = json.dumps({**asdict(move), "reasons": ["; ".join(move.reasons)[:2000]]})
-    # The suffix keeps the records of two machines that share a server apart.
-    key = f"{_MOVE}{len(moves(name)) + 1:06d}.{secrets.token_hex(4)}"
-    client().set_registered_model_tag(name, key, text)
+def numbered(tags: dict[str, str]) -> dict[int, Move]:
+    """Number → move, in order, from the tags of a registered model.
+
+    Records of older releases have a suffix after the number; those of one number, which two
+    machines could write, follow each other.
+    """
+    found: dict[int, Move] = {}
+    for key in sorted(key for key in tags if key.startswith(PREFIX)):
+        number = int(key.removeprefix(PREFIX).partition(".")[0])
+        found[max(number, max(found, default=0) + 1)] = Move(**json.loads(tags[key]))
+    return found
+
+
+def champion_of(history: Iterable[Move]) -> str | None:
+    """The version that `champion` belongs to by the record."""
+    after = [move.after for move in history if move.moved]
+    return after[-1] if after else None
+
+
+def challenger_of(history: Iterable[Move]) -> str | None:
+    """The version that `challenger` belongs to by the record: the last that was held back."""
+    found = None
+    for move in history:
+        if move.action in ("refuse", "await") and move.after != move.before:
+            found = move.after
+        elif move.action == "promote" and move.after == found:
+            found = None
+    return found
 
 
 def succession(history: list[Move]) -> list[str]:
-    """Champions that a rollback can go back through, oldest first."""
+    """Champions that a rollback can go back through, oldest first, the present one last."""
     line: list[str] = []
     for move in history:
         if move.action == "promote" and move.after and (not line or line[-1] != move.after):
             line.append(move.after)
-        elif move.action == "rollback" and line:
+        elif move.action == "rollback":
             line.pop()
+            while line and line[-1] != move.after:  # it went past champions that were gone
+                line.pop()
     return line
 
 
 def best_before(history: list[Move], version: str) -> str | None:
     """The yardstick before `version` was last promoted."""
-    last = max(i for i, m in enumerate(history) if m.action == "promote" and m.after == version)
-    earlier = [move.best for move in history[:last] if move.best]
+    promoted = [i for i, m in enumerate(history) if m.action == "promote" and m.after == version]
+    earlier = [move.best for move in history[: promoted[-1]] if move.best] if promoted else []
     return earlier[-1] if earlier else None
 
 

@@ -1,50 +1,43 @@
-"""The model registry and its one door: register, promote, roll back, list.
+"""The model registry: register a version, judge it, find it again with its evidence.
 
-`champion` moves only here, under a lock, after the gate; every move is written down with its
-reasons as a tag of the registered model, so that it lives wherever the registry lives.
+`champion` moves in `pipelines.promotion` alone.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 
 from domains.errors import InputError, Refused
-from pipelines import gate
+from pipelines import chain, gate
+from pipelines.chain import CHALLENGER, CHAMPION
 from pipelines.held_out import Answers, HeldOut, answers, load
-from pipelines.moves import best_before, made, moves, record, registered, succession
+from pipelines.moves import Move, moves, registered
 from pipelines.settings import home
 from pipelines.tracking import client
 
-CHAMPION, CHALLENGER = "champion", "challenger"
+__all__ = ["CHALLENGER", "CHAMPION"]  # as others know them
+
 EVIDENCE = "evidence.json"
 HELD_OUT = "held_out.parquet"
-_REASON_LIMIT = 4000
-
-
-@contextmanager
-def door() -> Iterator[None]:
-    """Only one process at a time judges and moves; the lock goes with the process."""
-    with (home() / "registry.lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def create_version(name: str, model_uri: str, run_id: str, tags: dict[str, str]) -> str:
-    """Register a logged model as the next version of `name`; returns its number."""
+    """Register a run's model as the next version of `name`; returns its number.
+
+    A run registers once: asked again, it answers the version that is there.
+    """
     tracker = client()
-    try:
-        tracker.get_registered_model(name)
-    except MlflowException:
+    for found in tracker.search_model_versions(f"run_id='{run_id}'"):
+        if found.name == name:
+            return str(found.version)
+    with suppress(MlflowException):  # it is there, or somebody else has just made it
         tracker.create_registered_model(name)
     # A server refuses `models:/ID` as a source unless the id is given beside it.
     logged = model_uri.removeprefix("models:/") if model_uri.startswith("models:/") else None
@@ -54,8 +47,18 @@ def create_version(name: str, model_uri: str, run_id: str, tags: dict[str, str])
     return str(version.version)
 
 
+def version_of(name: str, run_id: str) -> str | None:
+    """The version that a run registered; None before it did."""
+    found = client().search_model_versions(f"name='{name}' and run_id='{run_id}'")
+    return str(found[0].version) if found else None
+
+
 def judge(
-    name: str, version: str, evidence: dict[str, Any], new: Answers, held: HeldOut | None
+    name: str,
+    version: str,
+    evidence: dict[str, Any],
+    new: Answers,
+    held: HeldOut | None = None,
 ) -> gate.Verdict:
     """The gate's verdict on a version, beside the best champion so far.
 
@@ -71,68 +74,6 @@ def judge(
     best = best_version(name)
     old = None if best in (None, version) else _best_answers(name, str(best), held)
     return gate.check(rules, evidence, new, old)
-
-
-def promote(name: str, version: str) -> gate.Verdict:
-    """Judge a registered version again and move `champion` to it if the gate says yes.
-
-    Raises:
-        InputError: No such model or version.
-        Refused: The gate said no; the move is not made, the refusal is recorded.
-    """
-    with door():
-        found = get_version(name, version)
-        evidence, new = stored_evidence(found), stored_answers(found)
-        verdict = judge(name, version, evidence, new, None)
-        numbers = bool(evidence["metrics"])
-        apply_verdict(name, version, verdict, numbers)
-    if not verdict.passed:
-        raise Refused(f"{name} version {version}: " + "; ".join(verdict.reasons(numbers)))
-    return verdict
-
-
-def apply_verdict(name: str, version: str, verdict: gate.Verdict, numbers: bool) -> None:
-    """Move `champion` after a yes, `challenger` after a no; record either. Hold the door first."""
-    tracker = client()
-    _follow(tracker, name)
-    before, best = champion(name), best_version(name)
-    reasons = verdict.reasons(numbers)
-    said = "; ".join(reasons)[:_REASON_LIMIT]
-    tracker.set_model_version_tag(name, version, "careledger.gate", said)
-    if not verdict.passed:
-        if version != before:
-            tracker.set_registered_model_alias(name, CHALLENGER, version)
-        record(name, made("refuse", before, version, reasons, best))
-        return
-    # A new champion becomes the yardstick only if it is ahead: small declines do not add up.
-    best = version if best is None or verdict.ahead else best
-    record(name, made("promote", before, version, reasons, best))
-    _follow(tracker, name)
-    if alias_of(name, CHALLENGER) == version:
-        tracker.delete_registered_model_alias(name, CHALLENGER)
-
-
-def rollback(name: str) -> tuple[str, str]:
-    """Move `champion` back to the version that held it before; returns (from, to).
-
-    Raises:
-        InputError: There is no such model, no champion or none before it.
-    """
-    with door():
-        tracker = client()
-        _follow(tracker, name)
-        current, history = champion(name), moves(name)
-        line = succession(history)
-        if current is None or len(line) < 2:
-            raise InputError(f"{name}: no earlier champion to go back to")
-        earlier, best = line[-2], best_version(name)
-        get_version(name, earlier)
-        if best == current:
-            best = best_before(history, current) or earlier
-        reasons = ["rolled back by a person"]
-        record(name, made("rollback", current, earlier, reasons, best))
-        _follow(tracker, name)
-    return current, earlier
 
 
 def champion(name: str) -> str | None:
@@ -153,8 +94,13 @@ def aliases(name: str, version: str) -> list[str]:
 
 def best_version(name: str) -> str | None:
     """The best champion so far, against which challengers are measured; None before the first."""
-    for move in reversed(moves(name)):
-        if move.best is not None and _exists(name, move.best):
+    return standing(name, moves(name))
+
+
+def standing(name: str, history: list[Move]) -> str | None:
+    """The yardstick by a history; one that was deleted gives way to the one before it."""
+    for move in reversed(history):
+        if move.best is not None and chain.exists(name, move.best):
             return move.best
     return None
 
@@ -225,25 +171,6 @@ def _best_answers(name: str, best: str, held: HeldOut | None) -> Answers:
             return stored_answers(version)
         return answers(held, predictions)
     return stored_answers(version)
-
-
-def _follow(tracker: MlflowClient, name: str) -> None:
-    """Point `champion` where the last recorded move says.
-
-    The record is the move: it is one write. A process that died before the alias followed is
-    made good by the next one that holds the door.
-    """
-    after = [move.after for move in moves(name) if move.action in ("promote", "rollback")]
-    if after and after[-1] and after[-1] != champion(name) and _exists(name, after[-1]):
-        tracker.set_registered_model_alias(name, CHAMPION, after[-1])
-
-
-def _exists(name: str, version: str) -> bool:
-    try:
-        client().get_model_version(name, version)
-    except MlflowException:
-        return False
-    return True
 
 
 def _artifact(version: ModelVersion, path: str) -> Path:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Annotated
 
 import typer
 
 from pipelines.commands.options import AsJson
+
+Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 
 app = typer.Typer(help="The model registry and its gate.", no_args_is_help=True)
 
@@ -37,18 +40,18 @@ def models_show(name: str, as_json: AsJson = False) -> None:
 
 
 @app.command("promote")
-def models_promote(name: str, version: str) -> None:
+def models_promote(name: str, version: str, reason: Reason = "") -> None:
     """Move `champion` to a version, if the gate says yes."""
-    from pipelines import registry
+    from pipelines import promotion
 
-    registry.promote(name, version)
+    promotion.promote(name, version, reason)
     print(f"{name}: champion is version {version}")
 
 
 @app.command("rollback")
-def models_rollback(name: str) -> None:
-    """Move `champion` back to the version that held it before."""
-    from pipelines import registry
+def models_rollback(name: str, reason: Reason = "") -> None:
+    """Move `champion` back to the version that held it before and can still answer."""
+    from pipelines import promotion
 
-    before, after = registry.rollback(name)
+    before, after = promotion.rollback(name, reason)
     print(f"{name}: champion moved back from version {before} to {after}")

@@ -35,8 +35,7 @@ def _held() -> tuple[HeldOut, Answers]:
 
 def _register(job: Job) -> dict[str, Any]:
     held, answered = _held()
-    with registry.door():
-        return finish._register(job, _evidence(), f"file://{job.folder}", answered, held)
+    return finish._register(job, _evidence(), f"file://{job.folder}", answered, held)
 
 
 @pytest.fixture

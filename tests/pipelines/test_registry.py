@@ -2,74 +2,38 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from domains.errors import InputError, Refused
-from pipelines import gate, held_out, registry, settings
-from pipelines.held_out import HeldOut, HeldOutcome, answers
+from pipelines import chain, held_out, promotion, registry, settings
 from pipelines.moves import moves
 from pipelines.tracking import client, log_arm, open_job
+from tests.pipelines import sample_registry
+from tests.pipelines.sample_registry import NAME
 
-NAME = "credit-sba"
-OUTCOME = HeldOutcome("default", "auroc", ("default",), ("probability",))
 Register = Callable[[float], str]
 
 
 @pytest.fixture
-def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Register:
-    monkeypatch.setenv("CARELEDGER_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return _register
-
-
-def _register(noise: float) -> str:
-    """Register a version whose score is blurred by noise; returns its number, not judged yet."""
-    rng = np.random.default_rng(0)
-    z = rng.normal(size=1500)
-    y = (rng.random(1500) < 1 / (1 + np.exp(-2 * z))).astype(float)
-    blurred = (z + noise * np.random.default_rng(1).normal(size=1500)) / (1 + noise)
-    ids = np.arange(1500)
-    held = HeldOut(None, {"default": y}, ids, ids, (OUTCOME,), "stored answers only")
-    made = answers(held, pd.DataFrame({"probability": 1 / (1 + np.exp(-2 * blurred))}))
-    evidence: dict[str, Any] = {
-        "pipeline": "credit",
-        "headline": "a headline",
-        "data": {"digest": "sha256:0", "public": True},
-        "split": {"test": {"records": 1500}},
-        "metrics": {"auroc": 0.8},
-        "calibration": {"method": "platt"},
-        "arms": [{"name": "alone", "role": "control", "metrics": {"auroc": 0.7}}],
-        "privacy": None,
-        "findings": ["a finding"],
-        "limits": [],
-    }
-    with open_job("credit", settings.load_config("credit")) as job:
-        client().log_dict(job.run_id, evidence, registry.EVIDENCE)
-        held_out.save(made, registry.held_out_path(job.run_id))
-        run = client().get_run(job.run_id)
-        tags = {"careledger.split": held.split}
-        return registry.create_version(NAME, run.info.artifact_uri, job.run_id, tags)
+def register(home: Path) -> Register:
+    return sample_registry.register
 
 
 def test_first_good_version_becomes_champion_and_yardstick(register: Register) -> None:
     version = register(0.1)
-    registry.promote(NAME, version)
+    promotion.promote(NAME, version)
     assert registry.champion(NAME) == registry.best_version(NAME) == version
     assert registry.list_versions() == [(NAME, "1", ["champion"])]
 
 
 def test_worse_version_is_refused_and_recorded(register: Register) -> None:
-    registry.promote(NAME, register(0.1))
+    promotion.promote(NAME, register(0.1))
     with pytest.raises(Refused, match="no worse than the best champion: not met"):
-        registry.promote(NAME, register(2.0))
+        promotion.promote(NAME, register(2.0))
     assert registry.champion(NAME) == "1"
     assert registry.aliases(NAME, "2") == ["challenger"]
     last = moves(NAME)[-1]
@@ -79,11 +43,11 @@ def test_worse_version_is_refused_and_recorded(register: Register) -> None:
 
 def test_small_declines_cannot_add_up(register: Register) -> None:
     """Each step down is within the margin of the one before; the yardstick stays the best."""
-    registry.promote(NAME, register(0.05))
+    promotion.promote(NAME, register(0.05))
     refused = 0
     for noise in (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0):
         try:
-            registry.promote(NAME, register(noise))
+            promotion.promote(NAME, register(noise))
         except Refused:
             refused += 1
     assert registry.best_version(NAME) == "1"
@@ -95,48 +59,47 @@ def test_small_declines_cannot_add_up(register: Register) -> None:
 
 def test_rollback_goes_back_one_champion_at_a_time(register: Register) -> None:
     for noise in (0.5, 0.3, 0.1):
-        registry.promote(NAME, register(noise))
-    assert registry.rollback(NAME) == ("3", "2")
+        promotion.promote(NAME, register(noise))
+    assert promotion.rollback(NAME) == ("3", "2")
     assert registry.best_version(NAME) == "2"
-    assert registry.rollback(NAME) == ("2", "1")
+    assert promotion.rollback(NAME) == ("2", "1")
     assert registry.champion(NAME) == "1"
     with pytest.raises(InputError, match="no earlier champion"):
-        registry.rollback(NAME)
+        promotion.rollback(NAME)
     assert [m.action for m in moves(NAME)] == ["promote"] * 3 + ["rollback"] * 2
 
 
 def test_rollback_puts_the_yardstick_back_to_the_best_before(register: Register) -> None:
-    registry.promote(NAME, register(0.1))
-    registry.promote(NAME, register(0.15))  # within the margin, not ahead
-    registry.promote(NAME, register(0.01))
+    promotion.promote(NAME, register(0.1))
+    promotion.promote(NAME, register(0.15))  # within the margin, not ahead
+    promotion.promote(NAME, register(0.01))
     assert registry.best_version(NAME) == "3"
-    assert registry.rollback(NAME) == ("3", "2")
+    assert promotion.rollback(NAME) == ("3", "2")
     assert registry.best_version(NAME) == "1"
 
 
 def test_move_cut_short_is_finished_by_the_next_to_hold_the_door(
     register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.promote(NAME, register(0.5))
+    promotion.promote(NAME, register(0.5))
     second = register(0.1)
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "_follow", _die)
+        patch.setattr(chain, "carry_out", _die)
         with pytest.raises(KeyboardInterrupt):
-            registry.apply_verdict(NAME, second, gate.Verdict((), ahead=True), numbers=True)
+            promotion.promote(NAME, second)
     assert registry.champion(NAME) == "1"
-    assert registry.rollback(NAME) == ("2", "1")
+    assert promotion.rollback(NAME) == ("2", "1")
     assert [m.action for m in moves(NAME)] == ["promote", "promote", "rollback"]
 
 
 def _die(*_: object) -> None:
-    if len(moves(NAME)) > 1:
-        raise KeyboardInterrupt
+    raise KeyboardInterrupt
 
 
 def test_champion_that_was_deleted_does_not_stand_in_the_way(register: Register) -> None:
-    registry.promote(NAME, register(0.1))
+    promotion.promote(NAME, register(0.1))
     client().delete_model_version(NAME, "1")
-    registry.promote(NAME, register(0.3))
+    promotion.promote(NAME, register(0.3))
     assert registry.champion(NAME) == "2"
 
 
@@ -145,36 +108,18 @@ def test_version_cut_short_of_its_evidence_cannot_be_promoted(register: Register
     with open_job("credit", settings.load_config("credit")) as job:
         bare = registry.create_version(NAME, "file:///nowhere", job.run_id, {})
     with pytest.raises(Refused, match="evidence is missing"):
-        registry.promote(NAME, bare)
+        promotion.promote(NAME, bare)
     assert registry.champion(NAME) is None
 
 
 def test_unknown_names_and_versions_say_what_there_is(register: Register) -> None:
     with pytest.raises(InputError, match="none is registered yet"):
-        registry.promote("nothing", "1")
+        promotion.promote("nothing", "1")
     register(0.1)
     with pytest.raises(InputError, match=f"there are {NAME}"):
-        registry.promote("nothing", "1")
+        promotion.promote("nothing", "1")
     with pytest.raises(InputError, match="it has 1"):
-        registry.promote(NAME, "9")
-
-
-def _promote(version: str) -> None:
-    registry.promote(NAME, version)
-
-
-def test_two_promotions_at_once_are_made_one_after_the_other(register: Register) -> None:
-    versions = [register(0.3), register(0.1)]
-    context = multiprocessing.get_context("spawn")
-    started = [context.Process(target=_promote, args=(v,)) for v in versions]
-    for process in started:
-        process.start()
-    for process in started:
-        process.join()
-    history = moves(NAME)
-    assert len(history) == 2
-    assert history[1].before == (history[0].after if history[0].action == "promote" else None)
-    assert registry.champion(NAME) == "2" or history[1].action == "promote"
+        promotion.promote(NAME, "9")
 
 
 def test_job_run_tells_how_it_ended_without_any_record(register: Register) -> None:
