@@ -15,7 +15,7 @@ ARGS ?=
 BENCHMARKS = $(basename $(notdir $(wildcard benchmarks/[a-z]*.py)))
 CODE := domains privacy models pipelines tests benchmarks
 
-.PHONY: help setup demo test lint imaging patients credit ui docs lock clean
+.PHONY: help setup demo test lint imaging patients credit up down deploy serve ui docs lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,9 +41,24 @@ imaging: ## Train the imaging pipeline (ARGS="--config FILE.yaml --scale small")
 patients: ## Train the patients pipeline (ARGS as above)
 credit: ## Train the credit pipeline (ARGS as above)
 
+up: $(READY) ## Start Prefect, MLflow and a worker on this machine, and watch over them
+	@$(BIN)/python -m pipelines.services up
+
+down: $(READY) ## End exactly what `make up` started
+	@$(BIN)/python -m pipelines.services down
+
+deploy: $(READY) ## Register every deployment of prefect.yaml, with its schedule (after make up)
+	@$(BIN)/python -m pipelines.services deploy
+
+serve: $(READY) ## Answer over HTTP with a model's champion (MODEL=credit-sba PORT=8000 ARGS="--host …")
+	@test -n "$(MODEL)" || { echo "Which model? make serve MODEL=credit-sba" >&2; exit 2; }
+	@exec $(BIN)/careledger serve "$(MODEL)" $(if $(filter file,$(origin PORT)),,--port $(PORT)) $(ARGS)
+
 ui: $(READY) ## Browse runs and model versions at http://127.0.0.1:5000 (PORT=… for another)
-	@mkdir -p "$(CARELEDGER_HOME)"
-	@set -a; source mlflow/server.env; set +a; home=$$(cd "$(CARELEDGER_HOME)" && pwd); \
+	@if url=$$($(BIN)/python -m pipelines.services address mlflow); then \
+	  echo "MLflow runs already: $$url"; exit 0; fi; \
+	mkdir -p "$(CARELEDGER_HOME)"; \
+	set -a; source mlflow/server.env; set +a; home=$$(cd "$(CARELEDGER_HOME)" && pwd); \
 	exec $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 \
 	  --backend-store-uri "sqlite:///$$home/mlflow.db"
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from domains.errors import InputError
+
 TELEMETRY_OFF = {
     # "true" and not "1": Prefect's client takes either, MLflow takes this spelling alone.
     "DO_NOT_TRACK": "true",
@@ -36,7 +38,33 @@ DEFAULTS = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is the answer's
     "GIT_PYTHON_REFRESH": "quiet",  # git is optional: no revision is logged without it
+    # A server that dies is back within a minute or two. Pauses double from two seconds on: six of
+    # them last two minutes for Prefect's client, seven four minutes for MLflow's.
+    "PREFECT_CLIENT_MAX_RETRIES": "6",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "2",
 }
+
+TIME_LIMIT = "CARELEDGER_TIME_LIMIT"
+"""Seconds that a flow may take; a deployment sets it for its runs."""
+
+
+def time_limit() -> float | None:
+    """The time limit of flows in this process; None where none is set.
+
+    Raises:
+        InputError: The variable holds no number of seconds.
+    """
+    text = os.environ.get(TIME_LIMIT)
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise InputError(f"{TIME_LIMIT}={text}: expected seconds above 0")
+    return seconds
 
 
 def home_folder() -> Path:

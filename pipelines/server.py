@@ -126,9 +126,7 @@ def _wait(server: LocalServer) -> None:
 
 def _serve(descriptor: int) -> None:
     """Be the server, on a socket that already listens, until standard input ends."""
-    database = Path(os.environ["PREFECT_HOME"]) / "prefect.db"
-    if not database.exists() and "PREFECT_API_DATABASE_CONNECTION_URL" not in os.environ:
-        copy_template(f"prefect-{version('prefect')}.db", database, _create_tables)
+    prepare_database()
     import uvicorn
     from prefect.server.api.server import create_app
 
@@ -136,6 +134,16 @@ def _serve(descriptor: int) -> None:
     server = uvicorn.Server(config)
     threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
     server.run(sockets=[socket.socket(fileno=descriptor)])
+
+
+def prepare_database() -> None:
+    """Make `prefect.db` in `PREFECT_HOME` from a template, unless another database is named."""
+    if "PREFECT_API_DATABASE_CONNECTION_URL" in os.environ:
+        return
+    database = Path(os.environ["PREFECT_HOME"]).expanduser() / "prefect.db"
+    database.parent.mkdir(parents=True, exist_ok=True)
+    if not database.exists():
+        copy_template(f"prefect-{version('prefect')}.db", database, _create_tables)
 
 
 def _create_tables(path: Path) -> None:
