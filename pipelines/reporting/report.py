@@ -8,21 +8,18 @@ that released none: then nothing computed from held-out records is shown, whatev
 import base64
 import os
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
-
 from pipelines.evidence import Arm, Evidence, Figure
-from pipelines.reporting import statements, wording
+from pipelines.reporting import page, statements, wording
 from pipelines.reporting.drawing import DPI, Row, narrow
 from pipelines.reporting.figures import bars
 
-TEMPLATES = Path(__file__).parent / "templates"
 CARD = Path(__file__).parents[2] / "mlflow" / "model_card.md"
 
 _ANCHORS = (
@@ -71,15 +68,15 @@ def render(evidence: Evidence, result: Mapping[str, Any], path: Path) -> Path:
     closer = view["released"] and bool(evidence.tables or by_section["more"])
     hidden = {"findings": not (view["released"] and evidence.findings), "closer": not closer}
     sections = [(anchor, text) for anchor, text in _ANCHORS if not hidden.get(anchor)]
-    page = _template(TEMPLATES / "report.html").render(
+    told = page.template(page.TEMPLATES / "report.html").render(
         **view, pictures=by_section, sections=sections
     )
-    return _write(path, page)
+    return page.write(path, told)
 
 
 def model_card(evidence: Evidence, result: Mapping[str, Any]) -> str:
     """The model card of a run as Markdown, from `mlflow/model_card.md`."""
-    return _template(CARD, finalize=_markdown).render(**_view(evidence, result))
+    return page.template(CARD, finalize=_markdown).render(**_view(evidence, result))
 
 
 def index(runs: Sequence[tuple[Evidence, Mapping[str, Any]]], path: Path) -> Path:
@@ -99,7 +96,7 @@ def index(runs: Sequence[tuple[Evidence, Mapping[str, Any]]], path: Path) -> Pat
                     "link": _relative(result.get("report"), path),
                 }
             )
-    return _write(path, _template(TEMPLATES / "index.html").render(stories=stories))
+    return page.write(path, page.template(page.TEMPLATES / "index.html").render(stories=stories))
 
 
 def headline(evidence: Evidence) -> str:
@@ -234,20 +231,8 @@ def _embed(figure: Figure) -> Picture:
     )
 
 
-def _relative(report: str | None, page: Path) -> str:
-    return quote(Path(os.path.relpath(report, page.parent)).as_posix()) if report else ""
-
-
-def _template(path: Path, finalize: Callable[[Any], Any] | None = None) -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(path.parent),
-        autoescape=select_autoescape(["html"]),
-        finalize=finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(path.name)
+def _relative(report: str | None, origin: Path) -> str:
+    return quote(Path(os.path.relpath(report, origin.parent)).as_posix()) if report else ""
 
 
 def _markdown(value: Any) -> Any:
@@ -255,9 +240,3 @@ def _markdown(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return " ".join(value.replace("<", "&lt;").replace("|", "\\|").split())
-
-
-def _write(path: Path, page: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
-    return path

@@ -1,0 +1,107 @@
+"""What ran: the last jobs with how they ended, why, and what came of them."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from domains.errors import InputError
+from pipelines import jobs
+from pipelines.moves import moves
+from pipelines.settings import home
+from pipelines.status.tracked import moment, tracker
+
+_LAST = 12
+_ENDED = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
+Run = dict[str, Any]
+
+
+def read() -> list[Run]:
+    """The last jobs, newest first; `end` is one of finished, refused, failed, killed, crashed,
+    running.
+
+    Arms and controls are runs of their own in MLflow, and part of their job here.
+    """
+    client = tracker()
+    if client is None:
+        return []
+    experiments = client.search_experiments(filter_string="name LIKE 'careledger-%'")
+    found = client.search_runs(
+        [experiment.experiment_id for experiment in experiments],
+        filter_string="tags.`careledger.model` != ''",  # arms have none
+        order_by=["attributes.start_time DESC"],
+        max_results=_LAST,
+    )
+    registered = _registered(client) if found else {}
+    return [_run(run, registered.get(run.info.run_id)) for run in found]
+
+
+def _run(run: Any, version: dict[str, Any] | None) -> Run:
+    tags, info = run.data.tags, run.info
+    end, why = ending(info.status, tags.get("careledger.ended"))
+    stage, progress = _place(info.run_id) if end == "running" else (None, None)
+    if end in ("running", "killed") and _dead(info.run_id):
+        end = "crashed"
+    until = info.end_time or (time.time() * 1000 if end == "running" else None)
+    report = home() / "reports" / info.run_id / "report.html"
+    return {
+        "run_id": info.run_id,
+        "pipeline": info.run_name,
+        "model": tags["careledger.model"],
+        "started": moment(info.start_time),
+        "seconds": round((until - info.start_time) / 1000, 1) if until else None,
+        "end": end,
+        "why": why,
+        "stage": stage,
+        "progress": progress,
+        "version": version["version"] if version else None,
+        "promoted": version["promoted"] if version else None,
+        "report": str(report) if report.exists() else None,
+    }
+
+
+def _place(run_id: str) -> tuple[str | None, float | None]:
+    """The stage a job is in, and the share of its stages that are done; None when it runs on
+    another machine."""
+    folder = jobs.folder_of(run_id)
+    try:
+        stages = jobs.read(folder).stages
+        done = len(list(jobs.stages_folder(folder).glob("*.json")))
+        return jobs.stage_of(folder), min(done / stages, 1.0)
+    except (OSError, InputError):
+        return None, None
+
+
+def _dead(run_id: str) -> bool:
+    """Whether its folder is here and no process holds it."""
+    folder = jobs.folder_of(run_id)
+    return folder.exists() and not jobs.is_alive(folder)
+
+
+def ending(status: str, said: str | None) -> tuple[str, str]:
+    """How a run ended in a word, and why in a line; the reason is empty where none was kept."""
+    if status not in _ENDED:
+        return "running", ""
+    kind, _, text = " ".join((said or "").split()).partition(": ")
+    if kind == "Refused":
+        return "refused", re.sub(r"^job \w+ refused: ", "", text)
+    if status == "KILLED":
+        return "killed", "stopped by a person" if kind == "KeyboardInterrupt" else text or kind
+    return _ENDED[status], "" if status == "FINISHED" else text or kind
+
+
+def _registered(client: Any) -> dict[str, dict[str, Any]]:
+    """Run → the version it registered, and whether the gate let it through at once."""
+    judged: dict[tuple[str, str], bool] = {}
+    for model in client.search_registered_models(max_results=1000):
+        for move in moves(model.name):
+            if move.action in ("promote", "refuse"):
+                judged.setdefault((model.name, str(move.after)), move.action == "promote")
+    return {
+        str(version.run_id): {
+            "version": str(version.version),
+            "promoted": judged.get((version.name, str(version.version))),
+        }
+        for version in client.search_model_versions(max_results=1000)
+    }

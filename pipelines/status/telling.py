@@ -1,0 +1,101 @@
+"""The sentences that terminal and page share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.status.words import epsilon, minute, size
+
+Row = dict[str, Any]
+
+
+def champion(model: Row) -> str:
+    """Which version serves, who moved it there, when and why."""
+    number, since = model["champion"], model["since"]
+    if number is None:
+        return "no version serves"
+    if not model["champion_exists"]:
+        return f"version {number} is gone: the alias points to nothing"
+    if since is None:
+        return f"version {number}; nobody wrote down since when"
+    how = "rolled back to" if since["action"] == "rollback" else "promoted"
+    return (
+        f"version {number} since {minute(since['when'])}, {how} by {since['who']}: {since['why']}"
+    )
+
+
+def verdict(model: Row) -> str:
+    """The gate's last word; empty before the first."""
+    last = model["verdict"]
+    if last is None:
+        return ""
+    word = "let through" if last["passed"] else "held back"
+    return f"version {last['version']} {word} {minute(last['when'])}: {last['why']}"
+
+
+def outcome(run: Row) -> str:
+    """What came of a run: its version and the gate's word, or why it did not end well."""
+    if run["end"] == "finished" and run["version"]:
+        word = {True: "promoted", False: "held back by the gate", None: "not judged"}
+        return f"version {run['version']} {word[run['promoted']]}"
+    if run["end"] == "crashed":
+        return run["why"] or "its process ended without a word"
+    if run["end"] == "running":
+        return f"in {run['stage']}{_share(run['progress'])}" if run["stage"] else ""
+    return str(run["why"])
+
+
+def _share(progress: float | None) -> str:
+    return "" if progress is None else f", {100 * progress:.0f} % done"
+
+
+def budget(row: Row) -> str:
+    """Granted, spent and left, and for how many more runs that is known to do."""
+    text = (
+        f"ε {epsilon(row['epsilon_spent'])} of {epsilon(row['epsilon_granted'])} spent, "
+        f"{epsilon(row['epsilon_left'])} left"
+    )
+    if row["more_runs"] is None:
+        return text
+    runs = "run" if row["more_runs"] == 1 else "runs"
+    return f"{text}: {row['more_runs'] or 'no'} more {runs} like the last"
+
+
+def scoring(act: Row) -> str:
+    """Rows and rejected rows, or that it failed."""
+    if act["ended"] == "failed":
+        return "failed"
+    rejected = f", {act['rejected']:,} rejected" if act["rejected"] else ""
+    return f"{act['rows'] or 0:,} rows{rejected}"
+
+
+def schedule(row: Row) -> str:
+    """When a deployment runs next, and by which rule."""
+    rule = ", ".join(row["every"]) or "no schedule"
+    if row["paused"]:
+        return f"paused ({rule})"
+    late = f", {row['late']} late" if row["late"] else ""
+    return f"{minute(row['next'])} UTC ({rule}){late}" if row["next"] else rule
+
+
+def space(row: Row) -> str:
+    """Room left on the disk, and what the home takes of it."""
+    least = "" if row["home_counted_whole"] else "more than "
+    return (
+        f"{size(row['free'])} free of {size(row['total'])}; home takes {least}{size(row['home'])}"
+    )
+
+
+def notifications(row: Row) -> str:
+    """How many webhooks are told, and what waits."""
+    hooks = "no webhook is set" if not row["webhooks"] else f"{row['webhooks']} webhook(s)"
+    dropped = f", {row['dropped']} dropped" if row["dropped"] else ""
+    return f"{hooks}; {row['waiting']} waiting{dropped}"
+
+
+def service(row: Row) -> str:
+    """What it serves and since when, or why it is down."""
+    if not row["up"]:
+        return str(row["why"])
+    serves = f"version {row['version']} of {row['model']}, " if row["model"] else ""
+    return f"{serves}since {minute(row['since'])}"
