@@ -12,6 +12,7 @@ import typer
 from domains.errors import InputError, Refused
 from pipelines.commands import budget, data, models
 from pipelines.commands.doctor import doctor
+from pipelines.commands.status import status
 from pipelines.commands.train import train
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(budget.app, name="budget")
 app.command()(doctor)
+app.command()(status)
 
 
 @app.callback()
