@@ -27,6 +27,7 @@ MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null"]
 _KINDS = (".csv", ".csv.gz", ".parquet")
 # Arrow cannot take a larger block; types are inferred from the first one.
 _LARGEST_BLOCK = 2**31 - 1
+_LONGEST_HEADER = 1 << 20
 
 
 def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -63,7 +64,7 @@ def column_names(path: Path | str) -> list[str]:
     if _kind(path) == ".parquet":
         with _parquet(path) as file:
             return _distinct(list(file.schema_arrow.names), path)
-    return _distinct(_header(_bytes(path), path), path)
+    return _distinct(_header(_bytes(path, _LONGEST_HEADER), path), path)
 
 
 def check_filled(frame: pd.DataFrame, names: Sequence[str], path: Path | str) -> None:
@@ -132,13 +133,12 @@ def _damaged(path: Path, kind: str) -> str:
     return f"{path}: not a whole {kind} file (truncated or damaged); copy or export it again"
 
 
-def _bytes(path: Path) -> bytes:
-    """Content of a CSV file, unpacked."""
+def _bytes(path: Path, most: int = -1) -> bytes:
+    """Content of a CSV file, unpacked; all of it, or so many bytes."""
     try:
-        if _kind(path) == ".csv":
-            return path.read_bytes()
-        with gzip.open(path) as stream:
-            return stream.read()
+        packed = _kind(path) == ".csv.gz"
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            return stream.read(most)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(_damaged(path, "gzip")) from error
     except OSError as error:
@@ -188,7 +188,7 @@ def _read_csv(content: bytes, columns: list[str], path: Path) -> pa.Table:
 
 
 def _plain(table: pa.Table, path: Path) -> pa.Table:
-    """The table in types that pandas holds natively, checked for what no column may hold."""
+    """The table in native types, checked for what no column may hold."""
     for index, field in enumerate(table.schema):
         column = table.column(index)
         if pa.types.is_binary(field.type):
@@ -197,12 +197,21 @@ def _plain(table: pa.Table, path: Path) -> pa.Table:
             raise InputError(
                 f"{path}: column {field.name!r} holds {field.type}, expected plain values"
             )
-        if pa.types.is_null(field.type) or pa.types.is_decimal(field.type):
-            table = table.set_column(index, field.name, column.cast(pa.float64()))
-        elif pa.types.is_date(field.type):
-            table = table.set_column(index, field.name, column.cast(pa.timestamp("ms")))
-        elif pa.types.is_floating(field.type):
+        if pa.types.is_floating(field.type):
             _refuse_infinite(column, field.name, path)
+    return native(table)
+
+
+def native(table: pa.Table) -> pa.Table:
+    """The table in types that pandas holds natively: decimals as numbers, dates as timestamps."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_null(field.type) or pa.types.is_decimal(field.type):
+            kind = pa.float64()
+        elif pa.types.is_date(field.type):
+            kind = pa.timestamp("ms")
+        else:
+            continue
+        table = table.set_column(index, field.name, table.column(index).cast(kind))
     return table
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from pipelines.settings import CONFIGS
+from pipelines.settings import CONFIGS, ScoreConfig
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
 
@@ -24,12 +24,16 @@ error and exit status 2.
 This page is written by `make docs` from the classes in `pipelines/settings/`.
 """
 
+_SCORE = """These are the options of `careledger score`, and the parameters of the Prefect flow
+`score`, where relative paths are seen from the home folder."""
+
 
 def page() -> str:
     """The whole page as Markdown."""
     parts = [_HEAD]
     for name, config in CONFIGS.items():
         parts.append(f"## {name}\n\n{_sentence(config)}\n\n{_table(config)}")
+    parts.append(f"## score\n\n{_sentence(ScoreConfig)} {_SCORE}\n\n{_table(ScoreConfig)}")
     return "\n".join(parts)
 
 

@@ -10,6 +10,7 @@ from pipelines.settings.imaging import ImagingConfig, ImagingData
 from pipelines.settings.patients import Outcome, PatientsConfig, PatientsData
 from pipelines.settings.places import home, home_key, ledger_path, writable_home
 from pipelines.settings.reading import CONFIGS, load_config
+from pipelines.settings.score import ScoreConfig
 
 __all__ = [
     "CONFIGS",
@@ -24,6 +25,7 @@ __all__ = [
     "PatientsConfig",
     "PatientsData",
     "Privacy",
+    "ScoreConfig",
     "Section",
     "Target",
     "home",

@@ -1,0 +1,69 @@
+"""A piece of the input: so many rows in order, some of which cannot be scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+ID, REASON = "id", "reason"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive input rows.
+
+    Attributes:
+        ids: One a row; null where a torn row has none.
+        records: The rows that can be scored: a frame, or images (k, side, side, 3).
+        kept: Their positions in the piece, (k,).
+        reasons: Position of every other row → why, without its content.
+    """
+
+    ids: pa.Array
+    records: Any
+    kept: np.ndarray
+    reasons: dict[int, str]
+
+    def table(self, predictions: pd.DataFrame | None, outputs: Sequence[str]) -> pa.Table:
+        """One row an input row: id, predictions (null where rejected), reason (null elsewhere).
+
+        Args:
+            predictions: One row a scored record; None when no record of the piece can be scored.
+            outputs: Names of the predicted columns.
+        """
+        rejected = np.ones(len(self.ids), dtype=bool)
+        rejected[self.kept] = False
+        columns = {ID: self.ids}
+        for name in outputs:
+            values = np.zeros(len(self.ids))
+            if predictions is not None:
+                values[self.kept] = predictions[name].to_numpy(dtype=float)
+            columns[name] = pa.array(values, mask=rejected)
+        return pa.table({**columns, REASON: self._reasons()})
+
+    def _reasons(self) -> pa.Array:
+        if not self.reasons:
+            return pa.nulls(len(self.ids), pa.string())
+        return pa.array([self.reasons.get(row) for row in range(len(self.ids))], pa.string())
+
+
+class Source(Protocol):
+    """Something to score."""
+
+    def digest(self, key: bytes) -> str:
+        """Keyed digest of the content."""
+
+    def names(self) -> str:
+        """What fixes the ids beside the content."""
+
+    def pieces(self, skip: int = 0) -> Iterator[Piece]:
+        """Pieces in input order, the same ones every time, without the first few.
+
+        Raises:
+            InputError: The input is damaged, or holds no rows.
+        """

@@ -1,0 +1,209 @@
+"""CSV and Parquet as pieces: read as a stream, one thread, memory constant in the file's size.
+
+Every column of a CSV file is read as text, so that one bad cell costs its row and not the file; a
+row with a wrong number of fields costs itself too. Blank lines are no rows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from domains.dataset import digest_file
+from domains.errors import InputError
+from domains.tables import MISSING, column_names, native
+from models.intake import Accepted, Field, accept, need
+from pipelines.scoring.pieces import Piece
+
+_BLOCK = 8 << 20
+_BUFFER = 1 << 20
+_MOST_TORN = 1_000_000
+
+Torn = deque[tuple[int, str]]
+"""Numbers, from 1, and reasons of rows with a wrong number of fields, ascending."""
+
+
+class TableSource:
+    """A table on disk.
+
+    Args:
+        path: CSV, gzipped CSV or Parquet.
+        fields: Columns the scorer needs.
+        id_column: Column of the ids; None for row numbers from 1.
+        rows: Acceptable or not, so many well-formed rows make a piece.
+
+    Raises:
+        InputError: The file is missing, empty, of an unknown kind, or lacks a column.
+    """
+
+    def __init__(
+        self, path: Path, fields: Sequence[Field], id_column: str | None, rows: int
+    ) -> None:
+        names = column_names(path)
+        need(names, fields, str(path))
+        if id_column is not None and id_column not in names:
+            raise InputError(f"{path}: no column {id_column!r} to take ids from")
+        self._path, self._fields, self._id, self._rows = path, fields, id_column, rows
+
+    def digest(self, key: bytes) -> str:
+        """Keyed digest of the file."""
+        return digest_file(self._path, key)
+
+    def names(self) -> str:
+        """The column of the ids."""
+        return f"column {self._id}" if self._id else "row numbers"
+
+    def pieces(self, skip: int = 0) -> Iterator[Piece]:
+        """See `pipelines.scoring.pieces.Source`."""
+        columns = [field.name for field in self._fields]
+        columns += [self._id] if self._id and self._id not in columns else []
+        torn: Torn = deque()
+        number, first = 0, 1
+        for table in merged(stream(self._path, columns, torn), self._rows, torn):
+            places, reasons, rows = _placed(table.num_rows, first, torn)
+            if number >= skip:
+                yield self._piece(table, places, reasons, first, rows)
+            number, first = number + 1, first + rows
+        if not number:
+            raise InputError(f"{self._path}: holds no rows, expected a header and records")
+
+    def _piece(
+        self, table: pa.Table, places: np.ndarray, reasons: dict[int, str], first: int, rows: int
+    ) -> Piece:
+        accepted = self._accepted(table)
+        reasons |= {int(places[row]): reason for row, reason in accepted.reasons.items()}
+        if self._id is None:
+            ids = pa.array(np.arange(first, first + rows))
+        else:
+            ids = _spread(table.column(self._id), places, rows)
+        return Piece(ids, accepted.frame, places[accepted.kept], reasons)
+
+    def _accepted(self, table: pa.Table) -> Accepted:
+        raw: pd.DataFrame = native(table).to_pandas(ignore_metadata=True)
+        return accept(raw, self._fields, str(self._path))
+
+
+def stream(path: Path, columns: list[str], torn: Torn) -> Iterator[pa.Table]:
+    """Some columns of a file, a table at a time, as long as its rows happen to come.
+
+    Args:
+        path: The file.
+        columns: Which ones; text in a CSV file, typed in a Parquet file.
+        torn: Receives the rows that are none, before the table that holds what follows them.
+    """
+    typed = path.name.lower().endswith(".parquet")
+    batches = _parquet(path, columns) if typed else _csv(path, columns, torn)
+    try:
+        for batch in batches:
+            if len(torn) > _MOST_TORN:
+                raise InputError(
+                    f"{path}: more than {_MOST_TORN:,} rows in a row have another number of "
+                    f"fields than the header; {torn[0][1]}"
+                )
+            yield pa.Table.from_batches([batch])
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        # Arrow's message may quote the record: it goes no further.
+        raise InputError(f"{path}: {_why(error)}") from None
+
+
+def _parquet(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
+        yield from file.iter_batches(batch_size=1 << 15, columns=columns, use_threads=False)
+
+
+def _csv(path: Path, columns: list[str], torn: Torn) -> Iterator[pa.RecordBatch]:
+    packed = "gzip" if path.name.lower().endswith(".gz") else None
+    with pa.input_stream(str(path), compression=packed, buffer_size=_BUFFER) as content:
+        reader = csv.open_csv(
+            content,
+            read_options=csv.ReadOptions(use_threads=False, block_size=_BLOCK),
+            parse_options=csv.ParseOptions(
+                newlines_in_values=True, invalid_row_handler=_remember(torn)
+            ),
+            convert_options=csv.ConvertOptions(
+                include_columns=columns,
+                column_types=dict.fromkeys(columns, pa.string()),
+                null_values=MISSING,
+                strings_can_be_null=True,
+            ),
+        )
+        yield from reader
+
+
+def _remember(torn: Torn) -> Callable[[csv.InvalidRow], str]:
+    def handler(row: csv.InvalidRow) -> str:
+        found = f"{row.actual_columns} fields, expected {row.expected_columns} as in the header"
+        torn.append((row.number - 1, found))  # Arrow counts the header
+        return "skip"
+
+    return handler
+
+
+def _why(error: Exception) -> str:
+    text = str(error)
+    if "UTF8" in text or isinstance(error, UnicodeDecodeError):
+        return "holds text that is not UTF-8; export it again as UTF-8"
+    if "straddl" in text:
+        return f"a record is longer than {_BLOCK >> 20} MB; is a quote not closed?"
+    if isinstance(error, PermissionError):
+        return "cannot be read (permission denied)"
+    return "truncated or damaged; copy or export it again"
+
+
+def merged(tables: Iterator[pa.Table], rows: int, torn: Torn) -> Iterator[pa.Table]:
+    """The same rows in tables of equal length; the last one is shorter.
+
+    It may even be empty, where only torn rows are left.
+    """
+    held: list[pa.Table] = []
+    count = 0
+    schema = None
+    for table in tables:
+        schema = table.schema
+        held.append(table)
+        count += table.num_rows
+        while count >= rows:
+            whole = pa.concat_tables(held)
+            yield whole.slice(0, rows).combine_chunks()
+            held, count = [whole.slice(rows)], count - rows
+    if count:
+        yield pa.concat_tables(held).combine_chunks()
+    if torn and schema is not None:
+        yield schema.empty_table()
+
+
+def _placed(parsed: int, first: int, torn: Torn) -> tuple[np.ndarray, dict[int, str], int]:
+    """Where a piece's well-formed rows stand among the torn ones, which are taken from `torn`.
+
+    Returns:
+        Positions of the well-formed rows, reasons by position of the torn ones, rows in all.
+    """
+    reasons: dict[int, str] = {}
+    end = first + parsed
+    while torn and (torn[0][0] < end or not parsed):
+        number, reason = torn.popleft()
+        reasons[number - first] = reason
+        end += 1
+    rows = end - first
+    places = np.delete(np.arange(rows), list(reasons)) if reasons else np.arange(rows)
+    return places, reasons, rows
+
+
+def _spread(values: pa.ChunkedArray, places: np.ndarray, rows: int) -> pa.Array:
+    """Ids at their rows' places, null at the torn ones."""
+    ids: Any = values.combine_chunks()
+    if pa.types.is_dictionary(ids.type):
+        ids = ids.dictionary_decode()
+    if len(ids) == rows:
+        return ids
+    order = np.full(rows, -1)
+    order[places] = np.arange(len(places))
+    return ids.take(pa.array(order, mask=order < 0))
