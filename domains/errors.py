@@ -1,4 +1,4 @@
-"""The two ways Careledger says no, and the exit status each stands for."""
+"""The ways Careledger says no, and the exit status each stands for."""
 
 
 class InputError(Exception):
@@ -12,4 +12,11 @@ class Refused(Exception):
     """The request is understood and denied: a budget is spent, or the gate said no.
 
     The command line turns it into exit status 3.
+    """
+
+
+class Interrupted(Exception):
+    """The machine or a server stopped the work, a full disk say; what was done is kept.
+
+    The command line turns it into exit status 1.
     """

@@ -22,15 +22,17 @@ from prefect.context import FlowRunContext
 from models.scorer import load
 from pipelines import held_out as held
 from pipelines import promotion, registry
+from pipelines.clock import clock, seconds
 from pipelines.evidence import Evidence, to_json
 from pipelines.gate import Verdict
 from pipelines.held_out import Answers, HeldOut
+from pipelines.outside import outside
 from pipelines.provenance import config_yaml, git_revision
 from pipelines.reporting import report
 from pipelines.reporting.drawing import narrow
 from pipelines.settings import home_key
-from pipelines.stages import clock, seconds, stage
-from pipelines.tracking import Job, client, log_metrics, reports_folder
+from pipelines.stages import stage
+from pipelines.tracking import Job, client, log_metrics, logged_model, reports_folder
 
 _SERVED = Path(__file__).resolve().parents[1] / "models" / "served.py"
 _REQUIREMENTS = ("torch", "monai", "numpy", "pandas", "safetensors", "scipy", "mlflow")
@@ -45,7 +47,8 @@ def publish(
 
     The model and its evidence are logged first. Then the version is created, judged, described by
     report and card, and only then is an alias moved. A failure in between removes the version
-    again; a kill leaves one that no alias points to.
+    again. A kill leaves it, and the process that takes the job up completes it: a run never has a
+    second version, nor the gate a second word on it.
 
     Args:
         job: The job.
@@ -63,21 +66,25 @@ def publish(
         with clock(job, "work"):
             answered = held.answers(held_out, load(package).predict(held_out.inputs))
         held.save(answered, registry.held_out_path(job.run_id))
-        model_uri = _log_model(job, package, input_example)
+        version = registry.version_of(job.name, job.run_id)
+        model_uri = _log_model(job, package, input_example) if version is None else ""
         _log_evidence(job, evidence)
-    except BaseException:
-        _forget(job)
+    except BaseException as error:
+        if not outside(error):
+            _forget(job)
         raise
-    result = _register(job, evidence, model_uri, answered, held_out)
+    if version is None:
+        tags = _tags(evidence, held_out)
+        version = registry.create_version(job.name, model_uri, job.run_id, tags)
+    result = _settle(job, evidence, version, answered, held_out)
     _show_in_prefect(job, evidence)
     return result
 
 
-def _register(
-    job: Job, evidence: Evidence, model_uri: str, answered: Answers, held_out: HeldOut
+def _settle(
+    job: Job, evidence: Evidence, version: str, answered: Answers, held_out: HeldOut
 ) -> Result:
-    tags = _tags(evidence, held_out)
-    version = registry.create_version(job.name, model_uri, job.run_id, tags)
+    """Judge and describe the version, and let the aliases follow; from the move on it stays."""
 
     def judged() -> Verdict:
         try:
@@ -85,14 +92,13 @@ def _register(
                 verdict = registry.judge(job.name, version, to_json(evidence), answered, held_out)
             reasons = verdict.reasons(bool(evidence.metrics))
             _write_report(job, evidence, _result(job, evidence, version, verdict.promotes, reasons))
-        except BaseException:
-            client().delete_model_version(job.name, version)
-            _forget(job)
+        except BaseException as error:
+            if not outside(error):  # what only interrupts the job is followed by its completion
+                client().delete_model_version(job.name, version)
+                _forget(job)
             raise
         return verdict
 
-    # Once judged, the version stays: of what fails from here on nobody can say whether the move
-    # came first, and a champion is never deleted.
     move = promotion.settle(job.name, version, judged, bool(evidence.metrics), job.run_id)
     result = _result(job, evidence, version, move.action == "promote", move.reasons)
     result["model"]["aliases"] = registry.aliases(job.name, version)
@@ -137,6 +143,9 @@ def _result(
 
 
 def _log_model(job: Job, package: Path, example: Any) -> str:
+    """Log the packed model and return its address; one that an earlier process logged serves."""
+    if (logged := logged_model(job)) is not None:
+        return logged
     client()  # points MLflow at the right store
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     # It asks for type hints as a schema, over any filter; the signature below is the schema.

@@ -54,6 +54,12 @@ def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
             yield f"{prefix}{key}", json.dumps(value) if isinstance(value, list) else str(value)
 
 
+def data_name(config: Any) -> str:
+    """Name of a job's data: as configured, else its file's."""
+    data = config.data
+    return str(data.name or Path(data.path).name.partition(".")[0]).replace("/", "-")
+
+
 class Origin(DatasetSource):
     """Where a data set comes from, for MLflow: named, never a path into somebody's folder."""
 

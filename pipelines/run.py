@@ -8,13 +8,14 @@ import os
 import time
 from typing import Any
 
+from pipelines.progress import say
 from pipelines.settings import Job, writable_home
 
 Result = dict[str, Any]
 
 
 def run(pipeline: str, config: Job) -> Result:
-    """Run a pipeline's flow.
+    """Run a pipeline's flow from its first stage, and say which other runs lie dead.
 
     Args:
         pipeline: `imaging`, `patients` or `credit`.
@@ -23,6 +24,18 @@ def run(pipeline: str, config: Job) -> Result:
     Returns:
         The JSON of a training run; `seconds` covers everything from this call on.
     """
+    started = prepare()
+    from pipelines import lives
+
+    lives.tidy()
+    for dead in lives.crashed():
+        lives.mark_crashed(dead.run_id)
+        say(lives.describe(dead))
+    return perform(pipeline, config, started)
+
+
+def prepare() -> float:
+    """Make this process one that runs flows; returns when it began to."""
     started = time.time()
     writable_home()
     if not os.environ.get("CARELEDGER_DEBUG"):
@@ -32,15 +45,27 @@ def run(pipeline: str, config: Job) -> Result:
         logging.getLogger("EventsWorker").setLevel(logging.ERROR)
     from pipelines import server
 
-    server.start()  # it comes up while the imports below take their time
-    from pipelines import tracking
+    server.start()  # it comes up while the imports that follow take their time
+    return started
+
+
+def perform(pipeline: str, config: Job, started: float, before: float = 0.0) -> Result:
+    """Run a flow whose clock has been running since `started`.
+
+    Args:
+        pipeline: `imaging`, `patients` or `credit`.
+        config: Its configuration.
+        started: Unix time.
+        before: Seconds that earlier processes have spent on the same job.
+    """
+    from pipelines import server, tracking
 
     tracking.asked_at(started)
     flow = getattr(importlib.import_module(f"pipelines.{pipeline}"), pipeline)
     with server.ready():
         result: Result = flow(config)
-    total = time.time() - started
-    late = total - result["seconds"]["total"]  # Prefect's own ending comes after the last stage
+    total = time.time() - started + before
+    late = max(total - result["seconds"]["total"], 0.0)  # Prefect's ending, after the last stage
     result["seconds"]["total"] = round(total, 3)
     result["seconds"]["orchestration"] = round(result["seconds"]["orchestration"] + late, 3)
     return result

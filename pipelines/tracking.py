@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,20 +16,21 @@ from typing import Any
 
 import mlflow
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Metric, Param
-from mlflow.exceptions import MlflowException
+from mlflow.entities import LoggedModelStatus, Metric, Param
 from mlflow.tracking import MlflowClient
 
 from domains.dataset import Dataset
-from domains.errors import InputError, Refused
+from domains.errors import InputError, Interrupted
+from pipelines import flow_runs, jobs, reopening
+from pipelines.endings import announce, close, pause, wording
 from pipelines.evidence import Arm
-from pipelines.provenance import Origin, config_yaml, flat, git_revision, portable
+from pipelines.provenance import Origin, config_yaml, data_name, flat, git_revision, portable
 from pipelines.settings import Job as JobConfig
 from pipelines.settings import home, writable_home
 from pipelines.store import prepare_store
 
 PARENT_TAG = "mlflow.parentRunId"
-_SERVER, _PID = "MLFLOW_TRACKING_URI", "pid"
+_SERVER = "MLFLOW_TRACKING_URI"
 _asked_at: float | None = None
 
 
@@ -44,8 +44,9 @@ class Job:
         run_id: Its MLflow run, parent of the arms' runs.
         folder: Scratch folder, gone when the job ends.
         config: Its configuration.
-        started: Unix time when it was asked for.
+        started: Unix time when it was asked for, moved on by the time in which it lay dead.
         stages: How many stages its flow has.
+        attempt: 1, and one more for every process that took the job up after a crash.
     """
 
     pipeline: str
@@ -55,6 +56,12 @@ class Job:
     config: Any
     started: float
     stages: int
+    attempt: int = 1
+
+    @property
+    def charge_id(self) -> str:
+        """Under which the ledger keeps what this attempt spends beyond the first one's charge."""
+        return f"{self.run_id}.{self.attempt}"
 
 
 def asked_at(moment: float) -> None:
@@ -104,41 +111,76 @@ def reports_folder(run_id: str) -> Path:
 def open_job(pipeline: str, config: JobConfig, stages: int = 6) -> Iterator[Job]:
     """A job from start to end: its run is FINISHED, FAILED or KILLED, its scratch folder gone.
 
+    A job whose process died, and one that the machine stopped, keep their folder: the job that
+    `careledger resume` or a Prefect worker takes up again is opened here as well.
+
     Args:
         pipeline: `imaging`, `patients` or `credit`.
         config: Its configuration.
         stages: How many stages its flow has, so that progress can be shown as a share.
     """
     global _asked_at
-    started, _asked_at = _asked_at or time.time(), None
+    asked, _asked_at = _asked_at or time.time(), None
     tracker = client()
-    run = tracker.create_run(
-        _experiment(tracker, pipeline), run_name=pipeline, tags=_origin(config, started)
-    )
-    job = Job(
-        pipeline=pipeline,
-        name=config.model_name or f"{pipeline}-{_data_name(config)}",
-        run_id=run.info.run_id,
-        folder=home() / "runs" / run.info.run_id,
-        config=config,
-        started=started,
-        stages=stages,
-    )
-    _sweep(job.folder.parent)
-    job.folder.mkdir(parents=True, mode=0o700)
-    (job.folder / _PID).write_text(str(os.getpid()))
-    _log_config(tracker, job)
-    status = "FAILED"
+    taken = reopening.taken_up(tracker, asked)
+    record, held = taken or _begin(tracker, pipeline, config, stages, asked)
     try:
-        yield job
-        status = "FINISHED"
+        yield _job(record, config)
+        close(tracker, record, "FINISHED")
+    except Interrupted as error:
+        pause(tracker, record, error)
+        raise
     except BaseException as error:
-        tracker.set_tag(job.run_id, "careledger.ended", _ending(error, config))
-        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        if flow_runs.told_to_end(error):  # as good as killed: the work can go on elsewhere
+            raise
+        text = wording(error, config)
+        close(tracker, record, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", text)
+        announce(record, error, text)
         raise
     finally:
-        tracker.set_terminated(job.run_id, status)
-        shutil.rmtree(job.folder, ignore_errors=True)
+        held.release()
+
+
+def _begin(
+    tracker: MlflowClient, pipeline: str, config: JobConfig, stages: int, started: float
+) -> tuple[jobs.Record, jobs.Hold]:
+    """A new job: its run, its folder, its lock; written down last, when the lock is held."""
+    run = tracker.create_run(
+        experiment(tracker, pipeline), run_name=pipeline, tags=_origin(config, started)
+    )
+    flow_run_id, deployed = flow_runs.current()
+    record = jobs.Record(
+        run_id=run.info.run_id,
+        pipeline=pipeline,
+        name=config.model_name or f"{pipeline}-{data_name(config)}",
+        config=config.model_dump(mode="json"),
+        started=started,
+        began=started,
+        stages=stages,
+        revision=git_revision(),
+        flow_run_id=flow_run_id,
+        deployed=deployed,
+    )
+    record.folder.mkdir(parents=True, mode=0o700)
+    held = jobs.hold(record.folder)
+    if held is None:
+        raise RuntimeError(f"{record.folder} is new, and another process holds it")
+    jobs.write(record)
+    _log_config(tracker, record, config)
+    return record, held
+
+
+def _job(record: jobs.Record, config: Any) -> Job:
+    return Job(
+        pipeline=record.pipeline,
+        name=record.name,
+        run_id=record.run_id,
+        folder=record.folder,
+        config=config,
+        started=record.began,
+        stages=record.stages,
+        attempt=record.attempts,
+    )
 
 
 def log_data(job: Job, dataset: Dataset, role: str = "training") -> None:
@@ -154,8 +196,28 @@ def log_data(job: Job, dataset: Dataset, role: str = "training") -> None:
     tracker.set_tag(job.run_id, f"careledger.data.{role}", dataset.digest)
 
 
+def logged_model(job: Job) -> str | None:
+    """Address of the model that an earlier process of the job has logged whole.
+
+    What it has logged by half is deleted.
+    """
+    if job.attempt == 1:
+        return None
+    tracker = client()
+    experiment = tracker.get_run(job.run_id).info.experiment_id
+    found = tracker.search_logged_models([experiment], f"source_run_id = '{job.run_id}'")
+    whole = [model for model in found if model.status == LoggedModelStatus.READY]
+    for model in found:
+        if model not in whole[:1]:
+            tracker.delete_logged_model(model.model_id)
+    return str(whole[0].model_uri) if whole else None
+
+
 def log_arm(job: Job, arm: Arm, history: list[dict[str, float]] | None = None) -> str:
     """One child run for an arm or control, written in one batch; returns its run id.
+
+    One that an earlier process of the job has finished serves; one that it left half written is
+    deleted.
 
     Args:
         job: The job.
@@ -164,11 +226,26 @@ def log_arm(job: Job, arm: Arm, history: list[dict[str, float]] | None = None) -
     """
     tracker = client()
     experiment = tracker.get_run(job.run_id).info.experiment_id
+    if job.attempt > 1 and (finished := _logged_arm(tracker, experiment, job, arm)):
+        return finished
     tags = {PARENT_TAG: job.run_id, "careledger.role": arm.role, "careledger.note": arm.note}
     run_id: str = tracker.create_run(experiment, tags=tags, run_name=arm.name).info.run_id
     log_metrics(run_id, {**arm.metrics, "seconds": arm.seconds}, history)
     tracker.set_terminated(run_id)
     return run_id
+
+
+def _logged_arm(tracker: MlflowClient, experiment: str, job: Job, arm: Arm) -> str | None:
+    mine = f"tags.`{PARENT_TAG}` = '{job.run_id}'"
+    kept = None
+    for run in tracker.search_runs([experiment], mine, max_results=1000):
+        if run.info.run_name != arm.name:
+            continue
+        if run.info.status == "FINISHED" and kept is None:
+            kept = str(run.info.run_id)
+        else:
+            tracker.delete_run(run.info.run_id)
+    return kept
 
 
 def log_metrics(
@@ -189,29 +266,8 @@ def log_metrics(
         tracker.log_batch(run_id, metrics=entries[start : start + 1000])
 
 
-def _ending(error: BaseException, config: Any) -> str:
-    """How a job ended, for its run. What is wrong with private records is told on the terminal
-    alone, and the text of an unforeseen error nowhere: it may hold a record."""
-    public = config.data.path is None or config.data.public
-    if isinstance(error, Refused) or (isinstance(error, InputError) and public):
-        return f"{type(error).__name__}: {error}"[:5000]
-    return type(error).__name__
-
-
-def _sweep(folder: Path) -> None:
-    """Close jobs whose process is gone: their scratch may hold records, their runs look alive."""
-    for left in folder.glob("*/" + _PID):
-        try:
-            os.kill(int(left.read_text()), 0)
-        except (ProcessLookupError, ValueError):
-            shutil.rmtree(left.parent, ignore_errors=True)
-            with suppress(MlflowException):  # another store's run
-                client().set_terminated(left.parent.name, "KILLED")
-        except OSError:  # another user's process, or another job is sweeping
-            continue
-
-
-def _experiment(tracker: MlflowClient, pipeline: str) -> str:
+def experiment(tracker: MlflowClient, pipeline: str) -> str:
+    """Id of the experiment of a pipeline, made if there is none."""
     name = f"careledger-{pipeline}"
     found = tracker.get_experiment_by_name(name)
     if found is not None:
@@ -226,21 +282,17 @@ def _origin(config: JobConfig, started: float) -> dict[str, str]:
     return {
         "careledger.git_revision": git_revision(),
         "careledger.asked": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "careledger.data.name": _data_name(config),
+        "careledger.data.name": data_name(config),
+        jobs.HOME_TAG: jobs.home_mark(),
     }
 
 
-def _data_name(config: Any) -> str:
-    data = config.data
-    return str(data.name or Path(data.path).name.partition(".")[0]).replace("/", "-")
-
-
-def _log_config(tracker: MlflowClient, job: Job) -> None:
-    params = [Param(key, text[:6000]) for key, text in flat(portable(job.config.model_dump()))]
+def _log_config(tracker: MlflowClient, record: jobs.Record, config: JobConfig) -> None:
+    params = [Param(key, text[:6000]) for key, text in flat(portable(config.model_dump()))]
     for start in range(0, len(params), 100):  # MLflow's limit of one batch
-        tracker.log_batch(job.run_id, params=params[start : start + 100])
-    tracker.set_tag(job.run_id, "careledger.model", job.name)
-    tracker.log_text(job.run_id, config_yaml(job.config), "config.yaml")
+        tracker.log_batch(record.run_id, params=params[start : start + 100])
+    tracker.set_tag(record.run_id, "careledger.model", record.name)
+    tracker.log_text(record.run_id, config_yaml(config), "config.yaml")
 
 
 def _key(name: str) -> str:

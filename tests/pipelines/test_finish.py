@@ -35,7 +35,8 @@ def _held() -> tuple[HeldOut, Answers]:
 
 def _register(job: Job) -> dict[str, Any]:
     held, answered = _held()
-    return finish._register(job, _evidence(), f"file://{job.folder}", answered, held)
+    version = registry.create_version(job.name, f"file://{job.folder}", job.run_id, {})
+    return finish._settle(job, _evidence(), version, answered, held)
 
 
 @pytest.fixture

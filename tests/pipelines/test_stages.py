@@ -7,8 +7,9 @@ from prefect import flow
 
 from domains.errors import InputError
 from domains.sources import Unreachable
+from pipelines.clock import clock, seconds
 from pipelines.settings import load_config
-from pipelines.stages import StageFailed, clock, seconds, stage
+from pipelines.stages import StageFailed, stage
 from pipelines.tracking import Job
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from domains.banking import sba
 from domains.banking.census import Census, LoanTable, private_columns, take_census
-from domains.errors import InputError
+from domains.errors import InputError, Refused
 from domains.sources import fetch
+from pipelines import durable
+from pipelines.outside import outside
 from pipelines.progress import say
 from pipelines.settings import CreditConfig, Grant, ledger_path
 from pipelines.stages import stage
@@ -70,6 +73,8 @@ def find_loans(job: Job) -> LoanTable:
 def charge(job: Job, table: LoanTable) -> Charged:
     """Make the plan and reserve it with every owner, before any record is read.
 
+    A process that takes the job up after this was cut short finds its own reservation.
+
     Raises:
         Refused: An owner granted nothing, the plan does not fit in what is left, or the records
             were cut otherwise before; nobody is charged then.
@@ -96,15 +101,44 @@ def charge(job: Job, table: LoanTable) -> Charged:
 def nothing_released(job: Job, charged: Charged) -> Iterator[None]:
     """Give the charge back if the block fails: nothing computed in it has been noised or released.
 
-    A job that is killed outright stays charged, because nobody can know how far it came.
+    A job that is killed outright stays charged, because nobody can know how far it came; and so
+    does one of which an earlier process has begun to noise. What merely interrupts the job leaves
+    the charge to the process that takes it up.
+
+    Raises:
+        Refused: The charge was given back already, by a process that was killed as it ended.
     """
+    ledger = Ledger(ledger_path())
+    if charged.owners and ledger.standing(job.run_id) != "reserved":
+        raise Refused(f"{job.name}: the charge of run {job.run_id} was given back; train again")
     try:
         yield
     except BaseException as error:
-        if charged.owners:
+        if charged.owners and not (_noising(job).exists() or outside(error)):
             reason = f"{type(error).__name__} before anything was noised or released"
-            Ledger(ledger_path()).cancel(job.run_id, reason)
+            ledger.cancel(job.run_id, reason)
         raise
+
+
+def before_noise(job: Job, charged: Charged) -> None:
+    """Say on disk that noised counts are about to be made; where an earlier process has said so
+    and left none, charge every owner for a second set.
+
+    Raises:
+        Refused: An owner's budget does not cover that; the first charge stands.
+    """
+    plan, mark = charged.plan, _noising(job)
+    if plan is None or not plan.setup_events():
+        return
+    if mark.exists():
+        again = dict.fromkeys(charged.owners, plan.setup_events())
+        Ledger(ledger_path()).reserve(job.charge_id, again)
+        say(f"charged again: bins and value lists, for {len(charged.owners)} owner(s)")
+    durable.write(mark, "")
+
+
+def _noising(job: Job) -> Path:
+    return job.folder / "noising"
 
 
 def make_schedule(config: CreditConfig, table: LoanTable, census: Census) -> Schedule:

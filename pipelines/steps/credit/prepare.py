@@ -18,9 +18,10 @@ from domains.splits import split_key
 from domains.tables import read_table
 from models.credit_encoding import Encoder
 from models.federated import Client
+from pipelines import durable
 from pipelines.settings import home_key, ledger_path
 from pipelines.stages import stage
-from pipelines.steps.credit.charge import Charged, nothing_released
+from pipelines.steps.credit.charge import Charged, before_noise, nothing_released
 from pipelines.tracking import Job, log_data
 from privacy.fingerprints import row_fingerprints
 from privacy.ledger import Ledger
@@ -100,16 +101,26 @@ def prepare(job: Job, charged: Charged) -> Prepared:
         loans = _read(job, charged)
         features = describe_features(charged.table, loans.frame)
         check_numbers(loans.frame, features)
-    encoder = Encoder(_complete(job, charged, loans, features), charged.table.derived)
+    folder = job.folder / "loans"
+    folder.mkdir(exist_ok=True)
+    encoder = _encoder(job, charged, loans, features)
     dataset = _dataset(charged, loans)
     log_data(job, dataset)
-    folder = job.folder / "loans"
-    folder.mkdir()
     loans.frame.to_parquet(folder / _FRAME)
     _facts(loans).to_parquet(folder / _FACTS)
     np.save(folder / _CODES, encoder.encode(loans.frame))
-    encoder.save(folder / _ENCODER)
     return Prepared(folder, charged, dataset, _counts(loans))
+
+
+def _encoder(job: Job, charged: Charged, loans: Loans, features: Sequence[Feature]) -> Encoder:
+    """The encoder, on disk as soon as its counts are noised: an earlier process's serves."""
+    path = job.folder / "loans" / _ENCODER
+    if not path.exists():
+        before_noise(job, charged)
+        made = Encoder(_complete(job, charged, loans, features), charged.table.derived)
+        with durable.replacing(path) as part:
+            made.save(part)
+    return Encoder.load(path)
 
 
 def key_of(charged: Charged, seed: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,6 +136,8 @@ def prepare_images(job: Job) -> Prepared:
     effort = EFFORTS[config.scale]
     own = 48 if config.data.kind == "builtin" else 64
     size = config.image_size or min(own, effort.image_size or own)
+    for name in ("target", "source"):  # what a process that was cut short has left
+        shutil.rmtree(job.folder / name, ignore_errors=True)
     target = _load(config.data, job.folder / "target", size, config.seed, effort.images)
     log_data(job, target.dataset)
     source = _source(job, size, effort)
