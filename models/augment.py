@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from monai.data import set_track_meta
 from monai.transforms import (
@@ -24,19 +25,23 @@ from torch import Tensor
 _SHARED = 4
 
 
-def augmenter(size: int, seed: int, silhouettes: bool) -> Callable[[Tensor], Tensor]:
+def augmenter(
+    size: int, seed: int, silhouettes: bool, epoch: int = 0
+) -> Callable[[Tensor], Tensor]:
     """A function from a batch of pixels to a random view of it.
 
     Args:
         size: Side of the images.
-        seed: Of the draws.
+        seed: Of the draws, together with the epoch.
         silhouettes: The images have no up and left, and their scale and brightness are
             millimetres: flips and quarter turns alone, which change neither. Otherwise left and
             right are swapped, and angle, place, scale and brightness vary a little.
+        epoch: Its draws are its own, whatever was drawn in those before.
     """
     set_track_meta(False)  # no affine matrices to carry along
     views = _exact() if silhouettes else _inexact(size)
-    transform = Compose(views).set_random_state(seed)
+    drawn = int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
+    transform = Compose(views).set_random_state(drawn)
 
     def augment(pixels: Tensor) -> Tensor:
         seen = [_together(part, transform) for part in pixels.split(_SHARED)]

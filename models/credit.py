@@ -13,9 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from models.calibration import probabilities
+from models.checkpoint import Checkpoint
 from models.credit_encoding import Encoder
 from models.intake import Field
 from models.scorer import DESCRIPTION
+from models.training import capture, restore, shapes
 from privacy.dpsgd import mean_cross_entropy
 
 _WEIGHTS = "weights.safetensors"
@@ -48,7 +50,13 @@ def logits(model: nn.Module, codes: np.ndarray) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def train_centrally(model: nn.Module, codes: np.ndarray, y: np.ndarray, seed: int) -> None:
+def train_centrally(
+    model: nn.Module,
+    codes: np.ndarray,
+    y: np.ndarray,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+) -> None:
     """Train a net in place on records in one hand, without privacy: Adam, a fixed number of epochs.
 
     What a lender would do alone, or all together with pooled records: no reason binds them to the
@@ -58,17 +66,25 @@ def train_centrally(model: nn.Module, codes: np.ndarray, y: np.ndarray, seed: in
         model: From `build`.
         codes: Encoded records, (n, width).
         y: 0 or 1, (n,).
-        seed: Of the batches.
+        seed: Of the batches, together with the epoch.
+        checkpoint: Saved after an epoch when that is due; a training that was killed goes on
+            from it.
     """
     features, target = torch.from_numpy(codes.copy()), torch.from_numpy(y.copy())
-    draws = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=_RATE, weight_decay=_DECAY)
     model.train()
-    for _ in range(_EPOCHS):
+    kept = checkpoint.of(seed, shapes(model), codes.shape) if checkpoint else None
+    found = kept.load() if kept else None
+    if found:
+        restore(found[0], model, optimizer)
+    for epoch in range(found[1]["epoch"] if found else 0, _EPOCHS):
+        draws = torch.Generator().manual_seed(seed * 100_003 + epoch)
         for rows in torch.randperm(len(features), generator=draws).split(_BATCH):
             optimizer.zero_grad()
             mean_cross_entropy(model(features[rows]), target[rows]).backward()
             optimizer.step()
+        if kept and kept.due():
+            kept.save(capture(model, optimizer), {"epoch": epoch + 1})
 
 
 @dataclass(frozen=True)

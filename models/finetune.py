@@ -14,6 +14,7 @@ from domains.metrics import auroc, r2
 from models.augment import augmenter
 from models.backbones import Classifier, channels_last
 from models.calibration import probabilities
+from models.checkpoint import Checkpoint
 from models.training import FitHistory, fit
 from models.transfer import freeze, to_batch
 
@@ -37,7 +38,7 @@ class Tuning:
         last_blocks: Train the last k blocks of the base; None trains all of it, 0 the head alone.
         weight_decay: Of AdamW.
         silhouettes: Which random views make sense; see `models.augment.augmenter`.
-        seed: Of shuffling and augmentation.
+        seed: Of shuffling, augmentation and dropped connections.
     """
 
     epochs: int
@@ -61,6 +62,7 @@ def finetune(
     validation: np.ndarray,
     tuning: Tuning,
     progress: Callable[[str], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> FitHistory:
     """Train a base and its head in place; the best epoch on validation is kept.
 
@@ -75,6 +77,7 @@ def finetune(
         validation: Rows that decide when to stop.
         tuning: See `Tuning`.
         progress: Receives one line an epoch.
+        checkpoint: What a tuning that was killed had reached; see `models.training.fit`.
 
     Raises:
         FloatingPointError: The loss is no longer finite.
@@ -83,11 +86,12 @@ def finetune(
     net.fixed_statistics = not tuning.new_statistics
     task = _Task.of(targets, train)
     optimizer = torch.optim.AdamW(rates(net, tuning), weight_decay=tuning.weight_decay)
-    augment = augmenter(images.shape[1], tuning.seed, tuning.silhouettes)
-    rng = np.random.default_rng(tuning.seed)
+    kept = checkpoint.of(tuning, len(train), len(validation)) if checkpoint else None
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         _anneal(optimizer, (epoch - 1) / tuning.epochs)
+        augment = augmenter(images.shape[1], tuning.seed, tuning.silhouettes, epoch)
+        rng = np.random.default_rng((tuning.seed, epoch))
         for rows in _shuffled(train, tuning.batch_size, rng):
             yield augment(to_batch(images[rows])), task.targets[rows]
 
@@ -98,7 +102,10 @@ def finetune(
         return task.score(logits(net, images, validation), validation)
 
     channels_last(net).train()
-    history = fit(net, batches, loss, validate, optimizer, tuning.epochs, tuning.patience, progress)
+    limits = (tuning.epochs, tuning.patience)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(tuning.seed)
+        history = fit(net, batches, loss, validate, optimizer, *limits, progress, kept)
     net.eval()
     return history
 

@@ -1,4 +1,8 @@
-"""The one fit loop: batches in, the best weights on validation out."""
+"""The one fit loop: batches in, the best weights on validation out.
+
+With a checkpoint it can be killed at any moment and goes on from the last epoch that was saved, to
+the same weights bit by bit.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.checkpoint import Checkpoint
+
 
 @dataclass(frozen=True)
 class FitHistory:
@@ -23,6 +29,7 @@ class FitHistory:
         best: Best validation score; larger is better.
         seconds: Wall time.
         history: One mapping an epoch: `epoch`, `loss`, `validation`.
+        earlier: Of `seconds`, those of attempts before this one.
     """
 
     best_epoch: int
@@ -30,6 +37,7 @@ class FitHistory:
     best: float
     seconds: float
     history: list[dict[str, float]] = field(default_factory=list)
+    earlier: float = 0.0
 
 
 def fit(
@@ -41,6 +49,7 @@ def fit(
     epochs: int,
     patience: int,
     progress: Callable[[str], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> FitHistory:
     """Train, watch validation, stop when it no longer improves, restore the best weights.
 
@@ -49,33 +58,113 @@ def fit(
 
     Args:
         model: Trained in place.
-        batches: Epoch number (from 1) → batches.
+        batches: Epoch number (from 1) → batches; what they draw depends on that number alone, or
+            on torch's own generator, which the checkpoint keeps.
         loss: Model and batch → mean loss of the batch, scalar.
         validate: Model → score, larger is better.
-        optimizer: Over the parameters that may move.
+        optimizer: Over the parameters that may move; what it does not count itself (a rate that
+            falls) `batches` sets by the epoch number.
         epochs: At most this many.
         patience: Epochs without improvement before stopping.
         progress: Receives one line an epoch.
+        checkpoint: Saved after an epoch when that is due, and at the end. A fit that was killed
+            goes on from it; one that had ended returns at once.
 
     Raises:
         FloatingPointError: The loss is no longer finite.
     """
-    started, best, best_epoch, history = time.perf_counter(), -math.inf, 0, []
-    best_state = copy.deepcopy(model.state_dict())
-    for epoch in range(1, epochs + 1):
+    kept = checkpoint.of(epochs, patience, shapes(model)) if checkpoint else None
+    run = _resumed(kept, model, optimizer) or _Run(copy.deepcopy(model.state_dict()))
+    earlier, started = run.seconds, time.perf_counter()
+    fresh = False
+    while not run.ended(epochs, patience):
+        epoch = len(run.history) + 1
         mean = _epoch(model, batches(epoch), loss, optimizer)
         score = _validate(model, validate)
-        history.append({"epoch": epoch, "loss": mean, "validation": score})
         if progress:
             progress(f"epoch {epoch}/{epochs}: loss {mean:.4f}, validation {score:.4f}")
-        if score > best:
-            best, best_epoch = score, epoch
-            best_state = copy.deepcopy(model.state_dict())
-        elif epoch - best_epoch >= patience:
-            break
-    model.load_state_dict(best_state)
-    seconds = time.perf_counter() - started
-    return FitHistory(best_epoch, len(history), best, seconds, history)
+        run.add(model, mean, score)
+        run.seconds, fresh = earlier + time.perf_counter() - started, True
+        if kept and not run.ended(epochs, patience) and kept.due():
+            kept.save(run.tensors() | capture(model, optimizer), run.facts())
+    if kept and fresh:
+        kept.save(run.tensors() | {"rng": torch.get_rng_state()}, run.facts() | {"ended": True})
+    model.load_state_dict(run.best_state)
+    return FitHistory(run.best_epoch, len(run.history), run.best, run.seconds, run.history, earlier)
+
+
+@dataclass
+class _Run:
+    """Where a fit stands."""
+
+    best_state: dict[str, Tensor]
+    best_epoch: int = 0
+    best: float = -math.inf
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def add(self, model: nn.Module, loss: float, score: float) -> None:
+        epoch = len(self.history) + 1
+        self.history.append({"epoch": epoch, "loss": loss, "validation": float(score)})
+        if score > self.best:
+            self.best, self.best_epoch = float(score), epoch
+            self.best_state = copy.deepcopy(model.state_dict())
+
+    def ended(self, epochs: int, patience: int) -> bool:
+        stalled = len(self.history) - self.best_epoch
+        return len(self.history) >= epochs or stalled >= max(patience, 1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {f"best.{name}": tensor for name, tensor in self.best_state.items()}
+
+    def facts(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "best_state"}
+
+
+def _resumed(
+    kept: Checkpoint | None, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> _Run | None:
+    found = kept.load() if kept else None
+    if found is None:
+        return None
+    tensors, facts = found
+    if facts.pop("ended", False):
+        torch.set_rng_state(tensors["rng"])
+    else:
+        restore(tensors, model, optimizer)
+    return _Run(_under("best.", tensors), **facts)
+
+
+def shapes(model: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of a model's tensors: what a checkpoint of it belongs to."""
+    return [(name, tuple(tensor.shape)) for name, tensor in model.state_dict().items()]
+
+
+def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Weights and buffers, the optimizer's moments and steps, and torch's generator, by name."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    found = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for number, parameter in enumerate(parameters):
+        for name, value in optimizer.state[parameter].items():
+            if isinstance(value, Tensor):
+                found[f"optimizer.{number}.{name}"] = value
+    return found | {"rng": torch.get_rng_state()}
+
+
+def restore(tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put back what `capture` found, laid out in memory as it was."""
+    model.load_state_dict(_under("model.", tensors))
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for key, value in _under("optimizer.", tensors).items():
+        number, _, name = key.partition(".")
+        parameter = parameters[int(number)]
+        like = parameter if value.shape == parameter.shape else value
+        optimizer.state[parameter][name] = torch.empty_like(like, dtype=value.dtype).copy_(value)
+    torch.set_rng_state(tensors["rng"])
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def _epoch(

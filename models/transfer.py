@@ -7,6 +7,7 @@ in eval. The features of every image are then constants, and one forward pass is
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,9 +62,16 @@ def features(backbone: Backbone, images: np.ndarray, cache: Path | None = None) 
             rows = slice(start, start + _BATCH)
             out[rows] = backbone(to_batch(images[rows])).float().numpy()
     if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, out)
+        _keep(path, out)
     return out
+
+
+def _keep(path: Path, values: np.ndarray) -> None:
+    """Write features under a name of this process, then rename: never seen half-written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.stem}.{os.getpid()}.part.npy")
+    np.save(part, values)
+    part.replace(path)
 
 
 def has_bf16() -> bool:

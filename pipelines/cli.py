@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from domains.errors import InputError, Refused
+from domains.errors import InputError, Interrupted, Refused
 from pipelines.commands import budget, data, models
 from pipelines.commands.doctor import doctor
 from pipelines.commands.status import status
+from pipelines.commands.resume import resume
 from pipelines.commands.train import train
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(train)
+app.command()(resume)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(budget.app, name="budget")
@@ -55,6 +57,8 @@ def guarded(command: Callable[[], Any]) -> int:
         return _fail(error, 2)
     except Refused as error:
         return _fail(error, 3)
+    except Interrupted as error:
+        return _fail(error, 1)
     except typer.TyperException as error:
         return _fail(error, 2, _usage(error))
     except (KeyboardInterrupt, typer.Abort) as error:

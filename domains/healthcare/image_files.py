@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
+import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
 _MAX_PIXELS = 64_000_000
 _MIN_SIDE = 8
+_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error)
 _DEEP_MODES = ("I", "F")  # 16-bit greys arrive in one of these, or as I;16 and its byte orders
 
 
@@ -34,23 +38,42 @@ def decode(path: Path) -> np.ndarray:
             64 million pixels (checked before a pixel is decoded).
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
-                _check(image)
-                return _to_rgb(image)
+        return _decode(path)
     except FileNotFoundError:
         raise Unreadable("no such file") from None
-    except Image.DecompressionBombError:
-        raise Unreadable("too many pixels") from None
     except UnidentifiedImageError:
-        raise Unreadable(_kind_of_damage(path)) from None
-    except (OSError, ValueError, SyntaxError, EOFError):
+        raise Unreadable(_kind_of_damage(path.stat().st_size)) from None
+    except _DAMAGE:
         raise Unreadable("truncated or damaged") from None
 
 
-def _kind_of_damage(path: Path) -> str:
-    return "empty file" if path.stat().st_size == 0 else "not a PNG or JPEG image"
+def decode_bytes(data: bytes) -> np.ndarray:
+    """Read a PNG or JPEG file's bytes, as `decode` reads the file.
+
+    Raises:
+        Unreadable: As `decode`.
+    """
+    try:
+        return _decode(BytesIO(data))
+    except UnidentifiedImageError:
+        raise Unreadable(_kind_of_damage(len(data))) from None
+    except _DAMAGE:
+        raise Unreadable("truncated or damaged") from None
+
+
+def _decode(source: Path | BytesIO) -> np.ndarray:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(source, formats=("PNG", "JPEG")) as image:
+                _check(image)
+                return _to_rgb(image)
+    except Image.DecompressionBombError:
+        raise Unreadable("too many pixels") from None
+
+
+def _kind_of_damage(size: int) -> str:
+    return "empty file" if size == 0 else "not a PNG or JPEG image"
 
 
 def _check(image: Image.Image) -> None:

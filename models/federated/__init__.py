@@ -6,6 +6,6 @@ is the schedule (a `PrivacyPlan` adds clipping and noise) and the list of client
 """
 
 from models.federated.fedavg import FedAvg
-from models.federated.rounds import Client, run
+from models.federated.rounds import Client, Rounds, run
 
-__all__ = ["Client", "FedAvg", "run"]
+__all__ = ["Client", "FedAvg", "Rounds", "run"]

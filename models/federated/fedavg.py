@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.federated.rounds import Client, State
 from privacy.dpsgd import local_update, plain_update
@@ -27,6 +27,9 @@ class FedAvg:
         self.learning_rate = learning_rate
         self.momentum = momentum
         self._velocity: State | None = None
+
+    def __repr__(self) -> str:
+        return f"FedAvg(learning_rate={self.learning_rate!r}, momentum={self.momentum!r})"
 
     def train(self, model: nn.Module, client: Client, schedule: Schedule) -> None:
         """SGD at one client: clipped and noised under a plan, plain without."""
@@ -50,6 +53,14 @@ class FedAvg:
                 expected_batch=batch,
                 learning_rate=rate,
             )
+
+    def state(self) -> dict[str, Tensor]:
+        """The momentum of earlier rounds; nothing before the first."""
+        return {f"velocity.{i}": v for i, v in enumerate(self._velocity or [])}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on with the momentum that `state` told."""
+        self._velocity = [state[f"velocity.{i}"] for i in range(len(state))] or None
 
     def fold(self, state: State, updates: Sequence[State], weights: Sequence[float]) -> State:
         """The average of the clients' changes, carried on by the momentum of earlier rounds."""

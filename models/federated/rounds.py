@@ -3,18 +3,29 @@
 Unit, neighbours, ε and δ are the plan's (`privacy.plan`). What leaves a client is its update after
 the last noised step; everything here is computed from such updates and from public numbers, and
 costs no further privacy. Every client takes part in every round.
+
+With a checkpoint, a round is done when its result is on disk. A private run that was killed reuses
+every such round; the round it was in may have been noised without a trace, and is charged again
+before it is taken again. Without privacy, the resumed run ends in the same weights bit by bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from privacy.plan import Schedule
+from models.checkpoint import Checkpoint
+from models.training import shapes
+from privacy.plan import PrivacyPlan, Schedule
+
+_GLOBAL, _CARRIED = "global.", "strategy."
 
 State = list[Tensor]
 Point = dict[str, float]
@@ -38,13 +49,36 @@ class Client:
 
 
 class Strategy(Protocol):
-    """A federated algorithm: train one client, fold what came back."""
+    """A federated algorithm: train one client, fold what came back.
+
+    Its `repr` tells its settings: a checkpoint belongs to one strategy.
+    """
 
     def train(self, model: nn.Module, client: Client, schedule: Schedule) -> None:
         """Train `model` in place on one client's records, for one round."""
 
     def fold(self, state: State, updates: Sequence[State], weights: Sequence[float]) -> State:
         """The next global parameters, from the last ones and each client's change of them."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What it carries from round to round, computed from updates that left their clients."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on with what `state` told."""
+
+
+@dataclass
+class Rounds:
+    """How far a training came.
+
+    Attributes:
+        history: One mapping a round: its number, and the length of the global step. Nothing else
+            is measured, for anything measured on training records would have to be charged.
+        seconds: Wall time, attempts before this one included.
+    """
+
+    history: list[Point] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 def run(
@@ -53,7 +87,11 @@ def run(
     schedule: Schedule,
     strategy: Strategy,
     progress: Callable[[int], None] | None = None,
-) -> list[Point]:
+    *,
+    seed: int = 0,
+    checkpoint: Checkpoint | None = None,
+    before_training: Callable[[int], None] | None = None,
+) -> Rounds:
     """Train `model` in place for `schedule.rounds` rounds.
 
     Args:
@@ -61,25 +99,100 @@ def run(
         clients: Who takes part; one client is central training.
         schedule: Rounds, steps and sampling; a `PrivacyPlan` trains with its noise.
         strategy: The algorithm; it may keep state of its own, so use a fresh one for every run.
-        progress: Told the number of each round that ended.
-
-    Returns:
-        One mapping a round: its number, and the length of the global step. Nothing else is
-        measured, for anything measured on training records would have to be charged.
+        progress: Told the number of each round that is done.
+        seed: Of the sampling without privacy, together with round and client.
+        checkpoint: Saved after every round of a private run, and when it is due without privacy.
+        before_training: Told, before a private run goes on, how many rounds an earlier attempt
+            may have noised whose result is lost. It charges them, or raises.
     """
-    total = sum(client.records for client in clients)
-    weights = [client.records / total for client in clients]
-    history: list[Point] = []
-    for number in range(1, schedule.rounds + 1):
-        state = _state(model)
-        updates = [_update(model, state, client, schedule, strategy) for client in clients]
-        after = strategy.fold(state, updates, weights)
-        _load(model, after)
-        moved = sum(float(((a - b) ** 2).sum()) for a, b in zip(after, state, strict=True)) ** 0.5
-        history.append({"round": float(number), "step_length": moved})
+    described = (seed, schedule, strategy, _public(clients), shapes(model))
+    kept = checkpoint.of(*described) if checkpoint else None
+    private = isinstance(schedule, PrivacyPlan)
+    rounds = (_resumed(kept, model, strategy) if kept else None) or Rounds()
+    if kept and private:
+        _settle(kept, model, strategy, rounds, schedule, before_training)
+    earlier, started = rounds.seconds, time.perf_counter()
+    for number in range(len(rounds.history) + 1, schedule.rounds + 1):
+        before = _state(model)
+        updates = []
+        for client in clients:
+            with _draws(seed, number, client):
+                updates.append(_update(model, before, client, schedule, strategy))
+        step = _fold(model, before, updates, clients, strategy)
+        rounds.history.append({"round": float(number), "step_length": step})
+        rounds.seconds = earlier + time.perf_counter() - started
+        if kept and (private or number == schedule.rounds or kept.due()):
+            _save(kept, model, strategy, rounds)
         if progress is not None:
             progress(number)
-    return history
+    return rounds
+
+
+def _fold(
+    model: nn.Module,
+    before: State,
+    updates: Sequence[State],
+    clients: Sequence[Client],
+    strategy: Strategy,
+) -> float:
+    """Move the global model by its clients' updates; returns how far."""
+    total = sum(client.records for client in clients)
+    after = strategy.fold(before, updates, [client.records / total for client in clients])
+    _load(model, after)
+    squares = (float(((a - b) ** 2).sum()) for a, b in zip(after, before, strict=True))
+    return sum(squares) ** 0.5
+
+
+def _settle(
+    kept: Checkpoint,
+    model: nn.Module,
+    strategy: Strategy,
+    rounds: Rounds,
+    schedule: Schedule,
+    before_training: Callable[[int], None] | None,
+) -> None:
+    """Have lost rounds charged, and leave a sign on disk before the first record is noised."""
+    begun = kept.path.exists()
+    unfinished = len(rounds.history) < schedule.rounds
+    lost = int(unfinished) if begun else schedule.rounds * kept.set_aside
+    if lost and before_training is not None:
+        before_training(lost)
+    if not begun:
+        _save(kept, model, strategy, rounds)
+
+
+def _resumed(kept: Checkpoint, model: nn.Module, strategy: Strategy) -> Rounds | None:
+    found = kept.load()
+    if found is None:
+        return None
+    tensors, facts = found
+    carried = {name: tensor for name, tensor in tensors.items() if not name.startswith(_GLOBAL)}
+    strategy.restore({name.removeprefix(_CARRIED): tensor for name, tensor in carried.items()})
+    _load(model, [tensors[f"{_GLOBAL}{i}"] for i in range(len(tensors) - len(carried))])
+    return Rounds(**facts)
+
+
+def _save(kept: Checkpoint, model: nn.Module, strategy: Strategy, rounds: Rounds) -> None:
+    tensors = {f"{_GLOBAL}{i}": value for i, value in enumerate(_state(model))}
+    tensors |= {f"{_CARRIED}{name}": value for name, value in strategy.state().items()}
+    kept.save(tensors, vars(rounds))
+
+
+def _public(clients: Sequence[Client]) -> list[tuple[str, float]]:
+    return [(client.name, client.records) for client in clients]
+
+
+@contextmanager
+def _draws(seed: int, number: int, client: Client) -> Iterator[None]:
+    """torch's generator at a place of its own for each round of each client.
+
+    Sampling without privacy draws from it; what a client draws depends on no other client, and a
+    resumed run draws what it would have drawn. Private sampling and noise take no seed.
+    """
+    said = hashlib.blake2b(f"{seed} {number} {client.name}".encode(), digest_size=8).digest()
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int.from_bytes(said, "little"))
+        yield
 
 
 def _update(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import known
+from models.checkpoint import Checkpoint
 from models.multitask import SHARING
 from models.multitask.heads import LOSSES
 from models.training import FitHistory, fit
@@ -72,11 +73,20 @@ def train(
     training: Records,
     validation: Records,
     progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[nn.Module, list[FitHistory]]:
     """Build a network and train each of its independent parts, with early stopping.
 
     The loss is the sum over outcomes of the mean loss of that outcome's labelled records: how many
     labels an outcome has does not change its say.
+
+    Args:
+        recipe: How the network is built and trained.
+        codecs: By outcome.
+        training, validation: Records to learn from, and those that decide when to stop.
+        progress: Receives one line an epoch.
+        checkpoint: A part of it for every independent part: a training that was killed goes on
+            with the part and the epoch that it had reached.
 
     Returns:
         The network in eval mode, and one history an independent part.
@@ -99,7 +109,8 @@ def train(
         return torch.stack(each).sum()
 
     histories = []
-    for part in network.independent():
+    kept = checkpoint.of(recipe, sizes, len(train_x)) if checkpoint else None
+    for number, part in enumerate(network.independent()):
         part.train()
         optimizer = torch.optim.AdamW(
             part.parameters(),
@@ -108,9 +119,8 @@ def train(
             fused=True,
         )
         batches = shuffled(len(train_x), recipe)
-        histories.append(
-            fit(part, batches, loss, validate, optimizer, recipe.epochs, recipe.patience, progress)
-        )
+        limits, own = (recipe.epochs, recipe.patience), kept.part(number) if kept else None
+        histories.append(fit(part, batches, loss, validate, optimizer, *limits, progress, own))
     return network.eval(), histories
 
 

@@ -93,9 +93,9 @@ def test_a_client_without_records_still_takes_part() -> None:
 def test_history_tells_rounds_and_steps_and_nothing_measured_on_records() -> None:
     model: nn.Module = build(5, 4)
     told: list[int] = []
-    history = run(model, _clients(), EVERY, FedAvg(0.3), told.append)
+    rounds = run(model, _clients(), EVERY, FedAvg(0.3), told.append)
     assert told == [1, 2, 3]
-    assert [set(point) for point in history] == [{"round", "step_length"}] * 3
+    assert [set(point) for point in rounds.history] == [{"round", "step_length"}] * 3
 
 
 def test_training_learns() -> None:

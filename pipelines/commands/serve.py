@@ -1,0 +1,22 @@
+"""`careledger serve`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    model: Annotated[
+        str, typer.Argument(help="MODEL (its champion), MODEL@alias or MODEL/version")
+    ],
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond loopback needs CARELEDGER_API_KEY.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes any free one.", min=0, max=65535)] = 8000,
+) -> int:
+    """Answer over HTTP with the version an alias points to, and follow it when it moves."""
+    from pipelines.serving.running import serve as run
+
+    return run(model, host, port)
