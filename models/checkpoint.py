@@ -21,8 +21,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from domains.errors import InputError
-
 PAUSE = 2.0
 """Seconds of training between two saves."""
 _LONGER = 50  # times as long to train as the last save took: writing costs at most 2 %
@@ -83,20 +81,14 @@ class Checkpoint:
         """Replace what was saved before; it is on the disk when this returns.
 
         Raises:
-            InputError: It cannot be written.
+            OSError, SafetensorError: The disk is full or may not be written; what was saved before
+                is still there.
         """
         started = time.perf_counter()
         laid = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
         said = json.dumps(dict(facts))
         metadata = {"facts": said, "belongs": self._belongs, "sum": _sum(laid, said)}
-        try:
-            self._write(laid, metadata)
-        except (OSError, SafetensorError) as error:
-            cause = error.strerror if isinstance(error, OSError) else error
-            raise InputError(
-                f"{self.path}: the checkpoint cannot be written ({cause}); "
-                "make room and make the folder writable, then resume the job"
-            ) from None
+        self._write(laid, metadata)
         self._ended = time.perf_counter()
         self._cost = self._ended - started
 

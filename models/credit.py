@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def train_centrally(
     y: np.ndarray,
     seed: int,
     checkpoint: Checkpoint | None = None,
-) -> None:
+) -> float:
     """Train a net in place on records in one hand, without privacy: Adam, a fixed number of epochs.
 
     What a lender would do alone, or all together with pooled records: no reason binds them to the
@@ -69,6 +70,9 @@ def train_centrally(
         seed: Of the batches, together with the epoch.
         checkpoint: Saved after an epoch when that is due; a training that was killed goes on
             from it.
+
+    Returns:
+        Wall time in seconds, attempts before this one included.
     """
     features, target = torch.from_numpy(codes.copy()), torch.from_numpy(y.copy())
     optimizer = torch.optim.Adam(model.parameters(), lr=_RATE, weight_decay=_DECAY)
@@ -77,14 +81,18 @@ def train_centrally(
     found = kept.load() if kept else None
     if found:
         restore(found[0], model, optimizer)
-    for epoch in range(found[1]["epoch"] if found else 0, _EPOCHS):
+    done, seconds = (found[1]["epoch"], found[1]["seconds"]) if found else (0, 0.0)
+    started = time.perf_counter() - seconds
+    for epoch in range(done, _EPOCHS):
         draws = torch.Generator().manual_seed(seed * 100_003 + epoch)
         for rows in torch.randperm(len(features), generator=draws).split(_BATCH):
             optimizer.zero_grad()
             mean_cross_entropy(model(features[rows]), target[rows]).backward()
             optimizer.step()
         if kept and kept.due():
-            kept.save(capture(model, optimizer), {"epoch": epoch + 1})
+            facts = {"epoch": epoch + 1, "seconds": time.perf_counter() - started}
+            kept.save(capture(model, optimizer), facts)
+    return time.perf_counter() - started
 
 
 @dataclass(frozen=True)

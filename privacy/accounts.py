@@ -1,13 +1,14 @@
 """What the ledger's entries mean: grants, the jobs that count against them, and cuts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from domains.errors import Refused
 from privacy.accounting import epsilon_of
 from privacy.chain import Entry
 
+Standing = Literal["unknown", "reserved", "committed", "cancelled"]
 WHOLE = "whole"
 """The cut of a file whose clients the job makes itself: all of it is one owner's."""
 
@@ -58,12 +59,40 @@ class Accounts:
     """
 
     owners: dict[str, Account] = field(default_factory=dict)
-    jobs: dict[str, str] = field(default_factory=dict)
+    jobs: dict[str, Standing] = field(default_factory=dict)
     cuts: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def of(self, owner: str) -> Account:
         """The owner's account; an empty one where none was opened."""
         return self.owners.get(owner, Account(owner))
+
+    def charges_of(self, job: str) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        """Charge → owner → events, of a job and of all that it had to do again (JOB.2, JOB.3 …)."""
+        found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        for account in self.owners.values():
+            for name, events in account.charges.items():
+                if name == job or again_of(name) == job:
+                    found.setdefault(name, {})[account.owner] = events
+        return found
+
+    def asks_the_same(
+        self, job: str, owners: Mapping[str, Sequence[dict[str, Any]]], cut: Cut | None
+    ) -> bool:
+        """Whether a job was charged exactly this."""
+        cuts = {name: jobs[job] for name, jobs in self.cuts.items() if job in jobs}
+        charge = {owner: list(events) for owner, events in owners.items()}
+        same_cut = cuts == ({cut.name: cut.how} if cut else {})
+        return same_cut and self.charges_of(job).get(job) == charge
+
+
+def again_of(name: str) -> str | None:
+    """The job that a further charge belongs to; None for a job's first charge.
+
+    >>> again_of("a1b2.2"), again_of("a1b2")
+    ('a1b2', None)
+    """
+    job, dot, number = name.rpartition(".")
+    return job if dot and number.isdecimal() else None
 
 
 def read_accounts(entries: Iterable[Entry]) -> Accounts:

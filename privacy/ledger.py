@@ -1,9 +1,11 @@
 """An owner's privacy budget, kept across steps, rounds, jobs and years.
 
 A job reserves its charge before it reads a record and commits it when it has ended; a job that
-dies in between stays charged, because nobody can know what it released. Charges are privacy
-events, composed together over every job ever run on an owner's records (`accounting`), at the δ
-the owner granted. Reserved and committed jobs count, cancelled ones do not.
+dies in between stays charged, because nobody can know what it released. One that is taken up
+again reserves whatever it may have to noise a second time under names of its own (JOB.2, JOB.3 …),
+which belong to the job. Charges are privacy events, composed together over every job ever run on
+an owner's records (`accounting`), at the δ the owner granted. Reserved and committed jobs count,
+cancelled ones do not.
 
 >>> from pathlib import Path; from tempfile import mkdtemp
 >>> ledger = Ledger(Path(mkdtemp()) / "ledger.sqlite")
@@ -16,21 +18,27 @@ the owner granted. Reserved and committed jobs count, cancelled ones do not.
 1.0
 """
 
-import math
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from domains.errors import InputError, Refused
-from privacy.accounting import check_delta, epsilon_of
-from privacy.accounts import Account, Accounts, Cut, check_cut, read_accounts
-from privacy.chain import Book, Chain, Entry
+from privacy.accounts import Account, Cut, Standing, again_of, check_cut, read_accounts
+from privacy.chain import Chain, Entry
+from privacy.charging import (
+    Events,
+    append_grant,
+    check_grant,
+    check_same,
+    command,
+    expect,
+    open_accounts,
+    record,
+    standing_of,
+)
 from privacy.fingerprints import as_numbers
 from privacy.known_records import remember
-
-Events = Sequence[dict[str, Any]]
 
 _TIMEOUT = 60.0  # seconds to wait for another process that writes
 
@@ -77,7 +85,7 @@ class Ledger:
             InputError: no owner, or ε or δ out of range.
             Refused: the owner has already spent more than this, at this δ.
         """
-        _check_grant(owner, epsilon, delta)
+        check_grant(owner, epsilon, delta)
         with self._chain.write() as book:
             spent = read_accounts(book.entries).of(owner).spent(delta)
             if spent > epsilon:
@@ -85,7 +93,7 @@ class Ledger:
                     f"owner {owner} has spent ε {spent:.4g} at δ {delta:g}; "
                     f"a grant of ε {epsilon:g} would lie below that"
                 )
-            _append_grant(book, owner, epsilon, delta, source)
+            append_grant(book, owner, epsilon, delta, source)
 
     def reserve(
         self,
@@ -97,8 +105,10 @@ class Ledger:
     ) -> Reservation:
         """Charge every owner, or none, before the first record is read.
 
+        Asked again for the same, it is the same reservation: nobody is charged twice.
+
         Args:
-            job_id: a name no job had before.
+            job_id: a name no job had before, or that of this job while it is reserved.
             owners: what the job will do to each owner's records, as `PrivacyPlan.events()` says.
             cut: how the records were cut into owners; it stays the same for every job charged.
             grant: ε and δ that the configuration brings, for owners who were never granted any.
@@ -107,7 +117,8 @@ class Ledger:
             Refused: there is no owner, one has granted nothing, or the charge does not fit; the
                 message has the command that would allow it, and the refusal is recorded. Or the
                 records were cut otherwise before; then nothing is granted either.
-            InputError: the job is known already, or a charge is empty or not understood.
+            InputError: the job is known already with another charge, or has ended; or a charge is
+                empty or not understood.
         """
         if not owners:
             raise Refused(f"job {job_id} names no owner to charge, so it may not read any record")
@@ -116,13 +127,14 @@ class Ledger:
         with self._chain.write() as book:
             accounts = read_accounts(book.entries)
             if job_id in accounts.jobs:
-                raise InputError(f"job {job_id} is {accounts.jobs[job_id]} in the ledger already")
+                check_same(accounts, job_id, owners, cut)
+                return Reservation(job_id, tuple(owners), book.head)
             if cut is not None:
                 check_cut(accounts, cut)
             if grant is not None:
-                _open(book, accounts, owners, *grant)
+                open_accounts(book, accounts, owners, *grant)
                 accounts = read_accounts(book.entries)
-            refusals = _record(book, accounts, job_id, owners)
+            refusals = record(book, accounts, job_id, owners)
             if cut is not None and not refusals:
                 book.append("cut", job=job_id, detail={"name": cut.name, "cut": cut.how})
             head = book.head
@@ -132,21 +144,49 @@ class Ledger:
         return Reservation(job_id, tuple(owners), head)
 
     def commit(self, job_id: str) -> None:
-        """Record that a job ended. Its charge stays as reserved.
+        """Record that a job ended, with all that it was charged again. Its charge stays.
+
+        A committed job is left as it is.
 
         Raises:
-            InputError: the job is not reserved.
+            InputError: the job is unknown or was cancelled.
         """
-        self._close(job_id, "commit", {})
+        with self._chain.write() as book:
+            accounts = read_accounts(book.entries)
+            expect(accounts, job_id, "reserved", "committed")
+            for name in accounts.charges_of(job_id):
+                if accounts.jobs[name] == "reserved":
+                    book.append("commit", job=name, detail={})
 
     def cancel(self, job_id: str, reason: str = "nothing was noised or released") -> None:
         """Give a reservation back. Only for a job that released nothing, which the caller vouches
         for and the ledger records.
 
         Raises:
-            InputError: the job is not reserved; a committed one stays charged.
+            InputError: the job is not reserved, or was charged again, and so has released
+                something; a committed one stays charged.
         """
-        self._close(job_id, "cancel", {"reason": reason})
+        with self._chain.write() as book:
+            accounts = read_accounts(book.entries)
+            expect(accounts, job_id, "reserved")
+            if len(accounts.charges_of(job_id)) > 1:
+                raise InputError(f"job {job_id} was charged again, so its charge stays")
+            book.append("cancel", job=job_id, detail={"reason": reason})
+
+    def standing(self, job_id: str) -> Standing:
+        """Where a job stands."""
+        with self._chain.read() as book:
+            return standing_of(read_accounts(book.entries), job_id)
+
+    def charged(self, job_id: str) -> dict[str, list[dict[str, Any]]]:
+        """Owner → all events that a job was charged for, those charged again included."""
+        with self._chain.read() as book:
+            charges = read_accounts(book.entries).charges_of(job_id)
+        found: dict[str, list[dict[str, Any]]] = {}
+        for charge in charges.values():
+            for owner, events in charge.items():
+                found.setdefault(owner, []).extend(events)
+        return found
 
     def budgets(self, owner: str | None = None) -> list[Budget]:
         """Every owner who granted anything, or one of them, by name.
@@ -160,7 +200,7 @@ class Ledger:
         if owner is not None:
             granted = [account for account in granted if account.owner == owner]
             if not granted:
-                raise InputError(f"owner {owner} is not in the ledger; {_command(owner)}")
+                raise InputError(f"owner {owner} is not in the ledger; {command(owner)}")
         return [_budget(account) for account in granted]
 
     def history(self, owner: str) -> list[Entry]:
@@ -180,7 +220,7 @@ class Ledger:
             if entry.owner == owner or (entry.kind in ("commit", "cancel") and entry.job in jobs)
         ]
         if not lines:
-            raise InputError(f"owner {owner} is not in the ledger; {_command(owner)}")
+            raise InputError(f"owner {owner} is not in the ledger; {command(owner)}")
         return lines
 
     def register_records(self, data_name: str, fingerprints: set[bytes]) -> None:
@@ -201,75 +241,9 @@ class Ledger:
         with self._chain.read() as book:
             return book.head
 
-    def _close(self, job_id: str, kind: str, detail: dict[str, Any]) -> None:
-        with self._chain.write() as book:
-            found = read_accounts(book.entries).jobs.get(job_id, "unknown")
-            if found != "reserved":
-                raise InputError(f"job {job_id} is {found} in the ledger, expected reserved")
-            book.append(kind, job=job_id, detail=detail)
-
-
-def _record(book: Book, accounts: Accounts, job_id: str, owners: Mapping[str, Events]) -> list[str]:
-    """Write all reservations, or the refusals alone; returns the reasons of those."""
-    after, refusals = {}, {}
-    for owner, events in owners.items():
-        account = accounts.of(owner)
-        after[owner] = account.spent(account.delta, events) if account.granted else math.inf
-        if not (account.granted and after[owner] <= account.epsilon):
-            refusals[owner] = _refusal(account, events, after[owner])
-    for owner, reason in refusals.items():
-        book.append("refuse", job=job_id, owner=owner, detail={"reason": reason})
-    for owner, events in owners.items() if not refusals else ():
-        detail = {"events": list(events), "epsilon_after": after[owner]}
-        book.append("reserve", job=job_id, owner=owner, detail=detail)
-    return list(refusals.values())
-
-
-def _refusal(account: Account, events: Events, after: float) -> str:
-    if not account.granted:
-        return f"owner {account.owner} has granted nothing; {_command(account.owner)}"
-    delta = account.delta
-    while math.isinf(account.spent(delta, events)) and delta < 0.1:
-        delta *= 10
-    needed = math.ceil(100 * account.spent(delta, events)) / 100
-    return (
-        f"owner {account.owner} granted ε {account.epsilon:g} at δ {account.delta:g}, "
-        f"spent {account.spent(account.delta):.4g}, and the job asks "
-        f"{epsilon_of(events, account.delta):.4g} ({after:.4g} together); "
-        f"{_command(account.owner, f'{needed:g}', f'{delta:g}')}"
-    )
-
-
-def _command(owner: str, epsilon: str = "E", delta: str = "D") -> str:
-    command = f"careledger budget grant {shlex.quote(owner)} --epsilon {epsilon} --delta {delta}"
-    return f"to allow it: {command}"
-
-
-def _open(
-    book: Book, accounts: Accounts, owners: Iterable[str], epsilon: float, delta: float
-) -> None:
-    """The grant a configuration brings: written only for owners who were never granted any."""
-    for owner in owners:
-        _check_grant(owner, epsilon, delta)
-        if not accounts.of(owner).granted:
-            _append_grant(book, owner, epsilon, delta, "configuration")
-
-
-def _append_grant(book: Book, owner: str, epsilon: float, delta: float, source: str) -> None:
-    detail = {"epsilon": float(epsilon), "delta": float(delta), "source": source}
-    book.append("grant", owner=owner, detail=detail)
-
-
-def _check_grant(owner: str, epsilon: float, delta: float) -> None:
-    if not owner.strip():
-        raise InputError("owner: found an empty name, expected DATA or DATA/CLIENT")
-    if not 0.0 < epsilon < math.inf:
-        raise InputError(f"epsilon: found {epsilon}, expected a positive number")
-    check_delta(delta)
-
 
 def _budget(account: Account) -> Budget:
     spent = account.spent(account.delta)
     left = max(0.0, account.epsilon - spent)
-    jobs = len(account.charges)
+    jobs = sum(again_of(name) not in account.charges for name in account.charges)
     return Budget(account.owner, account.epsilon, account.delta, spent, left, jobs)

@@ -76,10 +76,17 @@ class PrivacyPlan(Schedule):
         An owner whose records are cut into disjoint parts is charged once, since a record is in
         one part only.
         """
-        events = [_training(self, self.noise_multiplier)]
-        if self.setup_noise_multiplier is not None:
-            events += _setup(self.setup_noise_multiplier, self.setup_delta)
-        return events
+        return [_training(self, self.noise_multiplier, self.steps), *self.setup_events()]
+
+    def round_events(self, rounds: int = 1) -> list[dict[str, Any]]:
+        """What so many rounds of training do: the charge for rounds that must be taken again."""
+        return [_training(self, self.noise_multiplier, rounds * self.local_steps)]
+
+    def setup_events(self) -> list[dict[str, Any]]:
+        """What reading bins and category lists does, apart from training; empty if none are."""
+        if self.setup_noise_multiplier is None:
+            return []
+        return _setup(self.setup_noise_multiplier, self.setup_delta)
 
     def spent(self) -> float:
         """ε of all `events()` together at `delta`, by PLD; at most `epsilon`."""
@@ -149,14 +156,14 @@ def calibrate(
     return plan(_least_noise(lambda noise: plan(noise).events(), epsilon, delta))
 
 
-def _training(schedule: Schedule, noise: float) -> dict[str, Any]:
+def _training(schedule: Schedule, noise: float, steps: int) -> dict[str, Any]:
     if schedule.sampling_rate == 1.0:
-        return {"kind": "gaussian", "sigma": noise, "count": schedule.steps}
+        return {"kind": "gaussian", "sigma": noise, "count": steps}
     return {
         "kind": "poisson-gaussian",
         "q": schedule.sampling_rate,
         "sigma": noise,
-        "count": schedule.steps,
+        "count": steps,
     }
 
 

@@ -291,4 +291,4 @@ def test_what_opacus_finds_includes_the_bins(tmp_path: Path, home: Path) -> None
     plan = _prepared(_config(tmp_path)).charged.plan
     assert plan is not None
     assert plan.setup_columns == 2  # income and purpose; amount has public bounds
-    assert checks(plan)["opacus_prv"] == pytest.approx(plan.spent(), rel=0.03)
+    assert checks(plan.events(), plan.delta)["opacus_prv"] == pytest.approx(plan.spent(), rel=0.03)

@@ -43,6 +43,18 @@ def test_full_batch_is_a_gaussian_event_and_sampling_a_poisson_one() -> None:
     assert sampled.noise_multiplier < full.noise_multiplier
 
 
+def test_rounds_and_setup_add_up_to_the_whole() -> None:
+    plan = calibrate(3, 1e-5, **JOB, setup_share=0.1, setup_columns=9, setup_categories=2)
+    together = [*plan.round_events(plan.rounds - 2), *plan.round_events(2), *plan.setup_events()]
+    assert epsilon_of(together, 1e-5) == plan.spent()
+    assert len(plan.setup_events()) == 2
+    assert epsilon_of(plan.round_events(), 1e-5) < epsilon_of(plan.round_events(2), 1e-5)
+
+
+def test_a_plan_that_reads_no_columns_has_no_setup_to_charge() -> None:
+    assert calibrate(3, 1e-5, **JOB).setup_events() == []
+
+
 def test_events_survive_json_to_the_last_bit() -> None:
     plan = calibrate(1, 1e-6, **JOB)
     assert epsilon_of(json.loads(json.dumps(plan.events())), 1e-6) == plan.spent()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
-from torch import nn
+import torch
 
+from models.checkpoint import Checkpoint
 from models.credit import logits, train_centrally
 from models.credit_boosting import boosted_logits
-from models.federated import Client
+from models.federated import Client, Rounds
+from pipelines.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import CreditConfig
 from pipelines.stages import stage
@@ -44,30 +47,25 @@ def train_controls(job: Job, prepared: Prepared) -> list[Trained]:
     if job.config.controls == "none" or not prepared.charged.table.public:
         return []
     with one_thread():
-        made = [
-            *([_quiet(job, prepared)] if prepared.charged.plan else []),
-            _plain(job, prepared),
-            _alone(job, prepared),
-            _pooled(job, prepared),
-            _boosting(job, prepared),
+        return [
+            once(job, Trained, name, partial(make, job, prepared))
+            for name, make in _controls(prepared).items()
         ]
-        return made + _later(job, prepared)
+
+
+def _controls(prepared: Prepared) -> dict[str, Callable[[Job, Prepared], Trained]]:
+    """By name, in the order of the report."""
+    private: dict[str, Callable[[Job, Prepared], Trained]] = {QUIET: _quiet}
+    found = private if prepared.charged.plan else {}
+    found |= {PLAIN: _plain, ALONE: _alone, POOLED: _pooled, BOOSTING: _boosting}
+    later = prepared.facts["later"].to_numpy()
+    if later.any() and not later.all():
+        found |= {LATER: _later_federated, LATER_BOOSTING: _later_boosting}
+    return found
 
 
 def _without_privacy(schedule: Schedule) -> Schedule:
     return Schedule(schedule.rounds, schedule.local_steps, schedule.sampling_rate)
-
-
-def _timed(
-    prepared: Prepared,
-    clients: Sequence[Client],
-    schedule: Schedule,
-    config: CreditConfig,
-) -> tuple[nn.Sequential, float, list[dict[str, float]]]:
-    model = new_net(prepared, config)
-    started = time.perf_counter()
-    history = fit(model, clients, schedule, config)
-    return model, time.perf_counter() - started, history
 
 
 def _quiet(job: Job, prepared: Prepared) -> Trained:
@@ -89,40 +87,59 @@ def _federated(
 ) -> Trained:
     say(shape.name)
     clients = prepared.clients(training_rows(prepared))
-    model, seconds, history = _timed(prepared, clients, schedule, config)
-    raw = calibrated(prepared, logits(model, prepared.codes))
-    return keep(job, replace(shape, seconds=seconds, history=history), raw)
+    raw, rounds = _answers(job, prepared, shape.name, clients, schedule, config)
+    done = replace(shape, seconds=rounds.seconds, history=rounds.history)
+    return keep(job, done, calibrated(prepared, raw))
+
+
+def _answers(
+    job: Job,
+    prepared: Prepared,
+    name: str,
+    clients: list[Client],
+    schedule: Schedule,
+    config: CreditConfig,
+) -> tuple[np.ndarray, Rounds]:
+    """Logits of every record by a federated net, and how it was trained."""
+    model = new_net(prepared, config)
+    rounds = fit(model, clients, schedule, config, checkpoint=checkpoint(job, name))
+    return logits(model, prepared.codes), rounds
 
 
 def _alone(job: Job, prepared: Prepared) -> Trained:
     """Each lender's own model, without privacy, for its own records."""
     say(f"{ALONE}: {len(prepared.sizes)} models")
-    holder, codes = prepared.facts["client"].to_numpy(), prepared.codes
-    raw, spent = np.zeros(len(codes)), 0.0
-    for name in prepared.sizes:
+    kept = checkpoint(job, ALONE).of(list(prepared.sizes))
+    holder, found = prepared.facts["client"].to_numpy(), kept.load()
+    raw = found[0]["raw"].numpy().copy() if found else np.zeros(len(holder))
+    done, spent = (found[1]["done"], found[1]["seconds"]) if found else (0, 0.0)
+    for number, name in list(enumerate(prepared.sizes))[done:]:
         own = holder == name
-        answers, seconds = _central(job, prepared, own)
+        answers, seconds = _central(job, prepared, own, kept.part(number))
         raw[own] = calibrated(prepared, answers, own)[own]
         spent += seconds
+        if kept.due():
+            kept.save({"raw": torch.from_numpy(raw)}, {"done": number + 1, "seconds": spent})
     note = "each client's own net on its own records, calibrated there, without privacy"
     return keep(job, Shape(ALONE, "control", note, spent), raw)
 
 
 def _pooled(job: Job, prepared: Prepared) -> Trained:
     say(POOLED)
-    raw, seconds = _central(job, prepared, np.ones(len(prepared.codes), dtype=bool))
+    every = np.ones(len(prepared.codes), dtype=bool)
+    raw, seconds = _central(job, prepared, every, checkpoint(job, POOLED))
     note = "the same net on all records in one place, without privacy"
     return keep(job, Shape(POOLED, "control", note, seconds), calibrated(prepared, raw))
 
 
-def _central(job: Job, prepared: Prepared, rows: np.ndarray) -> tuple[np.ndarray, float]:
+def _central(
+    job: Job, prepared: Prepared, rows: np.ndarray, kept: Checkpoint
+) -> tuple[np.ndarray, float]:
     """Logits of the records among `rows` (zero elsewhere) by a net trained on them, and seconds."""
     codes, y = prepared.codes, prepared.facts["y"].to_numpy()
     training = np.flatnonzero(rows & training_rows(prepared))
     model = new_net(prepared, job.config)
-    started = time.perf_counter()
-    train_centrally(model, codes[training], y[training], job.config.seed)
-    seconds = time.perf_counter() - started
+    seconds = train_centrally(model, codes[training], y[training], job.config.seed, kept)
     raw = np.zeros(len(codes))
     raw[rows] = logits(model, codes[rows])
     return raw, seconds
@@ -139,40 +156,35 @@ def _boosting(job: Job, prepared: Prepared) -> Trained:
     return keep(job, Shape(BOOSTING, "control", note, seconds), calibrated(prepared, raw))
 
 
-def _later(job: Job, prepared: Prepared) -> list[Trained]:
+def _earlier(prepared: Prepared) -> np.ndarray:
+    """Records approved before those of the test on later ones, (n,) bool."""
+    early: np.ndarray = ~prepared.facts["later"].to_numpy()
+    return early
+
+
+def _later_federated(job: Job, prepared: Prepared) -> Trained:
     """Trained on earlier approvals alone, for the test on later ones."""
-    facts = prepared.facts
-    later = facts["later"].to_numpy()
-    if not later.any() or later.all():
-        return []
-    rows, counted = training_rows(prepared) & ~later, facts[~later]["client"].value_counts()
-    sizes = {name: int(counted.get(name, 0)) for name in prepared.sizes}
-    return [
-        _later_federated(job, prepared, rows, {k: n for k, n in sizes.items() if n}),
-        _later_boosting(job, prepared, rows),
-    ]
-
-
-def _later_federated(
-    job: Job, prepared: Prepared, rows: np.ndarray, sizes: Mapping[str, int]
-) -> Trained:
     say(LATER)
-    clients = prepared.clients(rows, sizes)
-    model, seconds, history = _timed(prepared, clients, prepared.charged.schedule, job.config)
-    early = ~prepared.facts["later"].to_numpy()
-    raw = calibrated(prepared, logits(model, prepared.codes), early)
+    facts, early = prepared.facts, _earlier(prepared)
+    counted = facts[early]["client"].value_counts()
+    sizes = {name: int(counted[name]) for name in prepared.sizes if name in counted}
+    clients = prepared.clients(training_rows(prepared) & early, sizes)
+    schedule = prepared.charged.schedule
+    raw, rounds = _answers(job, prepared, LATER, clients, schedule, job.config)
     same = "with this run's noise; not charged, because the records are public"
     note = "the model's own training on earlier approvals alone"
     if prepared.charged.plan:
         note = f"{note}, {same}"
-    return keep(job, Shape(LATER, "control", note, seconds, history), raw)
+    shape = Shape(LATER, "control", note, rounds.seconds, rounds.history)
+    return keep(job, shape, calibrated(prepared, raw, early))
 
 
-def _later_boosting(job: Job, prepared: Prepared, rows: np.ndarray) -> Trained:
+def _later_boosting(job: Job, prepared: Prepared) -> Trained:
     started = time.perf_counter()
-    y = prepared.facts["y"].to_numpy()
+    y, early = prepared.facts["y"].to_numpy(), _earlier(prepared)
+    rows = training_rows(prepared) & early
     raw = boosted_logits(prepared.encoder, prepared.frame, y, rows, job.config.seed)
     seconds = time.perf_counter() - started
-    raw = calibrated(prepared, raw, ~prepared.facts["later"].to_numpy())
+    raw = calibrated(prepared, raw, early)
     note = "gradient-boosted trees on earlier approvals alone, pooled, without privacy"
     return keep(job, Shape(LATER_BOOSTING, "control", note, seconds), raw)

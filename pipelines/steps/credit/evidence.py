@@ -57,14 +57,13 @@ def evaluate(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Eviden
     """Everything the run found, on test records alone; without leave, ε and the schema only."""
     if may_release(job.config):
         return _measured(job, prepared, trained)
-    plan = prepared.charged.plan
-    headline = words.headline(None, len(prepared.sizes), plan.spent() if plan else None)
+    bare = _bare(job, prepared, None)
     arms = [_arm(each, {}, chosen=each.name == FEDERATED) for each in trained]
     for arm in arms:
         log_arm(job, arm)
-    say(headline)
+    say(bare.headline)
     return replace(
-        _bare(job, prepared, headline),
+        bare,
         arms=arms,
         calibration={"method": "none", "why": "held-out records are not released"},
     )
@@ -120,13 +119,10 @@ def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evide
     arms = _shown(trained, found)
     alone = ALONE if ALONE in tested.scores else None
     each_lender = lenders(tested, FEDERATED, alone)
-    plan = prepared.charged.plan
-    headline = words.headline(
-        _read(own, "auroc"), len(prepared.sizes), plan.spent() if plan else None
-    )
-    say(headline)
+    bare = _bare(job, prepared, _read(own, "auroc"))
+    say(bare.headline)
     return replace(
-        _bare(job, prepared, headline),
+        bare,
         metrics=own,
         arms=arms,
         calibration=_calibration(tested, trained[0]),
@@ -136,22 +132,27 @@ def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evide
     )
 
 
-def _bare(job: Job, prepared: Prepared, headline: str) -> Evidence:
+def _bare(job: Job, prepared: Prepared, auroc: Interval | None) -> Evidence:
     """What may be said of any run: data, split, privacy, limits."""
     config, charged = job.config, prepared.charged
+    privacy = statement(job, charged)
+    again = "charged_again" in privacy if privacy else False
     return Evidence(
         pipeline=job.pipeline,
-        headline=headline,
+        headline=words.headline(
+            auroc, len(prepared.sizes), privacy["epsilon"] if privacy else None
+        ),
         data=prepared.dataset.to_json(),
         split=prepared.split,
         metrics={},
         arms=[],
-        privacy=statement(charged),
+        privacy=privacy,
         limits=words.limits(
             private=charged.plan is not None,
             public=is_public(config),
             released=may_release(config),
             builtin=config.data.path is None,
+            again=again,
         ),
     )
 

@@ -14,7 +14,7 @@ from pipelines.reporting.drawing import Row
 from pipelines.steps.credit.controls import ALONE, BOOSTING, PLAIN, POOLED, QUIET
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.scores import Lender, Tested
-from pipelines.steps.credit.statement import by_round, statement
+from pipelines.steps.credit.statement import budgets, by_round
 from pipelines.steps.credit.training import FEDERATED, Trained
 
 _EDGE = 1e-9
@@ -105,13 +105,12 @@ def _reliability(folder: Path, tested: Tested, model: Trained) -> Figure:
 
 
 def _privacy(folder: Path, prepared: Prepared) -> list[Figure]:
-    plan, told = prepared.charged.plan, statement(prepared.charged)
-    if plan is None or told is None:
+    plan = prepared.charged.plan
+    if plan is None:
         return []
     rounds, spent = by_round(plan)
     curve = figures.privacy_curve(folder / "epsilon.png", rounds, spent, plan.epsilon)
-    owners = [(name, each["spent"], each["granted"]) for name, each in told["owners"].items()]
-    budget = figures.budget(folder / "budget.png", owners)
+    budget = figures.budget(folder / "budget.png", budgets(prepared.charged))
     return [
         Figure(
             "epsilon",

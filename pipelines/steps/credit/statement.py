@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from opacus.accountants import PRVAccountant, RDPAccountant
 
 from pipelines.settings import ledger_path
 from pipelines.steps.credit.charge import Charged
+from pipelines.tracking import Job
 from privacy.accounting import epsilon_of
 from privacy.ledger import Ledger
 from privacy.plan import PrivacyPlan
@@ -17,27 +19,29 @@ from privacy.plan import PrivacyPlan
 _POINTS = 5  # each costs about a second
 
 
-def statement(charged: Charged) -> dict[str, Any] | None:
-    """Unit, ε, δ, owners with their budgets, the plan's numbers and the ledger's head."""
+def statement(job: Job, charged: Charged) -> dict[str, Any] | None:
+    """Unit, ε, δ, owners with their budgets, the plan's numbers and the ledger's head.
+
+    ε is that of everything the job was charged for: the plan, and what had to be noised a second
+    time where the job was killed and taken up again.
+    """
     plan = charged.plan
     if plan is None:
         return None
     ledger = Ledger(ledger_path())
-    budgets = {b.owner: b for b in ledger.budgets() if b.owner in charged.owners}
-    spent = plan.spent()
+    events = ledger.charged(job.run_id)
+    each = {owner: epsilon_of(events[owner], plan.delta) for owner in charged.owners}
+    most = max(each, key=lambda owner: each[owner])
+    further = len(events[most]) - len(plan.events())
     length, head = ledger.head()
     return {
         "unit": "record",
-        "epsilon": spent,
+        "epsilon": each[most],
         "delta": plan.delta,
         "target_epsilon": plan.epsilon,
         "owners": {
-            owner: {
-                "epsilon": spent,
-                "spent": budgets[owner].epsilon_spent,
-                "granted": budgets[owner].epsilon_granted,
-            }
-            for owner in charged.owners
+            owner: {"epsilon": each[owner], "spent": spent, "granted": granted}
+            for owner, spent, granted in budgets(charged)
         },
         "noise_multiplier": plan.noise_multiplier,
         "clip_norm": plan.clip_norm,
@@ -46,23 +50,32 @@ def statement(charged: Charged) -> dict[str, Any] | None:
         "local_steps": plan.local_steps,
         "setup_columns": plan.setup_columns,
         "accountant": "PLD (dp-accounting)",
-        "checked_by": checks(plan),
+        "checked_by": checks(events[most], plan.delta),
         "ledger": {"length": length, "head": head},
+        **({"charged_again": further} if further else {}),
     }
 
 
-def checks(plan: PrivacyPlan) -> dict[str, float]:
+def budgets(charged: Charged) -> list[tuple[str, float, float]]:
+    """Owner, ε spent by all jobs so far, ε granted."""
+    found = {budget.owner: budget for budget in Ledger(ledger_path()).budgets()}
+    return [
+        (owner, found[owner].epsilon_spent, found[owner].epsilon_granted)
+        for owner in charged.owners
+    ]
+
+
+def checks(events: Sequence[Mapping[str, Any]], delta: float) -> dict[str, float]:
     """ε of the same steps by Opacus' RDP and PRV accountants: other mathematics, same promise."""
-    steps = [(plan.noise_multiplier, plan.sampling_rate, plan.steps)]
-    if plan.setup_noise_multiplier is not None:
-        steps.append((plan.setup_noise_multiplier, 1.0, 1))
-    delta = plan.delta - plan.setup_delta
+    noised = [event for event in events if "sigma" in event]
+    steps = [(event["sigma"], event.get("q", 1.0), event["count"]) for event in noised]
+    apart = sum(event["delta"] * event["count"] for event in events if "delta" in event)
     found = {}
     for name, accountant in (("opacus_rdp", RDPAccountant()), ("opacus_prv", PRVAccountant())):
         accountant.history = list(steps)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of grids that could be finer: the bound is valid
-            found[name] = float(accountant.get_epsilon(delta))
+            found[name] = float(accountant.get_epsilon(delta - apart))
     return found
 
 

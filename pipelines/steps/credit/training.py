@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,13 +12,15 @@ import torch
 from torch import nn
 
 from models.calibration import fit_platt, probabilities
+from models.checkpoint import Checkpoint
 from models.credit import CreditScorer, build, logits
-from models.federated import Client, FedAvg, run
+from models.federated import Client, FedAvg, Rounds, run
+from pipelines.arms import checkpoint
 from pipelines.evidence import Role
 from pipelines.progress import say
 from pipelines.settings import CreditConfig, ledger_path
 from pipelines.stages import stage
-from pipelines.steps.credit.charge import is_public
+from pipelines.steps.credit.charge import Charged, is_public
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.tracking import Job
 from privacy.ledger import Ledger
@@ -70,26 +71,37 @@ def train_federated(job: Job, prepared: Prepared) -> Trained:
     """The model: every client trains under the plan, updates are averaged, round by round.
 
     The noise comes from the operating system, so two private runs differ. The charge is closed
-    when the last round has ended; a run that dies before leaves it standing.
+    when the last round has ended; a run that dies before leaves it standing. One that is taken up
+    again goes on with the round that it was in, and charges its owners for that a second time.
+
+    Raises:
+        Refused: An owner's budget does not cover the round to be taken again; nothing more is
+            noised, and the first charge stands.
     """
     charged, config = prepared.charged, job.config
     model = new_net(prepared, config)
     clients = prepared.clients(training_rows(prepared))
-    started = time.perf_counter()
     with one_thread():
-        history = fit(
-            model, clients, charged.schedule, config, _say_rounds(charged.schedule.rounds)
+        rounds = fit(
+            model,
+            clients,
+            charged.schedule,
+            config,
+            checkpoint=checkpoint(job, FEDERATED),
+            progress=_say_rounds(charged.schedule.rounds),
+            before_training=lambda lost: charge_again(job, charged, lost),
         )
     if charged.owners:
         Ledger(ledger_path()).commit(job.run_id)
-    seconds = time.perf_counter() - started
     raw = logits(model, prepared.codes)
     slope, intercept = (1.0, 0.0)
     if may_release(config):  # a calibration tells of held-out records
         slope, intercept = platt(prepared, raw)
     CreditScorer(prepared.encoder, model, slope, intercept).save(package_of(job))
     noise = "record-level differential privacy at every client" if charged.plan else "no privacy"
-    arm = Shape(FEDERATED, "arm", f"{len(clients)} clients, {noise}", seconds, history)
+    arm = Shape(
+        FEDERATED, "arm", f"{len(clients)} clients, {noise}", rounds.seconds, rounds.history
+    )
     return keep(job, arm, slope * raw + intercept, (slope, intercept))
 
 
@@ -103,12 +115,36 @@ def fit(
     clients: Sequence[Client],
     schedule: Schedule,
     config: CreditConfig,
+    *,
+    checkpoint: Checkpoint,
     progress: Callable[[int], None] | None = None,
-) -> list[dict[str, float]]:
+    before_training: Callable[[int], None] | None = None,
+) -> Rounds:
     """One federated training; private or not by its schedule, central with a single client."""
-    torch.manual_seed(config.seed)  # of sampling without privacy; private draws take no seed
-    strategy = FedAvg(config.learning_rate, config.momentum)
-    return run(model, clients, schedule, strategy, progress)
+    return run(
+        model,
+        clients,
+        schedule,
+        FedAvg(config.learning_rate, config.momentum),
+        progress,
+        seed=config.seed,
+        checkpoint=checkpoint,
+        before_training=before_training,
+    )
+
+
+def charge_again(job: Job, charged: Charged, rounds: int) -> None:
+    """Charge every owner for rounds that an earlier process may have noised and not saved.
+
+    Raises:
+        Refused: An owner's budget does not cover them.
+    """
+    plan = charged.plan
+    if plan is None or not charged.owners:
+        return
+    again = dict.fromkeys(charged.owners, plan.round_events(rounds))
+    Ledger(ledger_path()).reserve(job.charge_id, again)
+    say(f"charged again: {rounds} round(s), for {len(charged.owners)} owner(s)")
 
 
 def _say_rounds(rounds: int) -> Callable[[int], None]:

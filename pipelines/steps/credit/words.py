@@ -87,7 +87,9 @@ def over_time(
     return text + "."
 
 
-def limits(private: bool, public: bool, released: bool, builtin: bool) -> list[str]:
+def limits(
+    private: bool, public: bool, released: bool, builtin: bool, again: bool = False
+) -> list[str]:
     """What the numbers do not cover."""
     said = [
         "Only approved loans are known: how refused applicants would have paid is not.",
@@ -104,6 +106,11 @@ def limits(private: bool, public: bool, released: bool, builtin: bool) -> list[s
         said.append(
             "Noise comes from the operating system: a second run on the same records gives another "
             "model, and is charged again."
+        )
+    if again:
+        said.append(
+            "The run was killed and taken up again. What it may have noised twice was charged "
+            "twice, and so its ε is above the plan's."
         )
     if private and not public:
         said.append(

@@ -1,0 +1,99 @@
+"""What is checked before a line of the ledger is written, and what is said when it is not."""
+
+import math
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from domains.errors import InputError
+from privacy.accounting import check_delta, epsilon_of
+from privacy.accounts import Account, Accounts, Cut, Standing
+from privacy.chain import Book
+
+Events = Sequence[dict[str, Any]]
+
+
+def standing_of(accounts: Accounts, job_id: str) -> Standing:
+    """Where a job stands."""
+    return accounts.jobs.get(job_id, "unknown")
+
+
+def expect(accounts: Accounts, job_id: str, *expected: Standing) -> None:
+    """Raises InputError unless a job stands where it is expected to."""
+    found = standing_of(accounts, job_id)
+    if found not in expected:
+        said = " or ".join(expected)
+        raise InputError(f"job {job_id} is {found} in the ledger, expected {said}")
+
+
+def check_same(
+    accounts: Accounts, job_id: str, owners: Mapping[str, Events], cut: Cut | None
+) -> None:
+    """Raises InputError unless a known job is reserved, for exactly this."""
+    found = standing_of(accounts, job_id)
+    if found != "reserved":
+        raise InputError(f"job {job_id} is {found} in the ledger already")
+    if not accounts.asks_the_same(job_id, owners, cut):
+        raise InputError(f"job {job_id} is reserved in the ledger already, for another charge")
+
+
+def record(book: Book, accounts: Accounts, job_id: str, owners: Mapping[str, Events]) -> list[str]:
+    """Write all reservations, or the refusals alone; returns the reasons of those."""
+    after, refusals = {}, {}
+    for owner, events in owners.items():
+        account = accounts.of(owner)
+        after[owner] = account.spent(account.delta, events) if account.granted else math.inf
+        if not (account.granted and after[owner] <= account.epsilon):
+            refusals[owner] = _refusal(account, events, after[owner])
+    for owner, reason in refusals.items():
+        book.append("refuse", job=job_id, owner=owner, detail={"reason": reason})
+    for owner, events in owners.items() if not refusals else ():
+        detail = {"events": list(events), "epsilon_after": after[owner]}
+        book.append("reserve", job=job_id, owner=owner, detail=detail)
+    return list(refusals.values())
+
+
+def _refusal(account: Account, events: Events, after: float) -> str:
+    if not account.granted:
+        return f"owner {account.owner} has granted nothing; {command(account.owner)}"
+    delta = account.delta
+    while math.isinf(account.spent(delta, events)) and delta < 0.1:
+        delta *= 10
+    needed = math.ceil(100 * account.spent(delta, events)) / 100
+    return (
+        f"owner {account.owner} granted ε {account.epsilon:g} at δ {account.delta:g}, "
+        f"spent {account.spent(account.delta):.4g}, and the job asks "
+        f"{epsilon_of(events, account.delta):.4g} ({after:.4g} together); "
+        f"{command(account.owner, f'{needed:g}', f'{delta:g}')}"
+    )
+
+
+def command(owner: str, epsilon: str = "E", delta: str = "D") -> str:
+    """What to type to allow it."""
+    line = f"careledger budget grant {shlex.quote(owner)} --epsilon {epsilon} --delta {delta}"
+    return f"to allow it: {line}"
+
+
+def open_accounts(
+    book: Book, accounts: Accounts, owners: Iterable[str], epsilon: float, delta: float
+) -> None:
+    """The grant a configuration brings: written only for owners who were never granted any."""
+    for owner in owners:
+        check_grant(owner, epsilon, delta)
+        if not accounts.of(owner).granted:
+            append_grant(book, owner, epsilon, delta, "configuration")
+
+
+def append_grant(book: Book, owner: str, epsilon: float, delta: float, source: str) -> None:
+    """Write a grant; it replaces an earlier one."""
+    detail = {"epsilon": float(epsilon), "delta": float(delta), "source": source}
+    book.append("grant", owner=owner, detail=detail)
+
+
+def check_grant(owner: str, epsilon: float, delta: float) -> None:
+    """Raises InputError where nobody, or nothing, could be granted so."""
+    if not owner.strip():
+        raise InputError("owner: found an empty name, expected DATA or DATA/CLIENT")
+    if not 0.0 < epsilon < math.inf:
+        raise InputError(f"epsilon: found {epsilon}, expected a positive number")
+    check_delta(delta)

@@ -1,0 +1,110 @@
+"""A job that is taken up again finds its charge, and pays for what it does a second time."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domains.errors import InputError, Refused
+from privacy.accounting import epsilon_of
+from privacy.accounts import Cut
+from privacy.ledger import Ledger
+
+DELTA = 1e-5
+CHARGE = [{"kind": "gaussian", "sigma": 2.0, "count": 1}]  # ε 1.99 at 1e-5; two of them 2.94
+ONE, TWO = epsilon_of(CHARGE, DELTA), epsilon_of(CHARGE * 2, DELTA)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger.sqlite")
+
+
+def spent(ledger: Ledger, owner: str = "a") -> float:
+    return ledger.budgets(owner)[0].epsilon_spent
+
+
+def test_a_job_that_ended_may_say_so_again(ledger: Ledger) -> None:
+    ledger.grant("a", 3, DELTA)
+    ledger.reserve("1", {"a": CHARGE})
+    ledger.commit("1")
+    head = ledger.head()
+    ledger.commit("1")
+    assert ledger.head() == head
+
+
+def test_a_job_is_reserved_once_however_often_it_asks_for_the_same(ledger: Ledger) -> None:
+    ledger.reserve("1", {"d/a": CHARGE, "d/b": CHARGE}, cut=Cut("d", "bank"), grant=(9, DELTA))
+    head = ledger.head()
+    again = ledger.reserve("1", {"d/b": CHARGE, "d/a": list(CHARGE)}, cut=Cut("d", "bank"))
+    assert again.head == ledger.head() == head
+    assert spent(ledger, "d/a") == ONE
+
+
+@pytest.mark.parametrize(
+    ("owners", "cut"),
+    [
+        ({"d/a": CHARGE * 2}, Cut("d", "bank")),
+        ({"d/a": CHARGE, "d/b": CHARGE}, Cut("d", "bank")),
+        ({"d/b": CHARGE}, Cut("d", "bank")),
+        ({"d/a": CHARGE}, None),
+        ({"d/a": CHARGE}, Cut("d")),
+    ],
+)
+def test_a_reserved_name_stands_for_one_charge_only(
+    ledger: Ledger, owners: dict[str, list[dict[str, Any]]], cut: Cut | None
+) -> None:
+    ledger.grant("d/b", 9, DELTA)
+    ledger.reserve("1", {"d/a": CHARGE}, cut=Cut("d", "bank"), grant=(9, DELTA))
+    with pytest.raises(InputError, match="for another charge"):
+        ledger.reserve("1", owners, cut=cut)
+    assert spent(ledger, "d/a") == ONE
+
+
+def test_a_job_that_ended_cannot_be_reserved_again(ledger: Ledger) -> None:
+    ledger.grant("a", 9, DELTA)
+    for job, close in (("1", ledger.commit), ("2", ledger.cancel)):
+        ledger.reserve(job, {"a": CHARGE})
+        close(job)
+        with pytest.raises(InputError, match="in the ledger already"):
+            ledger.reserve(job, {"a": CHARGE})
+
+
+def test_where_a_job_stands(ledger: Ledger) -> None:
+    ledger.grant("a", 9, DELTA)
+    assert ledger.standing("1") == "unknown"
+    ledger.reserve("1", {"a": CHARGE})
+    ledger.reserve("2", {"a": CHARGE})
+    assert ledger.standing("1") == "reserved"
+    ledger.commit("1")
+    ledger.cancel("2")
+    assert (ledger.standing("1"), ledger.standing("2")) == ("committed", "cancelled")
+
+
+def test_what_a_job_does_again_is_charged_beside_it_and_belongs_to_it(ledger: Ledger) -> None:
+    again = [{**CHARGE[0], "sigma": 9.0}]
+    ledger.grant("a", 9, DELTA)
+    ledger.reserve("1", {"a": CHARGE})
+    ledger.reserve("1.2", {"a": again})
+    ledger.reserve("10", {"a": again})
+    assert ledger.charged("1") == {"a": [*CHARGE, *again]}
+    assert ledger.budgets("a")[0].jobs == 2
+    with pytest.raises(InputError, match="charge stays"):
+        ledger.cancel("1")
+    ledger.commit("1")
+    standing = [ledger.standing(job) for job in ("1", "1.2", "10")]
+    assert standing == ["committed", "committed", "reserved"]
+    assert ledger.charged("1") == {"a": [*CHARGE, *again]}
+
+
+def test_what_is_done_again_must_fit_and_a_refusal_leaves_the_job_charged(ledger: Ledger) -> None:
+    ledger.grant("a", (ONE + TWO) / 2, DELTA)
+    ledger.reserve("1", {"a": CHARGE})
+    with pytest.raises(Refused, match="budget grant a"):
+        ledger.reserve("1.2", {"a": CHARGE})
+    assert spent(ledger) == ONE
+    assert (ledger.standing("1"), ledger.standing("1.2")) == ("reserved", "unknown")
+
+
+def test_an_unknown_job_was_charged_nothing(ledger: Ledger) -> None:
+    assert ledger.charged("1") == {}
