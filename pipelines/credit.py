@@ -13,6 +13,7 @@ from typing import Any
 from prefect import flow
 
 from models.credit_encoding import example
+from pipelines.environment import time_limit
 from pipelines.finish import publish
 from pipelines.settings import CreditConfig
 from pipelines.steps.credit.charge import charge, find_loans
@@ -23,7 +24,7 @@ from pipelines.steps.credit.training import package_of, train_federated
 from pipelines.tracking import open_job
 
 
-@flow(name="credit")
+@flow(name="credit", timeout_seconds=time_limit())
 def credit(config: CreditConfig) -> dict[str, Any]:
     """Charge, train across clients, compare, register and gate one default model.
 

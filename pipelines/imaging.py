@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from prefect import flow
 
+from pipelines.environment import time_limit
 from pipelines.finish import publish
 from pipelines.settings import ImagingConfig
 from pipelines.steps.imaging.bases import find_bases
@@ -21,7 +22,7 @@ from pipelines.steps.imaging.training import train_controls, train_finetune, tra
 from pipelines.tracking import open_job
 
 
-@flow(name="imaging")
+@flow(name="imaging", timeout_seconds=time_limit())
 def imaging(config: ImagingConfig) -> dict[str, Any]:
     """Train the configured strategies, register the best on validation, and gate it.
 

@@ -12,6 +12,7 @@ from typing import Any
 from prefect import flow
 
 from models.multitask.scorer import load_scorer
+from pipelines.environment import time_limit
 from pipelines.finish import publish
 from pipelines.settings import PatientsConfig
 from pipelines.steps.patients.evidence import evaluate, held_out
@@ -20,7 +21,7 @@ from pipelines.steps.patients.training import calibrate, train_controls, train_m
 from pipelines.tracking import open_job
 
 
-@flow(name="patients")
+@flow(name="patients", timeout_seconds=time_limit())
 def patients(config: PatientsConfig) -> dict[str, Any]:
     """Train, compare, calibrate, register and gate one model for all outcomes of a patient.
 

@@ -13,6 +13,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from domains.errors import InputError, Interrupted, Refused
+from pipelines.environment import time_limit
 from pipelines.progress import say
 from pipelines.scoring.batch import Result, score_file
 from pipelines.scoring.inbox import waiting
@@ -21,7 +22,7 @@ from pipelines.settings import ScoreConfig, writable_home
 from pipelines.stages import StageFailed
 
 
-@flow(name="score")
+@flow(name="score", timeout_seconds=time_limit())
 def score(config: ScoreConfig) -> dict[str, Any]:
     """Score with the version that an alias points to now.
 

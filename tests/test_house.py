@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -41,7 +42,9 @@ def test_imports_run_one_way(path: Path) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("module", ["pipelines.cli", "pipelines.settings", "pipelines.environment"])
+@pytest.mark.parametrize(
+    "module", ["pipelines.cli", "pipelines.settings", "pipelines.environment", "pipelines.services"]
+)
 def test_the_command_line_starts_without_heavy_packages(module: str) -> None:
     code = f"import sys, {module}; print(*sorted({HEAVY} & set(sys.modules)))"
     done = subprocess.run(
@@ -61,9 +64,8 @@ def test_what_is_imported_is_declared_and_nothing_else_is() -> None:
     owned = {name: {o.lower().replace("_", "-") for o in owners[name]} for name in foreign}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {re.split(r"[<>=]", line)[0] for line in project["dependencies"]}
-    only_a_bound = {"fastapi"}
     assert [name for name, by in owned.items() if not by & declared] == []
-    assert declared - only_a_bound - set().union(*owned.values()) == set()
+    assert declared - set().union(*owned.values()) == set()
 
 
 def test_the_mlflow_folder_holds_no_python_and_hides_nothing() -> None:
@@ -103,18 +105,44 @@ def test_the_lock_pins_versions_and_names_no_place() -> None:
     assert not re.search(r"https?:|file:|--", "\n".join(lines))
 
 
-def test_every_schedule_names_a_flow_and_a_valid_configuration() -> None:
+DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda each: each["name"])
+def test_every_schedule_names_a_flow_and_a_valid_configuration(deployment: dict[str, Any]) -> None:
+    from pipelines.settings import CONFIGS, ScoreConfig
+
+    path, _, name = deployment["entrypoint"].partition(":")
+    function = _functions(ROOT / path)[name]
+    assert [argument.arg for argument in function.args.args] == ["config"]
+    configs: dict[str, Any] = {**CONFIGS, "score": ScoreConfig}
+    configs[name].model_validate(deployment["parameters"]["config"])
+    assert deployment["schedules"][0]["cron"]
+    assert deployment["schedules"][0]["timezone"]
+    assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+    assert "timeout_seconds=time_limit()" in ast.unparse(function.decorator_list[0])
+    assert float(deployment["work_pool"]["job_variables"]["env"]["CARELEDGER_TIME_LIMIT"]) > 0
+
+
+def test_each_pipeline_is_trained_and_its_champion_scores_on_a_schedule() -> None:
     from pipelines.settings import CONFIGS
 
-    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    assert {deployment["name"] for deployment in deployments} == {f"train-{n}" for n in CONFIGS}
-    for deployment in deployments:
-        path, _, name = deployment["entrypoint"].partition(":")
-        functions = _functions(ROOT / path)
-        assert [argument.arg for argument in functions[name].args.args] == ["config"]
-        CONFIGS[name].model_validate(deployment["parameters"]["config"])
-        assert deployment["schedules"][0]["cron"]
-        assert deployment["concurrency_limit"]["limit"] == 1
+    named = {deployment["name"] for deployment in DEPLOYMENTS}
+    assert named == {f"{verb}-{pipeline}" for verb in ("train", "score") for pipeline in CONFIGS}
+    for deployment in DEPLOYMENTS:
+        if deployment["name"].startswith("score-"):
+            model = deployment["parameters"]["config"]["model"]
+            assert model.startswith(deployment["name"].removeprefix("score-"))
+            assert model.endswith("@champion")
+
+
+def test_two_trainings_never_run_side_by_side() -> None:
+    from pipelines.services.deploy import QUEUES
+
+    queues = {each["name"]: each["work_pool"]["work_queue_name"] for each in DEPLOYMENTS}
+    assert {queue for name, queue in queues.items() if name.startswith("train-")} == {"training"}
+    assert {queue for name, queue in queues.items() if name.startswith("score-")} == {"scoring"}
+    assert QUEUES == {"training": 1, "scoring": None}
 
 
 def _functions(path: Path) -> dict[str, ast.FunctionDef]:

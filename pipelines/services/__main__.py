@@ -1,4 +1,4 @@
-"""`python -m pipelines.services up|down|deploy|supervise|address`, as the Makefile calls it."""
+"""`python -m pipelines.services COMMAND`: what the Makefile and the supervisor call."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _COMMANDS = {
     "down": ("down", "down"),
     "deploy": ("deploy", "deploy"),
     "supervise": ("supervisor", "main"),
+    "recover": ("recover", "recover"),
 }
 
 
@@ -23,7 +24,7 @@ def main() -> int:
     if name.startswith("address "):
         return _address(name.removeprefix("address "))
     if name not in _COMMANDS:
-        raise InputError(f"{name!r}: expected one of {', '.join(_COMMANDS)}, or address SERVICE")
+        raise InputError(f"{name!r}: expected one of {', '.join(_COMMANDS)}, address SERVICE")
     module, function = _COMMANDS[name]
     code: int = getattr(importlib.import_module(f"pipelines.services.{module}"), function)()
     return code

@@ -45,8 +45,7 @@ def main() -> None:
 
 def _own_log(name: str) -> Path:
     """Print into a file from here on; the oldest files go when there are many."""
-    log = records.path_of(name).with_suffix(".log")
-    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = processes.log_of(name)
     for old in sorted(log.parent.glob("*.log"), key=_age)[:-_KEPT_LOGS]:
         old.unlink(missing_ok=True)
     with log.open("ab") as stream:

@@ -26,7 +26,7 @@ class Service:
         name: Names its record and its log.
         command: Python module and its arguments.
         environment: Its whole environment.
-        port: Port on 127.0.0.1.
+        port: Port on 127.0.0.1, if it listens.
         url: Where its clients find it.
         health: Answers 200 when it is well.
         page: What a person opens; None for a service without pages.
@@ -36,9 +36,9 @@ class Service:
     name: str
     command: tuple[str, ...]
     environment: dict[str, str]
-    port: int
-    url: str
-    health: str
+    port: int | None = None
+    url: str | None = None
+    health: str = ""
     page: str | None = None
     needs: str | None = None
 

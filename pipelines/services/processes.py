@@ -42,10 +42,10 @@ def start(service: Service) -> subprocess.Popen[bytes]:
 
 
 def log_of(name: str) -> Path:
-    """Log of a service; its folder is made."""
-    folder = records.folder()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder / f"{name}.log"
+    """Log of a process, beside its record; their folder is made."""
+    log = records.path_of(name).with_suffix(".log")
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return log
 
 
 def trim(log: Path) -> None:

@@ -79,7 +79,10 @@ def supervise(watched: list[Watched], stopped: Callable[[], bool]) -> None:
         ready = {each.service.name for each in watched if each.begun and not each.given_up}
         for each in watched:
             if each.service.needs is None or each.service.needs in ready:
+                died = len(each.deaths)
                 look_after(each)
+                if each.service.name == "worker" and len(each.deaths) > died:
+                    recovery.worker_died()
         if ready >= {each.service.name for each in watched}:
             recovery.step()
         for name in [each.service.name for each in watched] + [NAME]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import sys
 import time
@@ -65,7 +66,7 @@ def _start_supervisor() -> None:
         subprocess.Popen(
             [sys.executable, "-m", "pipelines.services", "supervise"],
             cwd=ROOT,
-            env={**surroundings(), records.MARK: ""},
+            env={**surroundings(), records.MARK: secrets.token_hex(16)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from domains.errors import InputError
 from pipelines import environment
 
 ROOT = Path(__file__).parents[2]
@@ -120,7 +121,11 @@ def test_a_flow_its_server_and_an_mlflow_run_connect_to_nothing_outside(tmp_path
 def test_settings_of_the_schedules_and_the_mlflow_server_agree() -> None:
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     for deployment in deployments:
-        assert deployment["work_pool"]["job_variables"]["env"] == environment.TELEMETRY_OFF
+        told = deployment["work_pool"]["job_variables"]["env"]
+        assert told == {
+            **environment.TELEMETRY_OFF,
+            environment.TIME_LIMIT: told["CARELEDGER_TIME_LIMIT"],
+        }
     lines = (ROOT / "mlflow" / "server.env").read_text().splitlines()
     served = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"):
@@ -151,3 +156,19 @@ def test_variables_that_are_set_keep_their_defaults_away(monkeypatch: pytest.Mon
     environment.prepare()
     assert os.environ["MPLBACKEND"] == "svg"
     assert os.environ["PREFECT_HOME"] == "/elsewhere"
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-5", "inf", "nan"])
+def test_a_time_limit_that_is_no_number_of_seconds_is_an_error(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(environment.TIME_LIMIT, text)
+    with pytest.raises(InputError, match=environment.TIME_LIMIT):
+        environment.time_limit()
+
+
+def test_flows_have_no_time_limit_unless_one_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(environment.TIME_LIMIT, raising=False)
+    assert environment.time_limit() is None
+    monkeypatch.setenv(environment.TIME_LIMIT, "90")
+    assert environment.time_limit() == 90.0
