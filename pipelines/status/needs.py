@@ -52,6 +52,11 @@ def _champions(snapshot: Snapshot) -> Iterator[Need]:
                 f"{name}: its champion, version {champion}, is gone",
                 f"careledger models rollback {shlex.quote(name)}",
             )
+        if model["awaiting"]:
+            yield Need(
+                f"{name}: version {model['awaiting']} passed the gate and awaits approval",
+                f"careledger models approve {shlex.quote(name)} {model['awaiting']}",
+            )
 
 
 def _crashed(snapshot: Snapshot) -> Iterator[Need]:

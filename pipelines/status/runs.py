@@ -9,8 +9,9 @@ from typing import Any
 from domains.errors import InputError
 from pipelines import jobs
 from pipelines.moves import moves
-from pipelines.settings import home
+from pipelines.settings import CONFIGS, home
 from pipelines.status.tracked import moment, tracker
+from pipelines.status.words import DECIDED
 
 _LAST = 12
 _ENDED = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
@@ -26,9 +27,12 @@ def read() -> list[Run]:
     client = tracker()
     if client is None:
         return []
-    experiments = client.search_experiments(filter_string="name LIKE 'careledger-%'")
+    experiments = [client.get_experiment_by_name(f"careledger-{name}") for name in CONFIGS]
+    known = [one.experiment_id for one in experiments if one is not None]
+    if not known:
+        return []
     found = client.search_runs(
-        [experiment.experiment_id for experiment in experiments],
+        known,
         filter_string="tags.`careledger.model` != ''",  # arms have none
         order_by=["attributes.start_time DESC"],
         max_results=_LAST,
@@ -37,7 +41,8 @@ def read() -> list[Run]:
     return [_run(run, registered.get(run.info.run_id)) for run in found]
 
 
-def _run(run: Any, version: dict[str, Any] | None) -> Run:
+def _run(run: Any, registered: tuple[str, str] | None) -> Run:
+    version, verdict = registered or (None, None)
     tags, info = run.data.tags, run.info
     end, why = ending(info.status, tags.get("careledger.ended"))
     stage, progress = _place(info.run_id) if end == "running" else (None, None)
@@ -55,8 +60,8 @@ def _run(run: Any, version: dict[str, Any] | None) -> Run:
         "why": why,
         "stage": stage,
         "progress": progress,
-        "version": version["version"] if version else None,
-        "promoted": version["promoted"] if version else None,
+        "version": version,
+        "verdict": verdict,
         "report": str(report) if report.exists() else None,
     }
 
@@ -91,17 +96,13 @@ def ending(status: str, said: str | None) -> tuple[str, str]:
     return _ENDED[status], "" if status == "FINISHED" else text or kind
 
 
-def _registered(client: Any) -> dict[str, dict[str, Any]]:
-    """Run → the version it registered, and whether the gate let it through at once."""
-    judged: dict[tuple[str, str], bool] = {}
+def _registered(client: Any) -> dict[str, tuple[str, str]]:
+    """Run → the version it registered, and the last word on that version."""
+    judged: dict[tuple[str, str], str] = {}
     for model in client.search_registered_models(max_results=1000):
         for move in moves(model.name):
-            if move.action in ("promote", "refuse"):
-                judged.setdefault((model.name, str(move.after)), move.action == "promote")
-    return {
-        str(version.run_id): {
-            "version": str(version.version),
-            "promoted": judged.get((version.name, str(version.version))),
-        }
-        for version in client.search_model_versions(max_results=1000)
-    }
+            if move.action in DECIDED:
+                judged[model.name, str(move.after)] = DECIDED[move.action]
+    found = client.search_model_versions(max_results=1000)
+    numbers = {str(one.run_id): (str(one.name), str(one.version)) for one in found}
+    return {run: (key[1], judged.get(key, "not judged")) for run, key in numbers.items()}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.moves import Move, moves
+from pipelines.moves import Move, champion_of, moves
 from pipelines.status.tracked import tracker
+from pipelines.status.words import DECIDED
 
 Model = dict[str, Any]
-_MOVES = ("promote", "rollback")
 
 
 def read() -> list[Model]:
@@ -25,6 +25,9 @@ def _model(client: Any, model: Any) -> Model:
     known = {str(version.version): version for version in versions}
     history = moves(model.name)
     champion = _alias(model, "champion")
+    held = champion_of(history)
+    if champion is None and held not in known:  # MLflow drops the alias of a deleted version
+        champion = held
     return {
         "name": model.name,
         "versions": len(known),
@@ -33,7 +36,8 @@ def _model(client: Any, model: Any) -> Model:
         "about": known[champion].description or "" if champion in known else "",
         "since": _told(_last(history, champion)),
         "challenger": _alias(model, "challenger"),
-        "verdict": _verdict(history),
+        "awaiting": awaiting(history),
+        "verdict": _told(next((m for m in reversed(history) if m.action in DECIDED), None)),
         "moves": [_told(move) for move in reversed(history[-3:])],
     }
 
@@ -44,8 +48,19 @@ def _alias(model: Any, alias: str) -> str | None:
 
 
 def _last(history: list[Move], champion: str | None) -> Move | None:
-    made = [m for m in history if m.action in _MOVES and m.after == champion]
+    made = [move for move in history if move.moved and move.after == champion]
     return made[-1] if made else None
+
+
+def awaiting(history: list[Move]) -> str | None:
+    """The version that passed the gate and waits for a person's word."""
+    waits = None
+    for move in history:
+        if move.action == "await":
+            waits = move.after
+        elif move.action in DECIDED and move.after == waits:
+            waits = None
+    return waits
 
 
 def _told(move: Move | None) -> dict[str, Any] | None:
@@ -61,26 +76,11 @@ def _told(move: Move | None) -> dict[str, Any] | None:
     }
 
 
-def _verdict(history: list[Move]) -> dict[str, Any] | None:
-    judged = [move for move in history if move.action in ("promote", "refuse")]
-    if not judged:
-        return None
-    last = judged[-1]
-    return {
-        "when": last.when,
-        "version": last.after,
-        "passed": last.action == "promote",
-        "why": why(last),
-    }
-
-
 def why(move: Move) -> str:
     """A move's reasons in a line: of a refusal the rules that were not met, and of a promotion
     how many were; any other reason as it stands."""
-    met = [reason for reason in move.reasons if ": met (" in reason]
     unmet = [reason for reason in move.reasons if ": not met (" in reason]
-    if unmet:
-        return "; ".join(unmet)
-    if met and len(met) == len(move.reasons):
-        return f"all {len(met)} rules met"
-    return "; ".join(move.reasons)
+    met = [reason for reason in move.reasons if ": met (" in reason]
+    rest = [reason for reason in move.reasons if reason not in met]
+    told = unmet or ([f"all {len(met)} rules met"] if met and not rest else rest)
+    return "; ".join([*told, *([move.note] if move.note else [])])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.status.words import epsilon, minute, size
+from pipelines.status.words import DECIDED, epsilon, minute, size
 
 Row = dict[str, Any]
 
@@ -25,19 +25,17 @@ def champion(model: Row) -> str:
 
 
 def verdict(model: Row) -> str:
-    """The gate's last word; empty before the first."""
+    """The last word on a version; empty before the first."""
     last = model["verdict"]
     if last is None:
         return ""
-    word = "let through" if last["passed"] else "held back"
-    return f"version {last['version']} {word} {minute(last['when'])}: {last['why']}"
+    return f"version {last['to']} {DECIDED[last['action']]}, {minute(last['when'])}: {last['why']}"
 
 
 def outcome(run: Row) -> str:
     """What came of a run: its version and the gate's word, or why it did not end well."""
     if run["end"] == "finished" and run["version"]:
-        word = {True: "promoted", False: "held back by the gate", None: "not judged"}
-        return f"version {run['version']} {word[run['promoted']]}"
+        return f"version {run['version']} {run['verdict']}"
     if run["end"] == "crashed":
         return run["why"] or "its process ended without a word"
     if run["end"] == "running":

@@ -74,8 +74,8 @@ def _models(snapshot: Snapshot) -> list[str]:
         lines.append(f"{model['name']}: {telling.champion(model)}")
         if model["challenger"]:
             lines.append(f"  challenger {model['challenger']}")
-        if (said := telling.verdict(model)) and not model["verdict"]["passed"]:
-            lines.append(f"  gate: {said}")
+        if (said := telling.verdict(model)) and model["verdict"]["action"] != "promote":
+            lines.append(f"  last word: {said}")
     return lines
 
 

@@ -1,8 +1,16 @@
-"""Times, spans and sizes as people read them."""
+"""Decisions, times, spans and sizes as people read them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+
+DECIDED = {
+    "promote": "promoted",
+    "refuse": "held back by the gate",
+    "await": "passed the gate, awaits approval",
+    "decline": "declined",
+}
+"""What was decided about a version, in words; a rollback decides about none."""
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 

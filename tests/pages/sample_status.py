@@ -48,22 +48,18 @@ def _model(name: str, champion: str, challenger: str | None, gone: bool = False)
             "to": champion, "why": "all 4 rules met"}  # fmt: skip
     why = ("no worse than the best champion: not met (difference -0.0312, 95 % interval -0.0441 to "
            "-0.0190 on 2,310 records; its lower end must lie above -0.02)")  # fmt: skip
-    verdict = {
-        "when": "2030-05-07T04:31:00Z",
-        "version": challenger or champion,
-        "passed": challenger is None,
-        "why": why if challenger else "all 4 rules met",
-    }
+    verdict = {**move, "when": "2030-05-07T04:31:00Z", "action": "refuse", "to": challenger,
+               "why": why}  # fmt: skip
     return {"name": name, "versions": 4, "champion": champion, "champion_exists": not gone,
             "about": "" if gone else "20 clients, ε = 2.99 for each record: test AUROC 0.664",
-            "since": move, "challenger": challenger, "verdict": verdict, "awaiting": None,
-            "moves": [move]}  # fmt: skip
+            "since": move, "challenger": challenger, "awaiting": None,
+            "verdict": verdict if challenger else move, "moves": [move]}  # fmt: skip
 
 
 def _run(day: int, model: str, end: str, why: str = "", **more: Any) -> dict[str, Any]:
     run = {"run_id": f"{day:032x}", "pipeline": model.partition("-")[0], "model": model,
            "started": f"2030-05-{day:02d}T04:00:00Z", "seconds": 37.0 + day * 90, "end": end,
-           "why": why, "stage": None, "progress": None, "version": None, "promoted": None,
+           "why": why, "stage": None, "progress": None, "version": None, "verdict": None,
            "report": None}  # fmt: skip
     return run | more
 
@@ -75,8 +71,17 @@ def _runs() -> list[dict[str, Any]]:
     return [
         _run(7, "patients-support2", "running", stage="train", progress=0.5),
         _run(6, "credit-sba", "refused", refused),
-        _run(5, "patients-support2", "finished", version="2", promoted=True, report="/r/5.html"),
-        _run(4, "credit-sba", "finished", version="4", promoted=False, report="/r/4.html"),
+        _run(
+            5, "patients-support2", "finished", version="2", verdict="promoted", report="/r/5.html"
+        ),
+        _run(
+            4,
+            "credit-sba",
+            "finished",
+            version="4",
+            verdict="held back by the gate",
+            report="/r/4.html",
+        ),
         _run(
             3,
             "imaging-lidc",
