@@ -38,6 +38,9 @@ def examine() -> list[Checked]:
         _look("mlflow folder", _mlflow_folder),
         _look("tracking", _tracking),
         _look("registry", _registry),
+        _look("services", _services),
+        _look("prefect", _prefect),
+        _look("webhooks", _webhooks),
         _look("ledger", _ledger),
         _look("telemetry", _telemetry),
     ]
@@ -105,6 +108,34 @@ def _registry() -> tuple[bool, str]:
     if unjudged:
         return False, f"registered by a run that was cut short: {', '.join(unjudged)}"
     return True, f"{len(rows)} versions, every one judged by the gate"
+
+
+def _services() -> tuple[bool, str]:
+    from pipelines.status.running import read
+
+    rows = read()
+    if down := [f"{row['name']} ({row['why']})" for row in rows if not row["up"]]:
+        return (
+            False,
+            f"down: {', '.join(down)}; `make up` starts what is missing, `make down` ends all",
+        )
+    return True, f"{', '.join(row['name'] for row in rows) or 'none'} up"
+
+
+def _prefect() -> tuple[bool, str]:
+    from pipelines.status.schedules import read, server
+
+    url = server()
+    return (True, f"{url}, {len(read())} deployments") if url else (True, "no server is set or up")
+
+
+def _webhooks() -> tuple[bool, str]:
+    from pipelines import outbox, webhook
+
+    found = [webhook.shown(address) for address in webhook.addresses()]
+    waiting, dropped = len(outbox.waiting()), outbox.dropped()
+    said = f"{', '.join(found) or 'none set'}; {waiting} messages waiting, {dropped} dropped"
+    return not (waiting or dropped), said
 
 
 def _ledger() -> tuple[bool, str]:

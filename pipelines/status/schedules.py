@@ -14,6 +14,8 @@ from pipelines import services
 
 _SECONDS = 1.5
 _MOST = 200
+# A client's own password, else the one that `make up` gives the server it starts.
+_PASSWORDS = ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING")
 
 
 def read() -> list[dict[str, Any]]:
@@ -22,7 +24,9 @@ def read() -> list[dict[str, Any]]:
     Raises:
         InputError: No server is known, or the one that is does not answer.
     """
-    url = _server()
+    url = server()
+    if url is None:
+        raise InputError("no Prefect server is running here; `make up deploy` starts one")
     deployments = _post(url, "deployments/filter", {"limit": _MOST})
     waiting = _post(
         url,
@@ -59,10 +63,11 @@ def _words(schedule: dict[str, Any]) -> str:
     return f"{schedule.get('rrule', 'rule')} {zone}"
 
 
-def _server() -> str:
+def server() -> str | None:
+    """Address of the Prefect API: of `PREFECT_API_URL`, else of this home's own server."""
     url = os.environ.get("PREFECT_API_URL") or services.addresses()["prefect"]
     if not url:
-        raise InputError("no Prefect server is running here; `make up deploy` starts one")
+        return None
     url = url.rstrip("/")
     return url if url.endswith("/api") else f"{url}/api"
 
@@ -71,7 +76,7 @@ def _post(url: str, path: str, question: dict[str, Any]) -> list[dict[str, Any]]
     request = urllib.request.Request(  # noqa: S310 - the operator's own server
         f"{url}/{path}", json.dumps(question).encode(), {"Content-Type": "application/json"}
     )
-    if secret := os.environ.get("PREFECT_API_AUTH_STRING"):
+    if secret := next(filter(None, map(os.environ.get, _PASSWORDS)), None):
         request.add_header("Authorization", "Basic " + base64.b64encode(secret.encode()).decode())
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
