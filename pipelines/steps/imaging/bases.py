@@ -15,6 +15,7 @@ from models.backbones import Backbone, Classifier, build, load_imagenet, load_we
 from models.finetune import Tuning, finetune, from_scratch
 from models.training import FitHistory
 from models.transfer import to_batch
+from pipelines.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig
 from pipelines.stages import stage
@@ -58,9 +59,10 @@ def find_bases(job: Job, prepared: Prepared) -> list[Base]:
     bases = []
     name = pretrained(config)
     if name is not None:
-        bases.append(_save_base(job, name, _pretrained(config, prepared.size), SAYS[name]))
-    if prepared.source is not None:
-        bases.append(_source_base(job, prepared, prepared.source))
+        backbone = _pretrained(config, prepared.size)
+        bases.append(_save_base(job, name, backbone, SAYS[name]))
+    if source := prepared.source:
+        bases.append(once(job, Base, "base-source", lambda: _source_base(job, prepared, source)))
     return bases
 
 
@@ -94,20 +96,20 @@ def _source_base(job: Job, prepared: Prepared, source: ImageSet) -> Base:
     train = np.flatnonzero((parts != "validation") & (parts != EXCLUDED))
     trials: dict[str, tuple[Backbone, FitHistory]] = {}
     for start in EFFORTS[config.scale].source_starts:
-        scratch = start == "scratch" or pretrained(config) is None
-        name = SAYS["random" if scratch else pretrained(config) or "random"]
+        given = None if start == "scratch" else pretrained(config)
+        name = given or "random"
         if name not in trials:
-            say(f"source task on {len(train)} images, from {name}")
+            say(f"source task on {len(train)} images, from {SAYS[name]}")
             backbone = (
-                _random(config, prepared.size, source, train)
-                if scratch
-                else _pretrained(config, prepared.size)
+                _pretrained(config, prepared.size)
+                if given
+                else _random(config, prepared.size, source, train)
             )
-            trials[name] = backbone, _train_source(job, prepared, source, backbone, train, scratch)
+            trials[name] = backbone, _train_source(job, prepared, source, backbone, train, name)
     best = max(trials, key=lambda name: trials[name][1].best)
     backbone, fitted = trials[best]
-    base = _save_base(job, "source", backbone, f"trained on the source task from {best}")
-    scores = {name: trial[1].best for name, trial in trials.items()}
+    base = _save_base(job, "source", backbone, f"trained on the source task from {SAYS[best]}")
+    scores = {SAYS[name]: trial[1].best for name, trial in trials.items()}
     seconds = sum(trial[1].seconds for trial in trials.values())
     return Base("source", base.file, base.note, seconds, scores, fitted.history)
 
@@ -118,10 +120,10 @@ def _train_source(
     source: ImageSet,
     backbone: Backbone,
     train: np.ndarray,
-    scratch: bool,
+    start: str,
 ) -> FitHistory:
     config: ImagingConfig = job.config
-    effort = EFFORTS[config.scale]
+    effort, scratch = EFFORTS[config.scale], start == "random"
     net = Classifier(backbone, len(source.classes or source.targets))
     tuning = Tuning(
         epochs=effort.source_epochs,
@@ -134,8 +136,8 @@ def _train_source(
         seed=config.seed,
     )
     tuning = from_scratch(tuning) if scratch else tuning
-    rows = source.rows("validation")
-    return finetune(net, source.images(), source.labels(), train, rows, tuning, say)
+    rows, kept = source.rows("validation"), checkpoint(job, f"source-from-{start}")
+    return finetune(net, source.images(), source.labels(), train, rows, tuning, say, kept)
 
 
 def load_base(job: Job, prepared: Prepared, base: Base) -> Backbone:
@@ -146,7 +148,11 @@ def load_base(job: Job, prepared: Prepared, base: Base) -> Backbone:
 
 
 def random_base(job: Job, prepared: Prepared) -> Base:
-    """A base that has learned nothing."""
+    """A base that has learned nothing; one a job."""
     target = prepared.target
-    backbone = _random(job.config, prepared.size, target, target.rows("train"))
-    return _save_base(job, "random", backbone, SAYS["random"])
+
+    def make() -> Base:
+        backbone = _random(job.config, prepared.size, target, target.rows("train"))
+        return _save_base(job, "random", backbone, SAYS["random"])
+
+    return once(job, Base, "base-random", make)

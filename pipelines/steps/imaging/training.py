@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from domains.metrics import auroc
-from models.backbones import Backbone, Classifier
+from models.backbones import Classifier
 from models.calibration import probabilities
 from models.finetune import Tuning, finetune, from_scratch, logits
 from models.imaging import save_net
 from models.transfer import Head, features, fit_head
+from pipelines.arms import checkpoint, once
 from pipelines.evidence import Role
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig
@@ -58,15 +59,15 @@ def train_transfer(job: Job, prepared: Prepared, bases: list[Base]) -> list[Trai
     """A new head on each frozen base, from features that are computed once."""
     if "transfer" not in strategies(job.config):
         return []
-    return [
-        _probe(job, prepared, f"transfer-{base.name}", "arm", load_base(job, prepared, base), base)
-        for base in bases
-    ]
+    return [_probe(job, prepared, f"transfer-{base.name}", "arm", base) for base in bases]
 
 
-def _probe(
-    job: Job, prepared: Prepared, name: str, role: Role, backbone: Backbone, base: Base
-) -> Trained:
+def _probe(job: Job, prepared: Prepared, name: str, role: Role, base: Base) -> Trained:
+    return once(job, Trained, name, lambda: _new_probe(job, prepared, name, role, base))
+
+
+def _new_probe(job: Job, prepared: Prepared, name: str, role: Role, base: Base) -> Trained:
+    backbone = load_base(job, prepared, base)
     started = time.perf_counter()
     values = features(backbone, prepared.target.images(), job.folder / "features")
     head = _fit(prepared, values)
@@ -104,7 +105,7 @@ def _trained(
 ) -> Trained:
     """Write an arm's logits and net, and score its validation rows."""
     folder = job.folder / "arms" / name
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "logits.npy", outputs)
     rows = prepared.target.rows("validation")
     score = auroc(prepared.target.labels()[rows], positive(probabilities(outputs[rows])))
@@ -129,40 +130,49 @@ def train_finetune(
     config: ImagingConfig = job.config
     if "finetune" not in strategies(config):
         return []
-    started, effort = time.perf_counter(), EFFORTS[config.scale]
     base = _start(job, prepared, bases, probes)
-    net = Classifier(load_base(job, prepared, base), len(prepared.target.classes))
-    blocks = config.finetune_blocks or effort.blocks
+    name = f"finetune-{base.name}"
+    return [once(job, Trained, name, lambda: _finetune(job, prepared, name, base))]
+
+
+def _finetune(job: Job, prepared: Prepared, name: str, base: Base) -> Trained:
+    started, target = time.perf_counter(), prepared.target
+    net = Classifier(load_base(job, prepared, base), len(target.classes))
+    tuning = _tuning(job.config, prepared, base)
+    train, rows = target.rows("train"), target.rows("validation")
+    kept = checkpoint(job, name)
+    fitted = finetune(net, target.images(), target.labels(), train, rows, tuning, say, kept)
+    started -= fitted.earlier
+    outputs = logits(net, target.images(), np.arange(target.dataset.rows))
+    k = tuning.last_blocks
+    which = "all layers" if k is None else f"the last {k} blocks"
+    note = f"{base.note}; {which} trained on, best of {fitted.epochs} epochs: {fitted.best_epoch}"
+    return _trained(
+        job,
+        prepared,
+        name,
+        "arm",
+        note,
+        outputs,
+        started,
+        net=net,
+        base=base.name,
+        history=fitted.history,
+    )
+
+
+def _tuning(config: ImagingConfig, prepared: Prepared, base: Base) -> Tuning:
+    effort = EFFORTS[config.scale]
     tuning = Tuning(
         epochs=config.epochs or effort.epochs,
         patience=effort.patience,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
-        last_blocks=blocks,
+        last_blocks=config.finetune_blocks or effort.blocks,
         silhouettes=prepared.silhouettes,
         seed=config.seed,
     )
-    tuning = from_scratch(tuning) if base.name == "random" else tuning
-    target = prepared.target
-    train, rows = target.rows("train"), target.rows("validation")
-    fitted = finetune(net, target.images(), target.labels(), train, rows, tuning, say)
-    outputs = logits(net, target.images(), np.arange(target.dataset.rows))
-    which = "all layers" if tuning.last_blocks is None else f"the last {blocks} blocks"
-    note = f"{base.note}; {which} trained on, best of {fitted.epochs} epochs: {fitted.best_epoch}"
-    return [
-        _trained(
-            job,
-            prepared,
-            f"finetune-{base.name}",
-            "arm",
-            note,
-            outputs,
-            started,
-            net=net,
-            base=base.name,
-            history=fitted.history,
-        )
-    ]
+    return from_scratch(tuning) if base.name == "random" else tuning
 
 
 def _start(job: Job, prepared: Prepared, bases: list[Base], probes: list[Trained]) -> Base:
@@ -179,13 +189,15 @@ def train_controls(job: Job, prepared: Prepared) -> list[Trained]:
     if not wants_controls(job.config):
         return []
     base = random_base(job, prepared)
-    backbone = load_base(job, prepared, base)
-    found = [_probe(job, prepared, "random-weights", "control", backbone, base)]
+    found = [_probe(job, prepared, "random-weights", "control", base)]
     sizes = prepared.target.sizes()
-    if sizes is None:
-        return found
+    if sizes is not None:
+        found.append(once(job, Trained, "size-features", lambda: _size(job, prepared, sizes)))
+    return found
+
+
+def _size(job: Job, prepared: Prepared, sizes: np.ndarray) -> Trained:
     started, values = time.perf_counter(), np.log1p(sizes)
     outputs = _fit(prepared, values).logits(values)
-    note = f"{sizes.shape[1]} size features of the nodule in a logistic regression, no image"
-    size = _trained(job, prepared, "size-features", "control", note, outputs, started)
-    return [*found, size]
+    note = f"{values.shape[1]} size features of the nodule in a logistic regression, no image"
+    return _trained(job, prepared, "size-features", "control", note, outputs, started)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from models.multitask.boosting import boosted_logits
 from models.multitask.calibrating import fit_temperatures
 from models.multitask.learning import Recipe, Records, train
 from models.multitask.scorer import PatientsScorer, load_scorer
+from pipelines.arms import checkpoint, once
 from pipelines.evidence import Role
 from pipelines.progress import say
 from pipelines.settings import PatientsConfig
@@ -63,10 +65,18 @@ def train_controls(job: Job, prepared: Prepared) -> list[Trained]:
     if config.sharing != "none":
         note = "one network of the same size an outcome, each stopped at its own best epoch"
         found.append(_network(job, prepared, "single-task", "control", "none", note))
-    return [*found, _boosting(job, prepared)]
+    boosting = once(job, Trained, "boosting", lambda: _boosting(job, prepared))
+    return [*found, boosting]
 
 
 def _network(
+    job: Job, prepared: Prepared, name: str, role: Role, sharing: str, note: str
+) -> Trained:
+    make = partial(_new_network, job, prepared, name, role, sharing, note)
+    return once(job, Trained, name, make)
+
+
+def _new_network(
     job: Job, prepared: Prepared, name: str, role: Role, sharing: str, note: str
 ) -> Trained:
     config: PatientsConfig = job.config
@@ -79,8 +89,10 @@ def _network(
         encoded(prepared.read(part), encoder, codecs) for part in ("train", "validation")
     )
     started = time.process_time()
-    network, histories = train(recipe, codecs, training, validation)
-    seconds = time.process_time() - started
+    kept = checkpoint(job, name)
+    network, histories = train(recipe, codecs, training, validation, checkpoint=kept)
+    earlier = sum(history.earlier for history in histories)
+    seconds = time.process_time() - started + earlier
     scorer = PatientsScorer(encoder, codecs, network, sharing, config.hidden)
     scorer.save(job.folder / name)
     epochs = ", ".join(str(history.best_epoch) for history in histories)
