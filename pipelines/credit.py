@@ -13,6 +13,7 @@ from typing import Any
 from prefect import flow
 
 from models.credit_encoding import example
+from pipelines.approval import settled
 from pipelines.environment import time_limit
 from pipelines.finish import publish
 from pipelines.settings import CreditConfig
@@ -46,4 +47,5 @@ def credit(config: CreditConfig) -> dict[str, Any]:
         controls = train_controls(job, prepared)
         evidence = evaluate(job, prepared, [model, *controls])
         made_up = example(prepared.encoder, prepared.frame)
-        return publish(job, evidence, package_of(job), made_up, held_out(prepared, config.seed))
+        held = held_out(prepared, config.seed)
+        return settled(job, publish(job, evidence, package_of(job), made_up, held))

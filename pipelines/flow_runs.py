@@ -87,6 +87,16 @@ def withdraw(flow_run_id: str) -> None:
             server.set_flow_run_state(run.id, Cancelled(), force=True)
 
 
+def answer(flow_run_id: str, answers: dict[str, str]) -> bool:
+    """Let a paused flow run go on with what somebody answered; whether one waited for it."""
+    with _server() as server:
+        run = _read(server, flow_run_id)
+        if run is None or not run.state.is_paused():
+            return False
+        server.resume_flow_run(run.id, run_input=answers)
+        return True
+
+
 @contextmanager
 def _server() -> Iterator[Any]:
     """A client of the Prefect server, if there is one and it answers; otherwise None.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from prefect import flow
 
+from pipelines.approval import settled
 from pipelines.environment import time_limit
 from pipelines.finish import publish
 from pipelines.settings import ImagingConfig
@@ -43,7 +44,8 @@ def imaging(config: ImagingConfig) -> dict[str, Any]:
         trained = [*probes, *tuned, *controls]
         evidence = evaluate(job, prepared, bases, trained)
         package = job.folder / PACKAGE
-        return publish(job, evidence, package, example(), held_out(prepared, config))
+        held = held_out(prepared, config)
+        return settled(job, publish(job, evidence, package, example(), held))
 
 
 def example() -> np.ndarray:

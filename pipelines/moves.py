@@ -105,6 +105,12 @@ def challenger_of(history: Iterable[Move]) -> str | None:
     return found
 
 
+def awaits(history: Iterable[Move], version: str) -> Move | None:
+    """The move since which a version waits for a person's word; None when it does not."""
+    said = [move for move in history if move.after == version]
+    return said[-1] if said and said[-1].action == "await" else None
+
+
 def succession(history: list[Move]) -> list[str]:
     """Champions that a rollback can go back through, oldest first, the present one last."""
     line: list[str] = []

@@ -12,6 +12,7 @@ from typing import Any
 from prefect import flow
 
 from models.multitask.scorer import load_scorer
+from pipelines.approval import settled
 from pipelines.environment import time_limit
 from pipelines.finish import publish
 from pipelines.settings import PatientsConfig
@@ -40,4 +41,5 @@ def patients(config: PatientsConfig) -> dict[str, Any]:
         package = calibrate(job, prepared, model)
         evidence = evaluate(job, prepared, package, [model, *controls])
         example = load_scorer(package).example()
-        return publish(job, evidence, package, example, held_out(prepared, config.seed))
+        held = held_out(prepared, config.seed)
+        return settled(job, publish(job, evidence, package, example, held))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import AsJson
+from pipelines.commands.options import AsJson, say
 
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 
@@ -45,7 +45,7 @@ def models_promote(name: str, version: str, reason: Reason = "") -> None:
     from pipelines import promotion
 
     promotion.promote(name, version, reason)
-    print(f"{name}: champion is version {version}")
+    print(_champion(name, version))
 
 
 @app.command("rollback")
@@ -55,3 +55,23 @@ def models_rollback(name: str, reason: Reason = "") -> None:
 
     before, after = promotion.rollback(name, reason)
     print(f"{name}: champion moved back from version {before} to {after}")
+
+
+@app.command("approve")
+def models_approve(
+    name: str,
+    version: str,
+    decline: Annotated[bool, typer.Option("--decline", help="Say no instead.")] = False,
+    note: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+) -> None:
+    """Decide on a version that the gate let pass and that awaits a person's approval."""
+    from pipelines import approval
+
+    move = approval.decide(name, version, not decline, note=note)
+    print(f"{name}: version {version} was declined" if decline else _champion(name, version))
+    if told := approval.resume(name, version, move):
+        say(told)
+
+
+def _champion(name: str, version: str) -> str:
+    return f"{name}: champion is version {version}"

@@ -26,6 +26,8 @@ def register(noise: float, public: bool = True) -> str:
     with open_job("credit", settings.load_config("credit")) as job:
         client().log_dict(job.run_id, evidence(public), registry.EVIDENCE)
         held_out.save(made, registry.held_out_path(job.run_id))
+        held_out.save(made, job.folder / registry.HELD_OUT)
+        client().log_artifact(job.run_id, str(job.folder / registry.HELD_OUT))
         source = _package(job.run_id)
         return registry.create_version(
             NAME,
