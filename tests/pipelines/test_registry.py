@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,17 +152,6 @@ def test_what_is_wrong_with_private_records_is_told_on_the_terminal_alone(
     assert run.data.tags["careledger.ended"] == "InputError"
     assert run.data.params["data.path"] == "p.csv"
     assert str(tmp_path) not in str(run.data.params)
-
-
-def test_scratch_of_a_killed_job_goes_with_the_next(register: Register, tmp_path: Path) -> None:
-    left = tmp_path / "home" / "runs" / "killed"
-    left.mkdir(parents=True)
-    done = subprocess.Popen(["true"])
-    done.wait()
-    (left / "pid").write_text(str(done.pid))
-    with open_job("credit", settings.load_config("credit")) as job:
-        assert not left.exists()
-        assert job.folder.stat().st_mode & 0o077 == 0
 
 
 def test_arm_is_a_child_run_with_its_curve(register: Register) -> None:
