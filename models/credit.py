@@ -16,6 +16,8 @@ from torch import nn
 from models.calibration import probabilities
 from models.checkpoint import Checkpoint
 from models.credit_encoding import Encoder
+from models.credit_reasons import Reason, reasons
+from models.inference import batches
 from models.intake import Field
 from models.scorer import DESCRIPTION
 from models.training import capture, restore, shapes
@@ -23,7 +25,6 @@ from privacy.dpsgd import mean_cross_entropy
 
 _WEIGHTS = "weights.safetensors"
 _ENCODER = "encoder.json"
-_ROWS = 1 << 16
 _EPOCHS, _BATCH, _RATE, _DECAY = 10, 128, 3e-3, 1e-4
 
 
@@ -44,10 +45,7 @@ def logits(model: nn.Module, codes: np.ndarray) -> np.ndarray:
     """Logits of encoded records, (n,) float64, in pieces."""
     model.eval()
     with torch.inference_mode():
-        parts = [
-            model(torch.from_numpy(codes[start : start + _ROWS].copy()))[:, 0].double().numpy()
-            for start in range(0, len(codes), _ROWS)
-        ]
+        parts = [model(part)[:rows, 0].double().numpy() for part, rows in batches(codes)]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
@@ -128,9 +126,15 @@ class CreditScorer:
         Raises:
             InputError: A column is missing, or a number is infinite or text.
         """
-        raw = logits(self.model, self.encoder.encode(inputs))
-        p = probabilities(self.slope * raw + self.intercept)
+        p = probabilities(self._log_odds(self.encoder.encode(inputs)))
         return pd.DataFrame({"probability": p}, index=inputs.index)
+
+    def reasons(self, inputs: pd.DataFrame, top: int = 4) -> list[list[Reason]]:
+        """What raises each record's risk most, strongest first; see `models.credit_reasons`."""
+        return reasons(self.encoder, self._log_odds, inputs, top)
+
+    def _log_odds(self, codes: np.ndarray) -> np.ndarray:
+        return self.slope * logits(self.model, codes) + self.intercept
 
     def save(self, folder: Path) -> None:
         """Write description, encoder and weights: JSON and safetensors, no pickle."""

@@ -23,10 +23,10 @@ from domains.banking.features import (
     Derived,
     Feature,
     Numeric,
+    coded,
     derive,
     from_json,
     label,
-    labels,
     need,
     numbers,
     to_json,
@@ -168,23 +168,34 @@ def _most(feature: Feature) -> int:
 def _encode(frame: pd.DataFrame, feature: Feature) -> np.ndarray:
     if isinstance(feature, Numeric):
         return _segments(numbers(frame, feature.column), np.array(feature.edges))
-    return _listed(labels(frame[feature.column]), feature)
+    return _listed(frame[feature.column], feature)
 
 
 def _segments(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
     empty = np.isnan(x)
     codes = np.zeros((len(x), len(edges)), dtype=np.float32)
-    steps = (x[:, None] - edges[:-1]) / np.diff(edges)
-    codes[:, :-1] = np.clip(np.where(empty[:, None], 0.0, steps), 0.0, 1.0)
+    steps = np.where(empty, edges[0], x)[:, None] - edges[:-1]
+    steps /= np.diff(edges)
+    np.clip(steps, 0.0, 1.0, out=codes[:, :-1], casting="same_kind")
     codes[:, -1] = empty
     return codes
 
 
 def _listed(values: pd.Series, feature: Categorical) -> np.ndarray:
-    known = feature.values or ()
-    place = pd.Index(list(known)).get_indexer(pd.Index(values.to_numpy(dtype=object)))
-    place = np.where(place < 0, len(known), place)
-    place = np.where(values.isna().to_numpy(), len(known) + 1, place)
-    codes = np.zeros((len(values), len(known) + 2), dtype=np.float32)
-    codes[np.arange(len(values)), place] = 1.0
-    return codes
+    known = {value: place for place, value in enumerate(feature.values or ())}
+    codes, spelled = coded(values)
+    places = [known.get(text, known.get(_respelled(text), len(known))) for text in spelled]
+    place = np.array([*places, len(known) + 1])[codes]
+    listed = np.zeros((len(values), len(known) + 2), dtype=np.float32)
+    listed[np.arange(len(values)), place] = 1.0
+    return listed
+
+
+def _respelled(text: str) -> str:
+    """A cell of a file, `7.0` or `true`, as a whole column of such cells would be labelled."""
+    if text in ("true", "false"):
+        return text.capitalize()
+    try:
+        return label(float(text))
+    except (ValueError, OverflowError):
+        return text

@@ -33,7 +33,7 @@ def page() -> str:
     parts = [_HEAD]
     for name, config in CONFIGS.items():
         parts.append(f"## {name}\n\n{_sentence(config)}\n\n{_table(config)}")
-    parts.append(f"## score\n\n{_sentence(ScoreConfig)} {_SCORE}\n\n{_table(ScoreConfig)}")
+    parts.append(f"## score\n\n{_sentence(ScoreConfig)}\n\n{_SCORE}\n\n{_table(ScoreConfig)}")
     return "\n".join(parts)
 
 

@@ -95,11 +95,25 @@ def check_numbers(frame: pd.DataFrame, features: Sequence[Feature]) -> None:
 
 def labels(series: pd.Series) -> pd.Series:
     """Values as text to compare categories by: 3, 3.0 and "3" are one; empty stays missing."""
-    if pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series):
-        values = series.to_numpy(dtype=float, na_value=np.nan)
-        text = {v: label(v) for v in np.unique(values[~np.isnan(values)]).tolist()}
-        return pd.Series(values, index=series.index).map(text).astype(object)
-    return series.map(label, na_action="ignore").astype(object)
+    codes, known = coded(series)
+    return pd.Series(np.array([*known, np.nan], dtype=object)[codes], index=series.index)
+
+
+def coded(series: pd.Series) -> tuple[np.ndarray, list[str]]:
+    """The same, each value looked at once: codes (n,), -1 where empty, and the label of each.
+
+    Two codes may have one label.
+    """
+    distinct: Any
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        codes, distinct = series.cat.codes.to_numpy(), series.cat.categories
+    elif pd.api.types.is_object_dtype(series.dtype):  # 1 and True would pass for one value
+        codes, distinct = pd.factorize(series.map(label, na_action="ignore"))
+    elif pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series):
+        codes, distinct = pd.factorize(series.to_numpy(dtype=float, na_value=np.nan))
+    else:
+        codes, distinct = pd.factorize(series)
+    return codes, [label(value) for value in distinct.tolist()]
 
 
 def label(value: object) -> str:
@@ -127,9 +141,12 @@ def from_json(values: Sequence[Mapping[str, Any]]) -> tuple[Any, ...]:
     return tuple(made)
 
 
-def _prefix(frame: pd.DataFrame, of: tuple[str, ...]) -> pd.Series:
-    text = labels(frame[of[0]])
-    return text.str[:2].where(text != "0")  # the code 0 means none was given
+def _prefix(frame: pd.DataFrame, of: tuple[str, ...]) -> pd.Categorical[Any]:
+    codes, known = coded(frame[of[0]])
+    # the code 0, which a file may spell 0.0, means none was given
+    cut = [text[:2] if text.strip("0.") else None for text in known]
+    places, distinct = pd.factorize(np.array(cut, dtype=object))
+    return pd.Categorical.from_codes(np.append(places, -1)[codes], pd.Index(distinct))
 
 
 def _share(frame: pd.DataFrame, of: tuple[str, ...]) -> np.ndarray:
@@ -137,9 +154,11 @@ def _share(frame: pd.DataFrame, of: tuple[str, ...]) -> np.ndarray:
     return np.divide(part, whole, out=np.full(len(frame), np.nan), where=whole > 0)
 
 
-def _above_one(frame: pd.DataFrame, of: tuple[str, ...]) -> pd.Series:
-    values = pd.Series(numbers(frame, of[0]), index=frame.index)
-    return (values > 1).map({True: "yes", False: "no"}).where(values.notna())
+def _above_one(frame: pd.DataFrame, of: tuple[str, ...]) -> pd.Categorical[Any]:
+    values = numbers(frame, of[0])
+    return pd.Categorical.from_codes(
+        np.where(np.isnan(values), -1, values > 1), pd.Index(["no", "yes"])
+    )
 
 
 _DERIVE: dict[str, Callable[[pd.DataFrame, tuple[str, ...]], Any]] = {

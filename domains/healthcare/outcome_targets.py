@@ -57,11 +57,16 @@ def class_name(value: object) -> str:
 
 def class_names(column: pd.Series, missing: Sequence[Value] = ()) -> np.ndarray:
     """Class name of every cell, None where it is empty or a code for unknown; (n,) object."""
-    spelled = {value: class_name(value) for value in column.dropna().unique()}
-    codes = {class_name(code) for code in missing} | {""}
-    names = np.array([spelled.get(value) for value in column], dtype=object)
-    names[np.isin(names, list(codes))] = None
-    return names
+    codes, names = coded(column, missing)
+    return np.array([*names, None], dtype=object)[codes]
+
+
+def coded(column: pd.Series, missing: Sequence[Value] = ()) -> tuple[np.ndarray, list[str | None]]:
+    """The same, each distinct value looked at once: codes (n,), -1 where empty, and their names."""
+    unknown = {class_name(code) for code in missing} | {""}
+    codes, distinct = pd.factorize(column)
+    names = (class_name(value) for value in distinct.tolist())
+    return codes, [None if name in unknown else name for name in names]
 
 
 def read_targets(

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from domains.errors import InputError
-from domains.healthcare.outcome_targets import class_names, numbers
+from domains.healthcare.outcome_targets import class_names, coded, numbers
 
 _QUANTILES = 101
 _MOST_LEVELS = 40
@@ -84,8 +84,9 @@ class Category:
         """(n,) number of the level, that of `other` after the last, NaN where missing."""
         place = {level: float(k) for k, level in enumerate(self.levels)}
         other = float(len(self.levels))
-        names = class_names(column)
-        return np.array([np.nan if n is None else place.get(n, other) for n in names], dtype=float)
+        codes, names = coded(column)
+        places = [np.nan if name is None else place.get(name, other) for name in names]
+        return np.array([*places, np.nan], dtype=float)[codes]
 
 
 Feature = Number | Category

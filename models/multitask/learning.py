@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import known
 from models.checkpoint import Checkpoint
+from models.inference import batches
 from models.multitask import SHARING
 from models.multitask.heads import LOSSES
 from models.training import FitHistory, fit
@@ -128,9 +129,12 @@ def logits(network: nn.Module, x: np.ndarray) -> dict[str, np.ndarray]:
     """Logits (n, size) of every outcome, float64."""
     torch.set_num_threads(1)
     network.eval()
-    with torch.no_grad():
-        out: dict[str, Tensor] = network(torch.from_numpy(x))
-    return {name: values.double().numpy() for name, values in out.items()}
+    parts: dict[str, list[np.ndarray]] = {}
+    with torch.inference_mode():
+        for batch, rows in batches(x):
+            for name, values in network(batch).items():
+                parts.setdefault(name, []).append(values[:rows].double().numpy())
+    return {name: np.concatenate(values) for name, values in parts.items()}
 
 
 def shuffled(count: int, recipe: Recipe) -> Callable[[int], Iterator[Tensor]]:
