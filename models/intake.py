@@ -21,10 +21,10 @@ from domains.tables import MISSING
 
 _TEXT = "text, expected a number"
 _INFINITE = "an infinite value, expected a number; leave it empty if it is unknown"
-_NESTED = "a list or an object, expected one plain value"
+_NESTED = "a list, an object or bytes, expected one plain value"
 _OTHER = "neither a number nor text, expected a number"
 _WORDS = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
-_CONTAINERS = (list, dict, tuple, np.ndarray)
+_CONTAINERS = (list, dict, tuple, np.ndarray, bytes)
 _MISSING = frozenset(MISSING)
 _SHOWN = 12
 
@@ -110,6 +110,8 @@ def need(columns: Iterable[str], fields: Sequence[Field], where: str) -> None:
 def _numbers(column: pd.Series) -> tuple[np.ndarray, Wrong]:
     """A column as float64, NaN where empty."""
     kind = column.dtype
+    if isinstance(kind, pd.CategoricalDtype):
+        return _numbers_by_category(column)
     if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_complex_dtype(kind):
         values, wrong = column.to_numpy(dtype=float, na_value=np.nan), Wrong()
     else:
@@ -117,6 +119,13 @@ def _numbers(column: pd.Series) -> tuple[np.ndarray, Wrong]:
         values, wrong = (parsed, Wrong()) if parsed is not None else _cell_by_cell(column)
     wrong |= dict.fromkeys(np.flatnonzero(np.isinf(values)).tolist(), _INFINITE)
     return values, wrong
+
+
+def _numbers_by_category(column: pd.Series) -> tuple[np.ndarray, Wrong]:
+    values, wrong = _numbers(pd.Series(column.cat.categories))
+    codes = column.cat.codes.to_numpy()
+    rows = np.flatnonzero(np.isin(codes, list(wrong))).tolist()
+    return np.append(values, np.nan)[codes], {row: wrong[codes[row]] for row in rows}
 
 
 def _parsed(column: pd.Series) -> np.ndarray | None:
@@ -179,8 +188,11 @@ def _texts(column: pd.Series) -> tuple[pd.Series, Wrong]:
         nested = [row for row, cell in enumerate(cells) if isinstance(cell, _CONTAINERS)]
         plain = [None if isinstance(c, _CONTAINERS) or c == "" else c for c in cells]
         return pd.Series(plain, dtype=object), dict.fromkeys(nested, _NESTED)
-    if isinstance(column.dtype, pd.StringDtype):
-        column = column.mask((column == "").to_numpy(dtype=bool, na_value=False))
+    kind = column.dtype
+    if isinstance(kind, pd.CategoricalDtype):
+        return column.cat.remove_categories([c for c in kind.categories if c == ""]), Wrong()
+    if isinstance(kind, pd.StringDtype) and (empty := column == "").any():
+        column = column.mask(empty.to_numpy(dtype=bool, na_value=False))
     return column, Wrong()
 
 

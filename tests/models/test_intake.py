@@ -19,7 +19,7 @@ SPELLINGS = [("51", 51.0), (" 51.5 ", 51.5), ("+1e2", 100.0), (".5", 0.5), ("tru
              (True, 1.0), (Decimal("1.5"), 1.5), (np.int64(3), 3.0)]  # fmt: skip
 SECRET = "ZEBRA"
 WRONG = [SECRET, "1_000", "0x1F", "inf", "-Infinity", "1e999", 10**400, float("inf"), [1, 2],
-         {"a": 1}, pd.Timestamp("2020-01-01")]  # fmt: skip
+         {"a": 1}, b"1", pd.Timestamp("2020-01-01")]  # fmt: skip
 
 
 @pytest.mark.parametrize(("cell", "value"), SPELLINGS)
@@ -55,16 +55,24 @@ def test_text_typed_and_python_cells_of_one_record_are_one_frame() -> None:
     text = pd.DataFrame({"age": ["51", None, "7.0"], "region": ["north", "", "south"]})
     python = pd.DataFrame({"age": [51, None, "7"], "region": ["north", None, "south"]},
                           dtype=object)  # fmt: skip
-    frames = [accept(frame, [AGE, REGION]).frame for frame in (typed, text, python)]
+    coded = text.astype("category")
+    frames = [accept(frame, [AGE, REGION]).frame for frame in (typed, text, python, coded)]
     for frame in frames:
         assert np.array_equal(frame["age"], typed["age"], equal_nan=True)
         assert [None if pd.isna(v) else v for v in frame["region"]] == ["north", None, "south"]
 
 
+def test_a_bad_category_costs_every_row_that_holds_it() -> None:
+    cells = pd.Series(["1", SECRET, None, "2", SECRET], dtype="category")
+    accepted = accept(pd.DataFrame({"age": cells}), [AGE])
+    assert accepted.kept.tolist() == [0, 2, 3]
+    assert list(accepted.reasons) == [1, 4]
+
+
 def test_a_nested_category_costs_its_row() -> None:
     accepted = accept(pd.DataFrame({"region": [["north"], "south"]}), [REGION])
     assert accepted.kept.tolist() == [1]
-    assert "list or an object" in accepted.reasons[0]
+    assert "a list" in accepted.reasons[0]
 
 
 def test_a_missing_column_refuses_the_whole_and_says_what_is_needed() -> None:
