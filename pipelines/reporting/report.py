@@ -40,12 +40,14 @@ SECTIONS = {
     "privacy": ("privacy", "budget", "epsilon"),
     "data": ("data", "samples", "split"),
 }
+_PHOTOS = ("samples", "gradcam", "images")
 _COMPARES = ("arms", "outcomes")  # figures that already set the arms against each other
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure ready to embed: data addresses at two widths, and its size in CSS pixels."""
+    """A figure ready to embed: data addresses at two widths, its size in CSS pixels, and whether it
+    shows images, whose colours a dark page must not touch."""
 
     title: str
     caption: str
@@ -53,6 +55,7 @@ class Picture:
     narrow: str
     width: int
     height: int
+    photo: bool
 
 
 def render(evidence: Evidence, result: Mapping[str, Any], path: Path) -> Path:
@@ -228,6 +231,7 @@ def _embed(figure: Figure) -> Picture:
         data_uri(phone) if phone.exists() else "",
         width // scale,
         height // scale,
+        figure.name.startswith(_PHOTOS),
     )
 
 

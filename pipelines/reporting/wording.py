@@ -1,7 +1,8 @@
 """Numbers and names as people read them: shared by the report, the card and the index."""
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from domains.metrics import LOWER_IS_BETTER
@@ -24,6 +25,7 @@ _METRICS = {
 _KEY_ORDER = ("auroc", "auroc_client_mean", "accuracy", "ece", "ks")
 _MAIN = ("auroc", "cindex", "r2", "accuracy")
 _SUFFIXES = ("_low", "_high")
+_INTERVAL = re.compile(r"(\S+) \((\S+ to \S+)\)")
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -65,8 +67,25 @@ def number(value: Any, digits: int = 3) -> str:
     if not isinstance(value, float):
         return str(value)
     if value and abs(value) < 0.5 * 10**-digits:
-        return f"{value:g}".replace("e-0", "e-")
+        return f"{value:.2g}".replace("e-0", "e-")
     return f"{value:,.{digits}f}"
+
+
+def with_interval(value: Any) -> tuple[str, str]:
+    """A table's cell and the interval in it, apart: `0.7 (0.6 to 0.8)` → `0.7`, `0.6 to 0.8`."""
+    text = number(value)
+    found = _INTERVAL.fullmatch(text)
+    return (found[1], found[2]) if found else (text, "")
+
+
+def number_columns(rows: Sequence[Sequence[Any]]) -> set[int]:
+    """Which columns of a table, the first left out, hold numbers: those are set to the right."""
+    columns = enumerate(zip(*rows, strict=True))
+    return {i for i, cells in columns if i and not any(map(_is_text, cells))}
+
+
+def _is_text(value: Any) -> bool:
+    return bool(value) and number(value)[:1].isalpha()
 
 
 def moment(value: Any) -> str:
