@@ -10,8 +10,6 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from pipelines.serving import description
 from pipelines.serving.bodies import Bodies
@@ -67,9 +65,10 @@ def build(service: Service) -> Door:
     app.openapi = lambda: description.describe(  # type: ignore[method-assign]
         app, service.following.version, service.limits, keyed=bool(service.keys.names)
     )
-    app.exception_handler(Refusal)(_refused)
-    app.exception_handler(HTTPException)(_no_route)
-    app.exception_handler(ClientDisconnect)(_gone)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(404, _no_route)
+    app.add_exception_handler(405, _no_route)
+    app.add_exception_handler(Exception, _failed)
     return Door(app, service.keys, service.limits, service.meters)
 
 
@@ -135,10 +134,12 @@ async def _refused(_: Request, refusal: Exception) -> Response:
 
 
 async def _no_route(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - the type it is registered for
-    body = orjson.dumps({"detail": error.detail})
-    return Response(body, error.status_code, error.headers, JSON)
+    status, headers = getattr(error, "status_code", 404), getattr(error, "headers", None)
+    said = "no such path" if status == 404 else "not this method"
+    return Response(orjson.dumps({"detail": f"{said}; see /openapi.json"}), status, headers, JSON)
 
 
-async def _gone(_: Request, __: Exception) -> Response:
-    return Response(status_code=400)
+async def _failed(_: Request, error: Exception) -> Response:
+    # Its text may hold a record: the type is all that is said.
+    body = orjson.dumps({"detail": f"failed with {type(error).__name__}"})
+    return Response(body, 500, media_type=JSON)

@@ -23,8 +23,8 @@ class Bodies:
 
         Raises:
             Refusal: 413 it is too large: said before a byte is read where the client names its
-                length, else as soon as the limit is passed. 503 too much is held already.
-            ClientDisconnect: The client went away.
+                length, else as soon as the limit is passed. 503 too much is held already. 400 the
+                client went away.
         """
         declared = int(request.headers.get("content-length") or 0)
         if declared > self._most:
@@ -34,7 +34,7 @@ class Bodies:
             parts = []
             held += self._take(declared)
             length = 0
-            async for part in request.stream():
+            async for part in _parts(request):
                 length += len(part)
                 if length > self._most:
                     raise self._too_large()
@@ -57,3 +57,13 @@ class Bodies:
             f"the body is larger than {self._most:,} bytes (CARELEDGER_SERVE_BODY_BYTES); "
             "send fewer rows at once, or use `careledger score`",
         )
+
+
+async def _parts(request: Request) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, "the client went away before the end of the body")
+        yield message.get("body", b"")
+        more = message.get("more_body", False)

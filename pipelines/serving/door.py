@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -24,7 +25,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 OPEN = frozenset({"/health", "/ready", "/metrics", "/openapi.json"})
 ASKING = frozenset({"/predict", "/invocations"})
-_LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_HOST = re.compile(rb"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d*)?", re.IGNORECASE)
 
 
 class Door:
@@ -91,8 +92,8 @@ class Door:
     def _check_host(self, headers: list[tuple[bytes, bytes]]) -> None:
         if self._keys.names:
             return
-        host = next((v.decode("latin-1") for name, v in headers if name == b"host"), "")
-        if host.rpartition(":")[0] not in _LOCAL and host not in _LOCAL:
+        host = next((value for name, value in headers if name == b"host"), b"")
+        if not _HOST.fullmatch(host):
             raise Refusal(
                 421, "without an API key this server answers to localhost and 127.0.0.1 alone"
             )

@@ -104,7 +104,7 @@ def _parsed(body: bytes, version: Version, limits: Limits) -> dict[str, Any]:
         raise Refusal(
             422,
             f"the body is not JSON in UTF-8 (line {error.lineno}, column {error.colno}); "
-            "NaN and Infinity are not JSON: write null where a value is unknown",
+            "NaN, Infinity and 1e999 are no JSON numbers: write null where a value is unknown",
         ) from None
     if not isinstance(asked, dict):
         raise Refusal(422, f"the body is not a JSON object; {_expected(version)}")

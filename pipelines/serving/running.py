@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import torch
 import uvicorn
 
 from domains.errors import InputError
@@ -50,16 +49,12 @@ def serve(reference: str, host: str, port: int) -> int:
         InputError: A variable is wrong, a key is missing, the port is taken, or there is no such
             version, or it cannot be loaded.
     """
-    # A registry that is gone for a while must not keep a look at it hanging for minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     limits = read_limits(os.environ)
     keys = read_keys(os.environ.get(VARIABLE, ""), home_key)
     if not keys.names and not _loopback(host):
         raise InputError(
             f"--host {host}: only loopback is served without an API key; set {VARIABLE}"
         )
-    torch.set_num_threads(limits.threads)
     with _listening(host, port) as listener:
         meters = Meters()
         following = Following(reference, meters, limits.poll)
