@@ -1,9 +1,11 @@
 """Trainings that are killed: after a save, or in the middle of the work that follows it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -63,3 +65,31 @@ def kills(training: Callable[[Checkpoint], T], folder: Path, most: int = 100) ->
 def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
     """Whether two states are equal bit by bit."""
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+@contextmanager
+def killed_after(saves: int) -> Iterator[None]:
+    """Within it every checkpoint is saved as often as it may be, and the last save kills."""
+    save, left = Checkpoint.save, [saves]
+
+    def fatal(self: Checkpoint, *said: Any) -> None:
+        save(self, *said)
+        left[0] -= 1
+        if left[0] == 0:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "save", fatal)
+        patch.setattr(Checkpoint, "due", lambda _: True)
+        yield
+
+
+def in_spite_of_kills(work: Callable[[], T], every: int) -> tuple[T, int]:
+    """What work ends in that is killed at every so many saves and begun again; and how often."""
+    for kills in range(1000):
+        try:
+            with killed_after(every):
+                return work(), kills
+        except Killed:
+            torch.manual_seed(kills)
+    raise AssertionError("it never ends")

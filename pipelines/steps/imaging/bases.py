@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.torch import load_file, save_file
 
 from domains.healthcare.image_split import EXCLUDED
@@ -78,7 +79,9 @@ def _random(config: ImagingConfig, size: int, data: ImageSet, rows: np.ndarray) 
     backbone = build(config.backbone, size, config.seed)
     some = np.sort(np.random.default_rng(config.seed).permutation(rows)[:_SETTLING])
     images = data.images()
-    return settle(backbone, [to_batch(images[part]) for part in np.array_split(some, 4)])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)  # connections are dropped while the statistics settle
+        return settle(backbone, [to_batch(images[part]) for part in np.array_split(some, 4)])
 
 
 def _save_base(job: Job, name: str, backbone: Backbone, note: str) -> Base:
