@@ -236,6 +236,11 @@ class Ledger:
         with self._chain.write() as book:
             remember(book, data_name, as_numbers(fingerprints))
 
+    def entries(self) -> list[Entry]:
+        """Everything that was written, oldest first, every link of the chain checked."""
+        with self._chain.read() as book:
+            return book.entries
+
     def head(self) -> tuple[int, str]:
         """The number of entries and the last one's hash."""
         with self._chain.read() as book:

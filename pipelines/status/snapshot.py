@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,10 @@ from pipelines.acting import now
 from pipelines.settings import home
 from pipelines.status.parts import Part, ask
 
-SECONDS = 6.0
-"""Each source must answer within this, and together they take no longer. Idle, all of them take one
-second; a machine that trains on every core is slower, and that alone must not alarm anybody."""
+REMOTE, LOCAL = 5.0, 15.0
+"""Seconds within which all sources must answer, with the tracking server elsewhere or the store in
+a file here. Idle, all of them take one second. A file has nobody to wait for: it is late only where
+every core trains, and that alone must not alarm anybody."""
 
 SOURCES = {
     "services": "pipelines.status.running",
@@ -43,10 +45,12 @@ class Snapshot:
         return list(self.parts[name].value or [])
 
 
-def take(seconds: float = SECONDS) -> Snapshot:
-    """Look now.
+def take(seconds: float | None = None) -> Snapshot:
+    """Look now, for so many seconds at most.
 
     Raises:
         InputError: The home folder cannot be made.
     """
-    return Snapshot(now(), str(home()), ask(SOURCES, seconds))
+    remote = os.environ.get("MLFLOW_TRACKING_URI", "").startswith("http")
+    limit = seconds or (REMOTE if remote else LOCAL)
+    return Snapshot(now(), str(home()), ask(SOURCES, limit))

@@ -180,6 +180,21 @@ def test_owners_almost_out_come_first_with_the_runs_they_still_pay_for(home: Pat
     assert "poor: the ε" in " ".join(told)
 
 
+def test_spent_is_what_the_ledger_says_after_grants_and_cancellations(home: Path) -> None:
+    ledger = Ledger(ledger_path())
+    ledger.grant("a", 9.0, 1e-5)
+    ledger.grant("b", 9.0, 1e-5)
+    ledger.grant("c", 9.0, 1e-5)
+    for job in ("one", "two"):
+        ledger.reserve(job, {"a": CHARGE, "b": CHARGE, "c": CHARGE})
+    ledger.grant("a", 9.0, 1e-6)
+    ledger.cancel("two")
+    ledger.reserve("three", {"b": CHARGE})
+    ledger.grant("b", 12.0, 1e-5)
+    told = {row["owner"]: row["epsilon_spent"] for row in budgets.read()}
+    assert told == {b.owner: pytest.approx(b.epsilon_spent) for b in ledger.budgets()}
+
+
 def test_scorings_and_requests_are_told_without_a_record(home: Path) -> None:
     facts = {"model": "credit-a", "version": "1"}
     activity.note("score", **facts, how="batch", rows=9, rejected=2, ended="done", digest="d")
