@@ -20,3 +20,11 @@ class Interrupted(Exception):
 
     The command line turns it into exit status 1.
     """
+
+
+class StageFailed(RuntimeError):
+    """An unforeseen error in a stage of a run: its type and place, without its text, which may
+    quote a record.
+
+    The command line turns it into exit status 1.
+    """

@@ -11,7 +11,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from domains.errors import InputError, Interrupted, Refused
+from domains.errors import InputError, Interrupted, Refused, StageFailed
 from pipelines import jobs
 from pipelines.acting import now
 from pipelines.jobs import Record
@@ -81,9 +81,11 @@ def announce(record: Record, error: BaseException, text: str) -> None:
 
 def wording(error: BaseException, config: Any) -> str:
     """How a job ended, for its run. What is wrong with private records is told on the terminal
-    alone, and the text of an unforeseen error nowhere: it may hold a record."""
+    alone, and of an unforeseen error its type and place: its text may hold a record."""
     public = config.data.path is None or config.data.public
-    if isinstance(error, Refused | Interrupted) or (isinstance(error, InputError) and public):
+    if isinstance(error, Refused | Interrupted | StageFailed) or (
+        isinstance(error, InputError) and public
+    ):
         return f"{type(error).__name__}: {error}"[:5000]
     return type(error).__name__
 

@@ -12,14 +12,13 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from domains.errors import InputError, Interrupted, Refused
+from domains.errors import InputError, Interrupted, Refused, StageFailed
 from pipelines.environment import time_limit
 from pipelines.progress import say
 from pipelines.scoring.batch import Result, score_file
 from pipelines.scoring.inbox import waiting
 from pipelines.scoring.output import KINDS
 from pipelines.settings import ScoreConfig, writable_home
-from pipelines.stages import StageFailed
 
 
 @flow(name="score", timeout_seconds=time_limit())

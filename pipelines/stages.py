@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
-from domains.errors import InputError, Interrupted, Refused
+from domains.errors import InputError, Interrupted, Refused, StageFailed
 from domains.sources import Unreachable
 from pipelines import durable, jobs, kept
 from pipelines.clock import Kind, clock
@@ -125,10 +125,6 @@ def _read(path: Path, function: Callable[..., R]) -> R:
 def _may_pass(_: Any, __: Any, state: Any) -> bool:
     """Only a network that could not be reached is worth another try."""
     return isinstance(state.result(raise_on_failure=False), Unreachable)
-
-
-class StageFailed(RuntimeError):
-    """An unforeseen error in a stage: its type and place, without its text."""
 
 
 @contextmanager

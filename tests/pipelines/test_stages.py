@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from prefect import flow
 
-from domains.errors import InputError
+from domains.errors import InputError, StageFailed
 from domains.sources import Unreachable
 from pipelines.clock import clock, seconds
 from pipelines.settings import load_config
-from pipelines.stages import StageFailed, stage
+from pipelines.stages import stage
 from pipelines.tracking import Job
 
 
