@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from domains.errors import InputError
 from pipelines.commands.options import AsJson, say
 
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
@@ -71,6 +73,41 @@ def models_approve(
     print(f"{name}: version {version} was declined" if decline else _champion(name, version))
     if told := approval.resume(name, version, move):
         say(told)
+
+
+@app.command("seen")
+def models_seen(
+    record: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Of a patient, borrower, image or record.")
+    ] = None,
+    ids: Annotated[
+        Path | None, typer.Option("--ids", help="A file of ids, one a line; - for standard input.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Only in data of this name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Which versions were trained, calibrated or tested with a record."""
+    from pipelines import seen
+
+    asked = _ids(record, ids)
+    found, unknown = seen.sights(asked, data), seen.without_record()
+    answer = seen.answer(found, len(asked), unknown)
+    print(json.dumps(answer) if as_json else seen.tell(found, len(asked), unknown))
+
+
+def _ids(record: str | None, file: Path | None) -> list[str]:
+    if (record is None) == (file is None):
+        raise InputError("models seen: expected either one ID or --ids FILE")
+    if record is not None:
+        return [record]
+    try:
+        text = sys.stdin.read() if str(file) == "-" else Path(str(file)).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read as text ({type(error).__name__})") from None
+    found = [line.strip() for line in text.splitlines() if line.strip()]
+    if not found:
+        raise InputError(f"{file}: no id in it; expected one a line")
+    return found
 
 
 def _champion(name: str, version: str) -> str:

@@ -18,7 +18,7 @@ from domains.splits import split_key
 from domains.tables import read_table
 from models.credit_encoding import Encoder
 from models.federated import Client
-from pipelines import durable
+from pipelines import durable, seen
 from pipelines.settings import home_key, ledger_path
 from pipelines.stages import stage
 from pipelines.steps.credit.charge import Charged, before_noise, nothing_released
@@ -106,6 +106,7 @@ def prepare(job: Job, charged: Charged) -> Prepared:
     encoder = _encoder(job, charged, loans, features)
     dataset = _dataset(charged, loans)
     log_data(job, dataset)
+    seen.remember(job, dataset.name, loans.part, loans.record, loans.group)
     loans.frame.to_parquet(folder / _FRAME)
     _facts(loans).to_parquet(folder / _FACTS)
     np.save(folder / _CODES, encoder.encode(loans.frame))

@@ -6,10 +6,14 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from domains.errors import InputError
+from domains.healthcare.image_split import EXCLUDED
 from domains.healthcare.imaging import ImageSet, Request, prepare, without_target
 from domains.sources import fetch, fetch_medmnist
 from domains.splits import split_key
+from pipelines import seen
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig, ImagingData, home_key
 from pipelines.stages import stage
@@ -144,6 +148,7 @@ def prepare_images(job: Job) -> Prepared:
     if source is not None:
         source = without_target(source, target)
         log_data(job, source.dataset, role="source")
+    _remember(job, target, source)
     counts = ", ".join(f"{n['records']} {part}" for part, n in target.split_counts().items())
     say(f"{target.dataset.rows} images of {len(target.classes)} classes: {counts}")
     for file, reason in [*target.set_aside(), *(source.set_aside() if source else ())]:
@@ -151,6 +156,15 @@ def prepare_images(job: Job) -> Prepared:
     for note in (*target.dataset.notes, *(source.dataset.notes if source else ())):
         say(note)
     return Prepared(target, source, size, config.data.kind == "builtin")
+
+
+def _remember(job: Job, target: ImageSet, source: ImageSet | None) -> None:
+    for images in [target, *([source] if source else [])]:
+        records = images.records()
+        parts = records["part"].to_numpy(dtype=object)
+        if images is source:  # nothing is held out of a source task but what is set aside
+            parts = np.where(parts == EXCLUDED, parts, "source")
+        seen.remember(job, images.dataset.name, parts, records["id"], records["patient"])
 
 
 def _source(job: Job, size: int, effort: Effort) -> ImageSet | None:

@@ -18,6 +18,7 @@ from domains.healthcare.patient_leakage import suspects
 from domains.healthcare.patient_store import read_part, write_cohort
 from domains.healthcare.patients import Cohort
 from domains.splits import assign, check_disjoint, split_key
+from pipelines import seen
 from pipelines.progress import say
 from pipelines.settings import PatientsConfig, home_key
 from pipelines.stages import stage
@@ -99,6 +100,7 @@ def prepare(job: Job, path: Path) -> Prepared:
     loaded = load(config, path)
     log_data(job, loaded.dataset)
     parts = _split(loaded, config)
+    _remember(job, loaded, parts)
     training = loaded.cohort.take(parts == "train")
     public = loaded.dataset.public
     encoder = fit_encoder(training.features, None if public else training.patients)
@@ -134,6 +136,14 @@ def _split(loaded: Loaded, config: PatientsConfig) -> np.ndarray:
     rows = np.flatnonzero(parts == "train")
     parts[rows[EFFORTS[config.scale].records :]] = "left out"
     return parts
+
+
+def _remember(job: Job, loaded: Loaded, parts: np.ndarray) -> None:
+    cohort, external = loaded.cohort, loaded.external
+    seen.remember(job, loaded.dataset.name, parts, cohort.patients, cohort.records)
+    if external is not None:
+        everyone = np.full(len(external), EXTERNAL, dtype=object)
+        seen.remember(job, loaded.external_name, everyone, external.patients, external.records)
 
 
 def _codec(outcome: Outcome, targets: Targets, public: bool) -> Codec:
