@@ -60,7 +60,7 @@ def main(measure: Callable[[bool], list[Row]], about: str) -> None:
     rows = measure(options.quick)
     print(_table(rows))
     if options.json:
-        found = {"machine": _machine(), "rows": [asdict(row) for row in rows]}
+        found = {"machine": machine(), "rows": [asdict(row) for row in rows]}
         options.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
@@ -74,5 +74,6 @@ def _table(rows: list[Row]) -> str:
     return "\n".join([head, *lines])
 
 
-def _machine() -> str:
+def machine() -> str:
+    """What the numbers were taken on."""
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
