@@ -151,7 +151,10 @@ def _prefix(frame: pd.DataFrame, of: tuple[str, ...]) -> pd.Categorical[Any]:
 
 def _share(frame: pd.DataFrame, of: tuple[str, ...]) -> np.ndarray:
     part, whole = (numbers(frame, name) for name in of)
-    return np.divide(part, whole, out=np.full(len(frame), np.nan), where=whole > 0)
+    most = np.finfo(float).max
+    with np.errstate(over="ignore"):  # a share too large for a number is the largest one
+        share = np.divide(part, whole, out=np.full(len(frame), np.nan), where=whole > 0)
+    return np.clip(share, -most, most)
 
 
 def _above_one(frame: pd.DataFrame, of: tuple[str, ...]) -> pd.Categorical[Any]:

@@ -146,27 +146,28 @@ def _record(version: Version) -> Json:
     return {"type": "object", "properties": columns, "required": list(columns)}
 
 
+_SPELLED = {"type": "string", "pattern": r"^(-?[0-9]{1,15}(\.[0-9]{1,15})?)?$"}
 _CELLS: Json = {
-    "number": {"type": ["number", "null"], "description": "null where unknown"},
+    "number": {
+        "anyOf": [{"type": ["number", "boolean", "null"]}, _SPELLED],
+        "description": "A number, or text that spells one; null where unknown",
+    },
     "text": {"type": ["string", "number", "boolean", "null"], "description": "null where unknown"},
 }
 
 
 def _invocation(version: Version, limits: Limits) -> Json:
+    cells = [_CELLS[field.kind] for field in version.fields]
+    row = {"type": "array", "prefixItems": cells, "minItems": len(cells), "maxItems": len(cells)}
+    names = [field.name for field in version.fields]
+    columns = {"const": names, "description": "In any order; others are passed over"}
+    table = _object({"columns": columns, "data": _rows(row, limits)}, ["columns", "data"])
     records = _rows(_record(version), limits)
-    cells = {"type": ["string", "number", "boolean", "null"]}
-    table = _object(
-        {
-            "columns": {"type": "array", "items": {"type": "string"}},
-            "data": _rows({"type": "array", "items": cells}, limits),
-        },
-        ["columns", "data"],
-    )
-    columns = {"type": "object", "additionalProperties": _rows(cells, limits)}
+    by_column = " Or an object of columns, each a list of as many cells."
     forms = {
         "dataframe_split": table,
         "dataframe_records": records,
-        "inputs": {"anyOf": [records, columns]},
+        "inputs": {**records, "description": records["description"] + by_column},
         "instances": records,
     }
     return {
@@ -185,8 +186,14 @@ def _object(properties: Json, required: list[str]) -> Json:
     }
 
 
-def _rows(items: Json, limits: Limits) -> Json:
-    return {"type": "array", "items": items, "minItems": 1, "maxItems": limits.rows}
+def _rows(row: Json, limits: Limits) -> Json:
+    """At least one good row: any other is rejected by itself."""
+    return {
+        "type": "array",
+        "contains": row,
+        "minItems": 1,
+        "description": f"At most {limits.rows:,}. A row of another form is rejected, and only it.",
+    }
 
 
 def _secure(made: Json) -> None:

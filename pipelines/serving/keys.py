@@ -95,9 +95,9 @@ class Pace:
 
 
 def _given(headers: list[tuple[bytes, bytes]]) -> bytes:
-    for name, value in headers:
-        if name == b"x-api-key":
-            return value.strip()
-        if name == b"authorization" and value[:7].lower() == b"bearer ":
-            return value[7:].strip()
-    return b""
+    """The key of a request; `Authorization` comes before `X-API-Key`."""
+    sent = dict(headers)
+    bearer = sent.get(b"authorization", b"")
+    if bearer[:7].lower() == b"bearer ":
+        return bearer[7:].strip()
+    return sent.get(b"x-api-key", b"").strip()

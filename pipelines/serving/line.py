@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 import torch
 
+from domains.errors import InputError
 from pipelines.serving.answers import Answer, answer
 from pipelines.serving.meters import Meters
 from pipelines.serving.questions import Question
@@ -87,6 +88,8 @@ class Line:
         except Exception as error:  # noqa: BLE001 - its text may hold a record
             if len(questions) > 1:  # one of them may be at fault: the others are answered
                 return [self._answers([question])[0] for question in questions]
+            if isinstance(error, InputError):  # names a row and a column, never a value
+                return [Refusal(422, str(error))]
             logging.getLogger("careledger").error("prediction failed: %s", type(error).__name__)
             return [Refusal(500, f"the model failed with {type(error).__name__}")]
         self._count(answers)

@@ -144,7 +144,7 @@ def _records(records: list[Any], version: Version, limits: Limits, reasons: bool
 
 def _lacks(record: Any, version: Version) -> str:
     if not isinstance(record, dict):
-        return "not an object of column and value"
+        return "not a record with a value for each column"
     missing = [field.name for field in version.fields if field.name not in record]
     more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
     return f"column {missing[0]!r} is missing{more}"
@@ -214,10 +214,11 @@ def _split(value: Any) -> list[Any]:
     columns = value.get("columns")
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise wrong
-    rows = value["data"]
-    if not rows or not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
-        raise Refusal(422, "'dataframe_split': expected rows, each as long as 'columns'")
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+    fits = [isinstance(row, list) and len(row) == len(columns) for row in value["data"]]
+    if not fits:
+        raise wrong
+    rows = zip(value["data"], fits, strict=True)
+    return [dict(zip(columns, row, strict=True)) if fit else None for row, fit in rows]
 
 
 def _by_row(value: Any) -> list[Any]:

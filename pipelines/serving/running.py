@@ -55,9 +55,10 @@ def serve(reference: str, host: str, port: int) -> int:
         raise InputError(
             f"--host {host}: only loopback is served without an API key; set {VARIABLE}"
         )
-    with _listening(host, port) as listener:
+    with _bound(host, port) as listener:
         meters = Meters()
         following = Following(reference, meters, limits.poll)
+        _listen(listener)
         asyncio.run(_serve(listener, host, reference, following, keys, limits, meters))
     return 0
 
@@ -117,8 +118,8 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that listens, so that what comes while the model loads just waits."""
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that holds the port; it listens, and so answers probes, when a model is loaded."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is an open file
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -127,13 +128,21 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
-            listener.listen(_BACKLOG)
         except OSError as error:
-            why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            raise InputError(
-                f"--host {host} --port {port}: cannot listen there ({why}); name another --port"
-            ) from None
+            raise _cannot_listen(f"--host {host} --port {port}", error) from None
         yield listener
+
+
+def _listen(listener: socket.socket) -> None:
+    try:
+        listener.listen(_BACKLOG)
+    except OSError as error:  # another process was as quick to take the port
+        raise _cannot_listen(f"--port {listener.getsockname()[1]}", error) from None
+
+
+def _cannot_listen(where: str, error: OSError) -> InputError:
+    why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    return InputError(f"{where}: cannot listen there ({why}); name another --port")
 
 
 @contextmanager

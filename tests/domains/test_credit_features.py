@@ -67,3 +67,11 @@ def test_no_feature_of_the_built_in_set_tells_of_the_outcome() -> None:
     raw = {feature.column for feature in sba.FEATURES}
     raw |= {name for item in sba.DERIVED for name in item.of}
     assert not raw & {*leaking, "DisbursementGross", sba.TARGET, sba.APPROVED, "ApprovalFY"}
+
+
+def test_a_share_too_large_for_a_number_is_the_largest_one() -> None:
+    frame = pd.DataFrame({"a": [1e300, -1e300, 1.0], "b": [1e-300, 1e-300, 0.0]})
+    (share,) = derive(frame, [Derived("s", "share", ("a", "b"))])["s"].to_numpy()[None]
+    most = np.finfo(float).max
+    assert share[:2].tolist() == [most, -most]
+    assert np.isnan(share[2])
