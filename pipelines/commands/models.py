@@ -33,12 +33,34 @@ def models_list(as_json: AsJson = False) -> None:
 
 
 @app.command("show")
-def models_show(name: str, as_json: AsJson = False) -> None:
-    """Versions of a model with their evidence, and every move of its champion."""
-    from pipelines.story import story, tell
+def models_show(
+    model: Annotated[str, typer.Argument(help="NAME, NAME/VERSION or NAME@alias")],
+    as_json: AsJson = False,
+) -> None:
+    """The story of a model, or of one version: evidence, controls, lineage, use, every move."""
+    from pipelines.story import story
+    from pipelines.story_text import tell
 
-    told = story(name)
+    told = story(model)
     print(json.dumps(told) if as_json else tell(told))
+
+
+@app.command("scored")
+def models_scored(
+    model: Annotated[str, typer.Argument(help="NAME or NAME/VERSION")], as_json: AsJson = False
+) -> None:
+    """Who scored what with a model, newest first: files and minutes of serving, no record."""
+    from pipelines import scored, versions
+
+    name, slash, _ = model.partition("/")
+    found = scored.scored(name, versions.resolve(model)[1] if slash else None)
+    if as_json:
+        print(json.dumps(found))
+        return
+    for act in found:
+        print(scored.line(act))
+    if not found:
+        say(f"nothing was scored with {model} from this home")
 
 
 @app.command("promote")

@@ -14,6 +14,7 @@ from domains.healthcare.imaging import ImageSet, Request, prepare, without_targe
 from domains.sources import fetch, fetch_medmnist
 from domains.splits import split_key
 from pipelines import seen
+from pipelines.lineage import note_bases
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig, ImagingData, home_key
 from pipelines.stages import stage
@@ -144,6 +145,7 @@ def prepare_images(job: Job) -> Prepared:
         shutil.rmtree(job.folder / name, ignore_errors=True)
     target = _load(config.data, job.folder / "target", size, config.seed, effort.images)
     log_data(job, target.dataset)
+    note_bases(job)
     source = _source(job, size, effort)
     if source is not None:
         source = without_target(source, target)
