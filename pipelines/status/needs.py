@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipelines.status.snapshot import Snapshot
+from pipelines.status.telling import ALLOW
 from pipelines.status.words import epsilon, size
 
 LEAST_FREE = 2 * 1024**3
 _WRONG = ("failed", "refused")
-_ALLOW = "; to allow it: "  # what stands before the command in the ledger's refusals
 _MAY_BE_AWAY = ("schedules",)  # a machine on which nothing is scheduled has no server
 
 
@@ -73,7 +73,7 @@ def _runs(snapshot: Snapshot) -> Iterator[Need]:
         seen.add(run["model"])
         if last and run["end"] in _WRONG and run["run_id"] not in crashed:
             how = "was refused" if run["end"] == "refused" else run["end"]
-            why, _, command = run["why"].partition(_ALLOW)
+            why, _, command = run["why"].partition(ALLOW)
             command, _, more = command.partition(" (")
             why += f" ({more}" if more else ""
             yield Need(f"{run['model']}: the last run {how}: {why}", command)
@@ -131,6 +131,10 @@ def _space(snapshot: Snapshot) -> Iterator[Need]:
 
 
 def _unread(snapshot: Snapshot) -> Iterator[Need]:
+    """Parts that could not be read, those for one reason together."""
+    parts: dict[str, list[str]] = {}
     for name, part in snapshot.parts.items():
         if part.said and name not in _MAY_BE_AWAY:
-            yield Need(f"{name}: {part.said}", "careledger doctor")
+            parts.setdefault(part.said, []).append(name)
+    for said, names in parts.items():
+        yield Need(f"not read: {', '.join(names)} ({said})", "careledger doctor")

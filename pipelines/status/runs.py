@@ -48,7 +48,7 @@ def _run(run: Any, registered: tuple[str, str] | None) -> Run:
     stage, progress = _place(info.run_id) if end == "running" else (None, None)
     if end in ("running", "killed") and _dead(info.run_id):
         end = "crashed"
-    until = info.end_time or (time.time() * 1000 if end == "running" else None)
+    until = time.time() * 1000 if end == "running" else info.end_time
     report = home() / "reports" / info.run_id / "report.html"
     return {
         "run_id": info.run_id,
@@ -58,6 +58,7 @@ def _run(run: Any, registered: tuple[str, str] | None) -> Run:
         "seconds": round((until - info.start_time) / 1000, 1) if until else None,
         "end": end,
         "why": why,
+        "resumed": int(tags.get("careledger.resumed", "0")),
         "stage": stage,
         "progress": progress,
         "version": version,

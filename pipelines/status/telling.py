@@ -7,6 +7,8 @@ from typing import Any
 from pipelines.status.words import DECIDED, epsilon, minute, size
 
 Row = dict[str, Any]
+ALLOW = "; to allow it: "
+"""What stands before the command in the ledger's refusals."""
 
 
 def champion(model: Row) -> str:
@@ -33,14 +35,21 @@ def verdict(model: Row) -> str:
 
 
 def outcome(run: Row) -> str:
-    """What came of a run: its version and the gate's word, or why it did not end well."""
+    """What came of a run: its version and the last word on it, or why it did not end well; and how
+    often it was resumed after a crash."""
+    times = run["resumed"]
+    again = "resumed" + (f" {times} times" if times > 1 else "") if times else ""
+    return "; ".join(filter(None, (_came(run), again)))
+
+
+def _came(run: Row) -> str:
     if run["end"] == "finished" and run["version"]:
         return f"version {run['version']} {run['verdict']}"
-    if run["end"] == "crashed":
-        return run["why"] or "its process ended without a word"
     if run["end"] == "running":
         return f"in {run['stage']}{_share(run['progress'])}" if run["stage"] else ""
-    return str(run["why"])
+    if run["end"] == "crashed":
+        return run["why"] or "its process ended without a word"
+    return str(run["why"]).partition(ALLOW)[0]
 
 
 def _share(progress: float | None) -> str:

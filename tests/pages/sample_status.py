@@ -59,7 +59,8 @@ def _model(name: str, champion: str, challenger: str | None, gone: bool = False)
 def _run(day: int, model: str, end: str, why: str = "", **more: Any) -> dict[str, Any]:
     run = {"run_id": f"{day:032x}", "pipeline": model.partition("-")[0], "model": model,
            "started": f"2030-05-{day:02d}T04:00:00Z", "seconds": 37.0 + day * 90, "end": end,
-           "why": why, "stage": None, "progress": None, "version": None, "verdict": None,
+           "why": why, "stage": None, "progress": None, "resumed": 0, "version": None,
+           "verdict": None,
            "report": None}  # fmt: skip
     return run | more
 
@@ -72,7 +73,13 @@ def _runs() -> list[dict[str, Any]]:
         _run(7, "patients-support2", "running", stage="train", progress=0.5),
         _run(6, "credit-sba", "refused", refused),
         _run(
-            5, "patients-support2", "finished", version="2", verdict="promoted", report="/r/5.html"
+            5,
+            "patients-support2",
+            "finished",
+            version="2",
+            verdict="promoted",
+            resumed=1,
+            report="/r/5.html",
         ),
         _run(
             4,
