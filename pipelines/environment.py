@@ -38,11 +38,11 @@ DEFAULTS = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is the answer's
     "GIT_PYTHON_REFRESH": "quiet",  # git is optional: no revision is logged without it
-    # A server that dies is back within a minute or two. Pauses double from two seconds on: six of
-    # them last two minutes for Prefect's client, seven four minutes for MLflow's.
+    # A server that dies is back within a minute or so. Pauses double each time, so that six of
+    # Prefect's client last two minutes, from 2 s on, and eight of MLflow's four, from 1 s on.
     "PREFECT_CLIENT_MAX_RETRIES": "6",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "2",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "8",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
 }
 
 TIME_LIMIT = "CARELEDGER_TIME_LIMIT"

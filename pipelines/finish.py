@@ -78,6 +78,8 @@ def publish(
         version = registry.create_version(job.name, model_uri, job.run_id, tags)
     result = _settle(job, evidence, version, answered, held_out)
     _show_in_prefect(job, evidence)
+    result["seconds"] = seconds(job)
+    log_metrics(job.run_id, {f"seconds.{name}": each for name, each in result["seconds"].items()})
     return result
 
 

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from uuid import UUID
 
 from pipelines.environment import TIME_LIMIT, time_limit
 from pipelines.services import processes, records
@@ -38,7 +39,8 @@ def main() -> None:
     _watch_the_clock()
     try:
         _wait_for_servers()
-        _engine()
+        if _begins():
+            _engine()
     finally:
         records.remove(record)
 
@@ -73,6 +75,26 @@ def _wait_for_servers() -> None:
         if not wanted:
             return
         time.sleep(1.0)
+
+
+def _begins() -> bool:
+    """Whether the run is this process's to begin.
+
+    A worker reports the crash of a process twice, the second time when the run may have been given
+    back and taken again. That crash is the earlier process's: the run is given back once more, or
+    it would begin without its place among those that may run.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.states import AwaitingRetry
+
+    run_id = UUID(os.environ["PREFECT__FLOW_RUN_ID"])
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(run_id).state
+        if state is None or not state.is_crashed():
+            return True
+        client.set_flow_run_state(run_id, AwaitingRetry(), force=True)
+    print("called crashed before it began, by an earlier process's worker: given back")
+    return False
 
 
 def _watch_the_clock() -> None:

@@ -131,6 +131,8 @@ def _worker() -> Service:
         ),
         environment={
             "PREFECT_WORKER_QUERY_SECONDS": "5",  # a run that is asked for starts within so long
+            # The process of a planned run starts so much ahead, and has imported torch by then.
+            "PREFECT_WORKER_PREFETCH_SECONDS": "20",
             **surroundings(),
             "PREFECT_WORKER_WEBSERVER_HOST": HOST,
             "PREFECT_WORKER_WEBSERVER_PORT": str(port),

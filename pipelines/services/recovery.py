@@ -18,6 +18,7 @@ from pipelines.services import records
 from pipelines.services.plan import ROOT, surroundings
 
 _LOOK, _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 60.0, 900.0
+_SETTLED = 20.0  # by then the worker has reported the crash too; both at once would get mixed up
 _STUCK = 330.0  # a little more than `recover.STUCK`, which is not imported here for its weight
 
 
@@ -27,6 +28,7 @@ class Recovery:
     def __init__(self) -> None:
         self._acting: subprocess.Popen[bytes] | None = None
         self._looked = self._acted = 0.0
+        self._since: dict[str, float] = {}
         self._pause, self._found = _FIRST_PAUSE, frozenset[str]()
         self.worker_died()  # a machine that was cut off has left the same behind
 
@@ -42,7 +44,9 @@ class Recovery:
         self._looked = now
         if outbox.waiting():
             deliver_waiting()
-        if self._is_time(frozenset(gone()), now):
+        self._since = {name: self._since.get(name, now) for name in gone()}
+        settled = {name for name, since in self._since.items() if now - since > _SETTLED}
+        if self._is_time(frozenset(settled), now):
             self._act(now)
 
     def _is_time(self, found: frozenset[str], now: float) -> bool:
