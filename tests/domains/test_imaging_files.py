@@ -1,12 +1,14 @@
 """One file becomes one array, or a reason why not."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from domains.healthcare.image_files import Unreadable, as_rgb, decode, resize
+from domains.healthcare.image_files import Unreadable, as_rgb, decode, decode_bytes, resize
 from tests.domains.sample_images import picture, save
 
 
@@ -83,3 +85,20 @@ def test_resizing_to_the_own_size_changes_nothing() -> None:
     pixels = as_rgb(picture(0, 1))
     assert (resize(pixels, 40) == pixels).all()
     assert resize(pixels, 64).shape == (64, 64, 3)
+
+
+def test_bytes_are_read_as_the_file_is(tmp_path: Path) -> None:
+    for name, content in (("a.png", None), ("b.png", b""), ("c.png", b"nothing"), ("d.png", 300)):
+        path = tmp_path / name
+        Image.fromarray(picture(0, 1)).save(path)
+        if content is not None:
+            path.write_bytes(path.read_bytes()[:content] if isinstance(content, int) else content)
+        found = [_said(partial(decode, path)), _said(partial(decode_bytes, path.read_bytes()))]
+        assert found[0] == found[1]
+
+
+def _said(read: Callable[[], np.ndarray]) -> object:
+    try:
+        return read().tolist()
+    except Unreadable as reason:
+        return str(reason)
