@@ -159,7 +159,9 @@ def _announced(reference: str, url: str, service: Service) -> Iterator[None]:
             part.write_text(json.dumps(facts))
 
     announce(service.following.version)
-    threads = [service.following.watch(announce), Every("usage", _MINUTE, service.usage.flush)]
+    counting = Every("usage", _MINUTE, service.usage.flush)
+    counting.start()
+    threads = [service.following.watch(announce), counting]
     try:
         yield
     finally:
