@@ -23,6 +23,7 @@ from typing import Any
 
 from benchmarks import _findings, _work
 from benchmarks._fork import End, Forker, Moment
+from benchmarks._rows import machine
 
 POINTS = {"train": 60, "promote": 60, "score": 40, "ledger": 40}
 _ACTS, _ROWS = 6, 20_000

@@ -183,10 +183,8 @@ def stages_folder(folder: Path) -> Path:
 
 
 def stage_of(folder: Path) -> str:
-    """The stage that a job was in when last seen, in words."""
+    """The stage that a job was in when last seen, or had just finished, in words."""
     begun = {path.stem for path in stages_folder(folder).glob("*.begun")}
     done = {path.stem for path in stages_folder(folder).glob("*.json")}
-    left = sorted(begun - done)
-    if left:
-        return left[-1].partition("-")[2].replace("_", " ")
-    return "its end" if done else "its start"
+    last = max(begun - done or done, default="00-its_start")
+    return last.partition("-")[2].replace("_", " ")
