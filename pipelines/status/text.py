@@ -75,7 +75,7 @@ def _models(snapshot: Snapshot) -> list[str]:
         if model["challenger"]:
             lines.append(f"  challenger {model['challenger']}")
         if (said := telling.verdict(model)) and model["verdict"]["action"] != "promote":
-            lines.append(f"  last word: {said}")
+            lines.append(f"  last verdict: {said}")
     return lines
 
 
