@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from asyncio import CancelledError
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from mlflow.tracking import MlflowClient
 from domains.errors import InputError, Interrupted, Refused, StageFailed
 from pipelines import jobs
 from pipelines.acting import now
+from pipelines.environment import time_limit
 from pipelines.jobs import Record
 from pipelines.notify import notify
 from pipelines.progress import say
@@ -87,6 +89,9 @@ def wording(error: BaseException, config: Any) -> str:
         isinstance(error, InputError) and public
     ):
         return f"{type(error).__name__}: {error}"[:5000]
+    if isinstance(error, CancelledError):  # how Prefect interrupts a flow
+        limit = time_limit()
+        return "stopped by Prefect" + (f": its time limit is {limit:g} s" if limit else "")
     return type(error).__name__
 
 
