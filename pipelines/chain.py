@@ -7,7 +7,12 @@ everyone else learns that the history has changed and judges again. There is no 
 lease and no clock in it: a process that is stopped for an hour and goes on finds its number taken,
 and one that dies after creating leaves a whole move that the next process carries out. The move is
 copied to a tag of the registered model, where people and programs read it, and the experiment is
-deleted, which hides it and keeps its name taken.
+deleted, which hides it and keeps its name taken, until `mlflow gc` removes it for good: by then no
+process still has the history of that day in hand.
+
+All it asks of the store is that names of experiments are unique, which every MLflow database holds.
+The aliases follow the record. Where a process dies after setting an alias by a record that had just
+grown, the alias lags until the next move; the record is right at any time.
 """
 
 from __future__ import annotations

@@ -33,10 +33,9 @@ def create_version(name: str, model_uri: str, run_id: str, tags: dict[str, str])
 
     A run registers once: asked again, it answers the version that is there.
     """
+    if (found := version_of(name, run_id)) is not None:
+        return found
     tracker = client()
-    for found in tracker.search_model_versions(f"run_id='{run_id}'"):
-        if found.name == name:
-            return str(found.version)
     with suppress(MlflowException):  # it is there, or somebody else has just made it
         tracker.create_registered_model(name)
     # A server refuses `models:/ID` as a source unless the id is given beside it.
@@ -146,7 +145,15 @@ def stored_answers(version: ModelVersion) -> Answers:
         Refused: They are neither here nor with the run.
     """
     here = held_out_path(str(version.run_id))
-    return load(here if here.exists() else _artifact(version, HELD_OUT))
+    if here.exists():
+        return load(here)
+    try:
+        return load(_artifact(version, HELD_OUT))
+    except Refused:
+        raise Refused(
+            f"{version.name} version {version.version}: its answers on held-out records are not "
+            "here; private ones stay in the home that trained it, so promote it there"
+        ) from None
 
 
 def held_out_path(run_id: str) -> Path:

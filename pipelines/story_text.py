@@ -47,7 +47,10 @@ def _points(found: Story) -> str:
     if not found["exists"]:
         said += ", which was deleted: `careledger models rollback` goes to the champion before it"
     if recorded not in (None, found["version"]):
-        said += f"; by the record it belongs to version {recorded}: it was moved past the gate"
+        said += (
+            f"; by the record it belongs to version {recorded}: "
+            "it was moved by hand, or a move was cut short"
+        )
     return said
 
 

@@ -80,11 +80,11 @@ def test_a_champion_that_was_deleted_is_said() -> None:
     assert "none is left" in text
 
 
-def test_a_champion_moved_past_the_gate_is_said() -> None:
+def test_a_champion_moved_by_hand_is_said() -> None:
     promotion.promote(NAME, register(0.1))
     register(0.1)
     client().set_registered_model_alias(NAME, "champion", "2")
-    assert "by the record it belongs to version 1: it was moved past the gate" in tell(story(NAME))
+    assert "by the record it belongs to version 1: it was moved by hand" in tell(story(NAME))
 
 
 def test_a_version_whose_artifacts_are_gone_is_said(home: Path) -> None:
