@@ -1,4 +1,4 @@
-"""Errors of the machine and of servers, which say nothing about the job they struck."""
+"""Ends that come from the machine and from servers, and say nothing about the job they struck."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 from mlflow.exceptions import MlflowException
 
+from pipelines.flow_runs import told_to_end
+
 _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENFILE})
 _SAID = os.strerror(errno.ENOSPC)
 
@@ -16,9 +18,12 @@ _SAID = os.strerror(errno.ENOSPC)
 def outside(error: BaseException) -> str | None:
     """What stopped the work if it was no fault of the work; None otherwise.
 
-    A full or read-only disk, a database that cannot be written, an MLflow server that is gone. The
-    reason is in words of our own or the system's: nothing that a record could be in.
+    A full or read-only disk, a database that cannot be written, an MLflow server that is gone, a
+    word to the process to end. The reason is in words of our own or the system's: nothing that a
+    record could be in.
     """
+    if told_to_end(error):
+        return "the process was told to end"
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno in _PASSING:
             return os.strerror(each.errno)
