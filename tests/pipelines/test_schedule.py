@@ -1,81 +1,26 @@
 """One machine by itself: a schedule trains, the gate promotes, a schedule scores; then all ends."""
 
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import urllib.request
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import psutil
 import pytest
+from prefect import flow
 
 from domains.sources import fetch
 from pipelines import registry
+from pipelines.environment import time_limit
 from pipelines.services import processes, records
-from tests.pipelines.test_services import eventually, free_port
+from pipelines.settings import PatientsConfig
+from pipelines.tracking import client, experiment, open_job
+from tests.pipelines.sample_machine import Machine, eventually
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
-
-
-class Machine:
-    """A home of its own with its own ports, and what `make` does there."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        drop = ("PREFECT_", "MLFLOW_", "CARELEDGER_")
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(drop)}
-        cache = {k: v for k, v in os.environ.items() if k == "CARELEDGER_CACHE"}
-        names = ("PREFECT", "MLFLOW", "WORKER")
-        ports = {f"CARELEDGER_{name}_PORT": str(free_port()) for name in names}
-        self.environment = {**kept, **cache, **ports, "CARELEDGER_HOME": str(home)}
-        self.environment["PREFECT_WORKER_QUERY_SECONDS"] = "2"
-
-    def make(self, target: str) -> subprocess.CompletedProcess[str]:
-        """What `make up`, `make deploy` and `make down` do."""
-        return subprocess.run(
-            [sys.executable, "-m", "pipelines.services", target],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    @property
-    def api(self) -> str:
-        return f"http://127.0.0.1:{self.environment['CARELEDGER_PREFECT_PORT']}/api"
-
-    def ask(self, path: str, body: dict[str, Any] | None = None, method: str = "POST") -> Any:
-        """One request to Prefect's server; without a body, what is there."""
-        request = urllib.request.Request(
-            f"{self.api}/{path}",
-            None if body is None else json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-            method="GET" if body is None else method,
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.loads(answer.read() or "null")
-
-    def runs(self, deployment: str) -> list[dict[str, Any]]:
-        """Flow runs of a deployment that have begun."""
-        chosen = {"deployments": {"name": {"any_": [deployment]}}}
-        found = self.ask("flow_runs/filter", {**chosen, "sort": "START_TIME_ASC"})
-        return [run for run in found if run["start_time"]]
-
-    def change(self, flow: str, deployment: str, seconds: float | None, **config: Any) -> None:
-        """Put a deployment on a schedule of seconds, or on none, and change its configuration."""
-        found = self.ask(f"deployments/name/{flow}/{deployment}")
-        told = {**found["parameters"]["config"], **config}
-        rules = [{"schedule": {"interval": seconds}}] if seconds else []
-        changes = {"parameters": {"config": told}, "schedules": rules}
-        self.ask(f"deployments/{found['id']}", changes, "PATCH")
 
 
 @pytest.fixture
@@ -110,7 +55,7 @@ def test_a_schedule_trains_promotes_and_scores_and_nothing_stays_behind(
     machine.change("patients", "train-patients", None)
     assert machine.make("up").returncode == 0
     assert eventually(lambda: machine.runs("train-patients")[0]["end_time"], 180)
-    assert machine.runs("train-patients")[0]["state_type"] == "COMPLETED", _log(machine)
+    assert machine.runs("train-patients")[0]["state_type"] == "COMPLETED", machine.log()
     version = registry.champion("patients-support2")
     assert version is not None
     found = registry.get_version("patients-support2", version)
@@ -122,7 +67,7 @@ def test_a_schedule_trains_promotes_and_scores_and_nothing_stays_behind(
     rows.to_csv(inbox / "monday.csv", index=False)
     machine.change("score", "score-patients", 10)
     output = machine.home / "scores" / "patients-support2"
-    assert eventually(lambda: list(output.glob("monday*.csv")), 120), _log(machine)
+    assert eventually(lambda: list(output.glob("monday*.csv")), 120), machine.log()
     scored = pd.read_csv(next(iter(output.glob("monday*.csv"))))
     assert len(scored) == len(rows)
     assert set(scored["version"].astype(str)) == {version}
@@ -133,6 +78,26 @@ def test_a_schedule_trains_promotes_and_scores_and_nothing_stays_behind(
     assert set(_of(machine.home)) == set()
     assert not list(records.folder().rglob("*.json"))
     assert not processes.answers(f"{machine.api}/health")
+
+
+def test_a_run_over_its_time_limit_fails_and_says_so(
+    home: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARELEDGER_TIME_LIMIT", "1")
+    within = experiment(client(), "patients")  # what that imports takes longer than the limit
+
+    @flow(timeout_seconds=time_limit())
+    def endless() -> None:
+        with open_job("patients", PatientsConfig()):
+            while True:
+                time.sleep(0.1)
+
+    state = endless(return_state=True)
+    assert state.is_failed()
+    assert "exceeded timeout of 1.0 second" in state.message
+    (run,) = client().search_runs([within])
+    assert run.info.status == "FAILED"
+    assert "time limit is 1 s" in run.data.tags["careledger.ended"]
 
 
 def _pid(name: str) -> int:
@@ -149,8 +114,3 @@ def _of(home: Path) -> Iterator[int]:
                 yield process.pid
         except psutil.Error:
             continue
-
-
-def _log(machine: Machine) -> str:
-    """What the runs printed."""
-    return "\n".join(path.read_text() for path in (machine.home / "services").rglob("*.log"))

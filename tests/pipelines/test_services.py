@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,23 +19,10 @@ from pipelines.services.down import down
 from pipelines.services.plan import Service
 from pipelines.services.supervisor import Watched, look_after
 from pipelines.services.up import up
+from tests.pipelines.sample_machine import eventually, free_port
 
 ROOT = Path(__file__).parents[2]
 SLEEPS = "import time; time.sleep(600)"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def eventually(holds: Callable[[], object], seconds: float = 60.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 @pytest.fixture
