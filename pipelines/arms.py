@@ -29,9 +29,8 @@ def once(job: Job, kind: type[T], name: str, make: Callable[[], T]) -> T:
         make: Trains it, and writes the files that it names.
     """
     path = job.folder / "arms" / f"{_plain(name)}.json"
-    if path.exists():
+    if (found := _read(kind, path)) is not None:
         say(f"{name}: done before")
-        found: T = kept.decode(kind, json.loads(path.read_text(encoding="utf-8")))
         return found
     made = make()
     path.parent.mkdir(exist_ok=True)
@@ -44,6 +43,15 @@ def once(job: Job, kind: type[T], name: str, make: Callable[[], T]) -> T:
 def checkpoint(job: Job, name: str) -> Checkpoint:
     """Where the training of this name stands, or will."""
     return Checkpoint(job.folder / "checkpoints" / f"{_plain(name)}.safetensors", say)
+
+
+def _read(kind: type[T], path: Path) -> T | None:
+    """What was written down; None where nothing was, or other code than this did."""
+    try:
+        found: T = kept.decode(kind, json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+    return found
 
 
 def _files(made: Any) -> Iterator[Path]:

@@ -86,6 +86,14 @@ def test_what_is_finished_is_made_once(tmp_path: Path, home: Path) -> None:
         assert once(job, Made, "out of time, trees", again) == made
 
 
+def test_what_other_code_has_written_is_made_again(tmp_path: Path, home: Path) -> None:
+    with open_job("credit", _loans(tmp_path)) as job:
+        made = Made(tmp_path / "loans.csv", 1.0)
+        once(job, Made, "arm", lambda: made)
+        (job.folder / "arms" / "arm.json").write_text('{"class": "Made", "seconds": "long"}')
+        assert once(job, Made, "arm", lambda: replace(made, seconds=2.0)).seconds == 2.0
+
+
 def test_what_failed_is_made_again(tmp_path: Path, home: Path) -> None:
     with open_job("credit", _loans(tmp_path)) as job:
         made = Made(tmp_path, 1.0)
