@@ -36,8 +36,7 @@ def up() -> int:
         supervisor.given_up_path(service.name).unlink(missing_ok=True)
     prepare_store(home)
     prepare_database()
-    _start_supervisor()
-    trouble = _wait(services)
+    trouble = _wait(services, _start_supervisor())
     print(_table(services))
     for line in trouble:
         print(f"careledger: {line}", file=sys.stderr)
@@ -57,13 +56,14 @@ def _check(service: Service) -> None:
         )
 
 
-def _start_supervisor() -> None:
+def _start_supervisor() -> subprocess.Popen[bytes] | None:
+    """The process that was started; None while one of this home runs already."""
     if records.alive(records.read(supervisor.NAME)):
-        return
+        return None
     log = processes.log_of(supervisor.NAME)
     processes.trim(log)
     with log.open("ab") as output:
-        subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "pipelines.services", "supervise"],
             cwd=ROOT,
             env={**surroundings(), records.MARK: secrets.token_hex(16)},
@@ -74,7 +74,7 @@ def _start_supervisor() -> None:
         )
 
 
-def _wait(services: list[Service]) -> list[str]:
+def _wait(services: list[Service], started: subprocess.Popen[bytes] | None) -> list[str]:
     """Wait until every service is well, telling of each; what went wrong otherwise."""
     deadline, waiting = time.monotonic() + _PATIENCE, list(services)
     while waiting:
@@ -85,6 +85,8 @@ def _wait(services: list[Service]) -> list[str]:
             if records.alive(records.read(service.name)) and processes.answers(service.health):
                 say(f"{service.name} is well")
                 waiting.remove(service)
+        if started is not None and started.poll():  # 0: another one was quicker
+            return [f"the supervisor ended at once; see {processes.log_of(supervisor.NAME)}"]
         if time.monotonic() > deadline:
             return [f"{s.name} is not well yet; see {processes.log_of(s.name)}" for s in waiting]
         time.sleep(0.2)
