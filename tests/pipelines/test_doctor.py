@@ -10,6 +10,12 @@ import pytest
 from pipelines.doctor import Checked, examine
 
 
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of other tests is not this home's."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+
+
 def checked() -> dict[str, Checked]:
     return {check.name: check for check in examine()}
 

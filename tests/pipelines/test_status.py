@@ -28,6 +28,12 @@ from tests.pages import sample_status
 CHARGE = [{"kind": "gaussian", "sigma": 2.0, "count": 1}]
 
 
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of other tests, and what is late there, is not this home's."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+
+
 def a_run(model: str, status: str | None, ended: str = "", arm: bool = False) -> str:
     """An MLflow run as a training leaves it; `status` None: it still runs."""
     tracker = client()
