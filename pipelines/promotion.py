@@ -161,4 +161,3 @@ def _last_able(name: str, line: list[str]) -> tuple[str, list[str]]:
         else:
             return version, passed
     raise InputError(f"{name}: no earlier champion can answer; {'; '.join(passed)}")
-

@@ -26,6 +26,7 @@ from pipelines.store import prepare_store
 from pipelines.tracking import client
 from tests.pipelines.sample_registry import NAME, register
 
+pytestmark = pytest.mark.slow
 PROCESSES = 8
 
 
@@ -95,7 +96,6 @@ def test_rollbacks_among_promotions_go_back_one_step_each(
     _one_chain()
 
 
-@pytest.mark.slow
 def test_processes_killed_at_any_moment_leave_one_chain(
     server: str, processes: ForkServerContext, tmp_path: Path
 ) -> None:
