@@ -128,9 +128,7 @@ def check_places(source: Path, output: Path) -> None:
         raise InputError(f"{output}: a folder, expected the name of a file to write")
     for written in (output, rejects_of(output)):
         if written.exists() and written.samefile(source):
-            raise InputError(
-                f"{written}: input and output are the same file; choose another output"
-            )
+            raise InputError(f"{written}: input and output are one file; choose another output")
     if not output.parent.is_dir():
         raise InputError(f"{output.parent}: no such folder; make it, or choose another output")
 

@@ -132,7 +132,9 @@ def _block(table: pa.Table, quoting: str) -> pa.Buffer:
 def _as_parquet(work: Workspace, stamp: Stamp, stream: IO[bytes]) -> None:
     writer = None
     for table in _stamped(work, stamp):
-        writer = writer or pq.ParquetWriter(stream, table.schema, compression="zstd")
+        writer = writer or pq.ParquetWriter(
+            stream, table.schema, compression="zstd", use_dictionary=list(stamp)
+        )
         writer.write_table(table)
     if writer is not None:
         writer.close()

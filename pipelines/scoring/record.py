@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
+from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 
 from domains.errors import InputError
@@ -13,7 +14,7 @@ from pipelines import activity
 from pipelines.acting import who
 from pipelines.notify import notify
 from pipelines.progress import say
-from pipelines.tracking import client, experiment, log_metrics
+from pipelines.tracking import client, experiment
 
 _TAG = "careledger."
 
@@ -71,10 +72,11 @@ def done(act: Act, seconds: float) -> None:
     """Write down a scoring that is finished; its output stands, whoever does not answer now."""
     _note(act, "done")
     try:
-        tracker, run_id = client(), str(act.run_id)
-        for name in ("rows", "rejected"):
-            tracker.set_tag(run_id, _TAG + name, str(getattr(act, name)))
-        log_metrics(run_id, {"seconds": seconds, "rows": act.rows, "rejected": act.rejected})
+        tracker, run_id, now = client(), str(act.run_id), int(time.time() * 1000)
+        counts = {"rows": act.rows, "rejected": act.rejected}
+        metrics = [Metric(k, v, now, 0) for k, v in {**counts, "seconds": seconds}.items()]
+        tags = [RunTag(_TAG + name, str(count)) for name, count in counts.items()]
+        tracker.log_batch(run_id, metrics=metrics, tags=tags)
         tracker.set_terminated(run_id)
     except (MlflowException, InputError):
         say(f"the output is complete, but MLflow did not take the end of run {act.run_id}")

@@ -23,7 +23,7 @@ from domains.tables import MISSING, column_names, native
 from models.intake import Accepted, Field, accept, need
 from pipelines.scoring.pieces import Piece
 
-_BLOCK = 8 << 20
+_BLOCK = 1 << 20  # what is parsed stays in a core's cache; no record is longer
 _BUFFER = 1 << 20
 _MOST_TORN = 1_000_000
 
@@ -135,6 +135,7 @@ def _csv(path: Path, columns: list[str], torn: Torn) -> Iterator[pa.RecordBatch]
                 strings_can_be_null=True,
             ),
         )
+        yield pa.RecordBatch.from_pylist([], schema=reader.schema)  # all rows may be torn
         yield from reader
 
 
@@ -165,9 +166,7 @@ def merged(tables: Iterator[pa.Table], rows: int, torn: Torn) -> Iterator[pa.Tab
     """
     held: list[pa.Table] = []
     count = 0
-    schema = None
     for table in tables:
-        schema = table.schema
         held.append(table)
         count += table.num_rows
         while count >= rows:
@@ -176,8 +175,8 @@ def merged(tables: Iterator[pa.Table], rows: int, torn: Torn) -> Iterator[pa.Tab
             held, count = [whole.slice(rows)], count - rows
     if count:
         yield pa.concat_tables(held).combine_chunks()
-    if torn and schema is not None:
-        yield schema.empty_table()
+    if torn:
+        yield held[0].slice(0, 0)
 
 
 def _placed(parsed: int, first: int, torn: Torn) -> tuple[np.ndarray, dict[int, str], int]:

@@ -42,7 +42,10 @@ def test_grey_images_are_rgb_ones_with_equal_channels(scorer: ImagingScorer) -> 
 def test_an_answer_does_not_depend_on_its_neighbours(scorer: ImagingScorer) -> None:
     images = _images(6)
     alone = scorer.predict(images[2:3]).to_numpy()[0]
-    assert np.allclose(scorer.predict(images).to_numpy()[2], alone, atol=1e-5)
+    assert np.allclose(scorer.predict(images).to_numpy()[2], alone, rtol=0, atol=1e-7)
+    many = np.concatenate([images] * 45)  # more than a batch: 257 leaves one image for the next
+    for count in (17, 257):
+        assert np.allclose(scorer.predict(many[:count]).to_numpy()[2], alone, rtol=0, atol=1e-7)
 
 
 def test_any_size_is_taken(scorer: ImagingScorer) -> None:
