@@ -53,6 +53,22 @@ def test_features_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (features(base, images, tmp_path) == first).all()
 
 
+def test_features_written_by_half_are_not_taken_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, images = build("efficientnet-lite0", 32, seed=0), _images(10)
+
+    def cut_short(path: Path, values: np.ndarray) -> None:
+        path.write_bytes(values.tobytes()[:99])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("models.transfer.np.save", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            features(base, images, tmp_path)
+    assert (features(base, images, tmp_path) == features(base, images)).all()
+
+
 def test_other_images_or_weights_are_not_taken_from_the_cache(tmp_path: Path) -> None:
     images = _images(10)
     features(build("efficientnet-lite0", 32, seed=0), images, tmp_path)
