@@ -51,6 +51,18 @@ def smaller_is_better(
     )
 
 
+def larger_is_better(
+    what: str, unit: str, ours: list[float], peer: list[float], goal: float = 1.0
+) -> Row:
+    """A row from repeats of both sides, of which the larger number is the better one."""
+    ratios = [mine / theirs for mine, theirs in zip(ours, peer, strict=True)]
+    median, other = statistics.median(ours), statistics.median(peer)
+    ratio = median / other
+    return Row(
+        what, median, other, unit, ratio, goal, ratio >= goal, low=min(ratios), high=max(ratios)
+    )
+
+
 def main(measure: Callable[[bool], list[Row]], about: str) -> None:
     """Run a benchmark as a command with `--quick` and `--json FILE`."""
     parser = argparse.ArgumentParser(description=about)

@@ -7,7 +7,8 @@ a reason names the column and the kind of thing found, never the cell's content.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -86,10 +87,31 @@ def accept(frame: pd.DataFrame, fields: Sequence[Field], where: str = "input") -
         columns[field.name], wrong = _READERS[field.kind](frame[field.name])
         for row, found in wrong.items():
             reasons.setdefault(row, f"column {field.name!r}: {found}")
-    typed = pd.DataFrame(columns, index=pd.RangeIndex(len(frame)))
+    return _accepted(columns, reasons, len(frame))
+
+
+def accept_records(records: Sequence[Mapping[str, Any]], fields: Sequence[Field]) -> Accepted:
+    """`accept` of records as JSON spells them, without a table in between.
+
+    Args:
+        records: Each holds every field; what else it holds is passed over.
+        fields: What the scorer needs.
+    """
+    columns: dict[str, Any] = {}
+    reasons: dict[int, str] = {}
+    for field in fields:
+        cells = [record[field.name] for record in records]
+        columns[field.name], wrong = _READ_CELLS[field.kind](cells)
+        for row, found in wrong.items():
+            reasons.setdefault(row, f"column {field.name!r}: {found}")
+    return _accepted(columns, reasons, len(records))
+
+
+def _accepted(columns: dict[str, Any], reasons: dict[int, str], rows: int) -> Accepted:
+    typed = pd.DataFrame(columns, index=pd.RangeIndex(rows))
     if not reasons:
-        return Accepted(typed, np.arange(len(frame)), reasons)
-    kept = np.delete(np.arange(len(frame)), list(reasons))
+        return Accepted(typed, np.arange(rows), reasons)
+    kept = np.delete(np.arange(rows), list(reasons))
     return Accepted(typed.iloc[kept].reset_index(drop=True), kept, dict(sorted(reasons.items())))
 
 
@@ -116,7 +138,9 @@ def _numbers(column: pd.Series) -> tuple[np.ndarray, Wrong]:
         values, wrong = column.to_numpy(dtype=float, na_value=np.nan), Wrong()
     else:
         parsed = _parsed(column) if isinstance(kind, pd.StringDtype) else None
-        values, wrong = (parsed, Wrong()) if parsed is not None else _cell_by_cell(column)
+        if parsed is None:
+            return _cell_by_cell(column.tolist())
+        values, wrong = parsed, Wrong()
     wrong |= dict.fromkeys(np.flatnonzero(np.isinf(values)).tolist(), _INFINITE)
     return values, wrong
 
@@ -142,14 +166,16 @@ def _parsed(column: pd.Series) -> np.ndarray | None:
     return values if spelled else None
 
 
-def _cell_by_cell(column: pd.Series) -> tuple[np.ndarray, Wrong]:
-    values, wrong = np.full(len(column), np.nan), Wrong()
-    for row, cell in enumerate(column.tolist()):
+def _cell_by_cell(cells: list[Any]) -> tuple[np.ndarray, Wrong]:
+    values, wrong = np.full(len(cells), np.nan), Wrong()
+    for row, cell in enumerate(cells):
         found = _number(cell)
         if isinstance(found, str):
             wrong[row] = found
         else:
             values[row] = found
+            if math.isinf(found):
+                wrong[row] = _INFINITE
     return values, wrong
 
 
@@ -184,10 +210,7 @@ def _texts(column: pd.Series) -> tuple[pd.Series, Wrong]:
     """A column of categories: missing where empty, nested values set aside."""
     column = column.reset_index(drop=True)
     if pd.api.types.is_object_dtype(column.dtype):
-        cells = column.tolist()
-        nested = [row for row, cell in enumerate(cells) if isinstance(cell, _CONTAINERS)]
-        plain = [None if isinstance(c, _CONTAINERS) or c == "" else c for c in cells]
-        return pd.Series(plain, dtype=object), dict.fromkeys(nested, _NESTED)
+        return _plain(column.tolist())
     kind = column.dtype
     if isinstance(kind, pd.CategoricalDtype):
         return column.cat.remove_categories([c for c in kind.categories if c == ""]), Wrong()
@@ -196,7 +219,17 @@ def _texts(column: pd.Series) -> tuple[pd.Series, Wrong]:
     return column, Wrong()
 
 
+def _plain(cells: list[Any]) -> tuple[pd.Series, Wrong]:
+    nested = [row for row, cell in enumerate(cells) if isinstance(cell, _CONTAINERS)]
+    plain = [None if isinstance(c, _CONTAINERS) or c == "" else c for c in cells]
+    return pd.Series(plain, dtype=object), dict.fromkeys(nested, _NESTED)
+
+
 _READERS: dict[str, Callable[[pd.Series], tuple[Any, Wrong]]] = {
     "number": _numbers,
     "text": _texts,
+}
+_READ_CELLS: dict[str, Callable[[list[Any]], tuple[Any, Wrong]]] = {
+    "number": _cell_by_cell,
+    "text": _plain,
 }

@@ -15,6 +15,9 @@ import pandas as pd
 
 from domains.errors import InputError
 
+_FEW = 64
+"""Cells up to which a loop in Python is quicker than a column of pandas."""
+
 
 @dataclass(frozen=True)
 class Numeric:
@@ -75,8 +78,13 @@ def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
     Raises:
         InputError: A value is not a number, or infinite; names the row, not the value.
     """
-    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    wrong = np.flatnonzero((np.isnan(values) & frame[column].notna().to_numpy()) | np.isinf(values))
+    cells = frame[column]
+    if cells.dtype == np.float64:  # as `models.intake` hands them over
+        values = cells.to_numpy()
+        wrong = np.flatnonzero(np.isinf(values))
+    else:
+        values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        wrong = np.flatnonzero((np.isnan(values) & cells.notna().to_numpy()) | np.isinf(values))
     if len(wrong):
         kind = "infinite value" if np.isinf(values[wrong[0]]) else "text"
         raise InputError(
@@ -108,12 +116,21 @@ def coded(series: pd.Series) -> tuple[np.ndarray, list[str]]:
     if isinstance(series.dtype, pd.CategoricalDtype):
         codes, distinct = series.cat.codes.to_numpy(), series.cat.categories
     elif pd.api.types.is_object_dtype(series.dtype):  # 1 and True would pass for one value
+        if len(series) <= _FEW:
+            return _coded_cells(series.tolist())
         codes, distinct = pd.factorize(series.map(label, na_action="ignore"))
     elif pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series):
         codes, distinct = pd.factorize(series.to_numpy(dtype=float, na_value=np.nan))
     else:
         codes, distinct = pd.factorize(series)
     return codes, [label(value) for value in distinct.tolist()]
+
+
+def _coded_cells(cells: list[Any]) -> tuple[np.ndarray, list[str]]:
+    """`coded` of a few cells, of which pandas would make more ado than of their number."""
+    places: dict[str, int] = {}
+    codes = [-1 if pd.isna(cell) else places.setdefault(label(cell), len(places)) for cell in cells]
+    return np.array(codes, dtype=np.intp), list(places)
 
 
 def label(value: object) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import orjson
-import pandas as pd
 
-from models.intake import Accepted, accept
+from models.intake import accept_records
 from pipelines.serving.questions import Question, listed, none_left
 from pipelines.serving.refusal import Refusal
 from pipelines.serving.version import Version
@@ -52,7 +51,7 @@ def answer(questions: Sequence[Question]) -> list[Answer | Refusal]:
     if version.images:
         inputs, kept, wrong = np.stack(rows), list(range(len(rows))), {}
     else:
-        accepted = _table(rows, version)
+        accepted = accept_records(rows, version.fields)
         inputs, kept, wrong = accepted.frame, accepted.kept.tolist(), accepted.reasons
     predicted: list[Predicted] = [None] * len(rows)
     codes: list[Codes] = [None] * len(rows)
@@ -63,15 +62,6 @@ def answer(questions: Sequence[Question]) -> list[Answer | Refusal]:
         for i, found in zip(chosen, _explain(version, inputs, chosen), strict=True):
             codes[kept[i]] = found
     return _shares(questions, predicted, codes, wrong)
-
-
-def _table(rows: list[dict[str, Any]], version: Version) -> Accepted:
-    # object, so that a cell is read for itself, whatever stands beside it
-    cells = {
-        field.name: pd.Series([row[field.name] for row in rows], dtype=object)
-        for field in version.fields
-    }
-    return accept(pd.DataFrame(cells), version.fields, "request")
 
 
 def _predict(version: Version, inputs: Any) -> list[dict[str, float]]:

@@ -75,3 +75,9 @@ def test_a_share_too_large_for_a_number_is_the_largest_one() -> None:
     most = np.finfo(float).max
     assert share[:2].tolist() == [most, -most]
     assert np.isnan(share[2])
+
+
+def test_a_few_cells_are_labelled_as_a_long_column_is() -> None:
+    cells = [3, 3.0, "3", True, "True", None, float("nan"), "a", 2.5, 10**20, "3"]
+    few, many = (pd.Series(cells * times, dtype=object) for times in (1, 20))
+    assert labels(few).astype(str).tolist() == labels(many).astype(str).tolist()[: len(cells)]

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
-from models.intake import Field
+from models.intake import Field, accept, accept_records
 from pipelines import activity
 from pipelines.serving.keys import NOBODY, Pace, read_keys
 from pipelines.serving.limits import Limits, read_limits
@@ -180,3 +180,20 @@ def test_a_version_with_damaged_weights_is_not_made_ready(
     monkeypatch.setattr("pipelines.versions.load", lambda _: scorer)
     with pytest.raises(InputError, match="does not answer its own example: its weights may be"):
         ready_version("loans", version)
+
+
+CELLS: list[Any] = [
+    1, 2.5, -0.0, True, "3", " 4.5 ", "1e3", "", "NA", "true", "old", "inf", "1_000", None,
+    float("nan"), float("inf"), 10**400, [1], {}, (), "é", 10**15, 7.0, "7", "7.0", False,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["number", "text"])
+def test_records_are_accepted_as_a_table_of_the_same_cells_is(kind: Any) -> None:
+    fields = (Field("x", kind), Field("other", "number"))
+    frame = pd.DataFrame({"x": pd.Series(CELLS, dtype=object), "other": 1.0})
+    table = accept(frame, fields)
+    rows = accept_records([{"x": cell, "other": 1.0, "more": 0} for cell in CELLS], fields)
+    assert rows.reasons == table.reasons
+    assert rows.kept.tolist() == table.kept.tolist()
+    pd.testing.assert_frame_equal(rows.frame, table.frame)
