@@ -33,10 +33,12 @@ _TOUCHING = frozenset(
 
 @dataclass(frozen=True)
 class Moment:
-    """When a child is killed: after `seconds`, or at its touch of a file of that number."""
+    """When a child is killed: after `seconds`, or at its touch of that number of a file, counting
+    those alone that have `of` in their path."""
 
     seconds: float | None = None
     touch: int | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def _child(order: dict[str, Any]) -> None:
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
     os.environ["CARELEDGER_HOME"] = order["home"]
-    touches = _Touches(order["touch"])
+    touches = _Touches(order["touch"], order["of"])
     sys.addaudithook(touches)
     code = 0
     try:
@@ -153,8 +155,8 @@ def _child(order: dict[str, Any]) -> None:
 class _Touches:
     """Counts what changes files or talks to a server, and ends the process at a number of it."""
 
-    def __init__(self, fatal: int | None) -> None:
-        self.number, self.fatal = 0, fatal
+    def __init__(self, fatal: int | None, of: str) -> None:
+        self.number, self.fatal, self._of = 0, fatal, of
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
@@ -162,6 +164,8 @@ class _Touches:
             if not (set(mode or "") & set("wax+") or flags & (os.O_WRONLY | os.O_RDWR)):
                 return
         elif event not in _TOUCHING:
+            return
+        if self._of not in str(arguments[:2]):
             return
         self.number += 1
         if self.number == self.fatal:

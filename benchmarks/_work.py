@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import secrets
 import tempfile
@@ -16,8 +17,10 @@ NOISED = "noised.txt"
 """In a home: one line, `OWNER steps COUNT` or `OWNER setup 1`, before anything is noised."""
 ACKED = "acked.txt"
 """In a home: one line an act that has returned."""
+RESULT = "result.json"
+"""In a home: what the last run that ended has returned."""
 MODEL = "credit-loans"
-JOBS, DELTA = 10, 1e-5
+JOBS, DELTA = 6, 1e-5
 EVENTS = [{"kind": "gaussian", "sigma": 30.0, "count": 1}]
 
 LOANS: dict[str, Any] = {
@@ -80,7 +83,7 @@ def warm() -> None:
     None of it is written down by a run, so that nothing about a crash is different.
     """
     from domains.banking.census import take_census
-    from pipelines import credit, lives, promotion  # noqa: F401
+    from pipelines import credit, imaging, lives, patients, promotion  # noqa: F401
     from pipelines.settings import CreditConfig
     from pipelines.steps.credit import charge, evidence, statement
     from privacy import accounting, accounts
@@ -120,7 +123,7 @@ def train(pipeline: str, config: dict[str, Any]) -> None:
     from pipelines.settings import CONFIGS
 
     _count_noise()
-    run(pipeline, CONFIGS[pipeline].model_validate(config))
+    _told(run(pipeline, CONFIGS[pipeline].model_validate(config)))
 
 
 def resume() -> None:
@@ -130,7 +133,11 @@ def resume() -> None:
     _count_noise()
     lives.tidy()
     for dead in lives.crashed():
-        lives.resume(dead.run_id)
+        _told(lives.resume(dead.run_id))
+
+
+def _told(result: dict[str, Any]) -> None:
+    (_home() / RESULT).write_text(json.dumps(result))
 
 
 def move(acts: int) -> None:

@@ -39,7 +39,7 @@ class Record:
     Attributes:
         run_id: Its MLflow run.
         pipeline, name: `imaging`, `patients` or `credit`, and the model it registers.
-        config: Its whole configuration, as JSON that validates back.
+        config: Its configuration as it was given, as JSON that validates back.
         started: Unix time when it was first asked for.
         began: Unix time when its present attempt was.
         stages: How many stages its flow has.

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlflow.entities import ViewType
+from pydantic import ValidationError
 
 from domains.errors import InputError
 from pipelines import endings, flow_runs, jobs, reopening, run
 from pipelines.clock import spent_before
 from pipelines.jobs import Record
 from pipelines.progress import say
-from pipelines.settings import CONFIGS
+from pipelines.settings import CONFIGS, Job
 from pipelines.tracking import client
 
 KEEP = "CARELEDGER_KEEP_CRASHED_DAYS"
@@ -124,13 +125,24 @@ def resume(run_id: str) -> Result:
     started = run.prepare()
     record, held = reopening.take(run_id)
     try:
-        config = CONFIGS[record.pipeline].model_validate(record.config)
+        config = _config(record)
         if record.deployed and record.flow_run_id:
             flow_runs.withdraw(record.flow_run_id)
         reopening.give(record, held)
         return run.perform(record.pipeline, config, started, spent_before(record.folder))
     finally:
         held.release()
+
+
+def _config(record: Record) -> Job:
+    try:
+        return CONFIGS[record.pipeline].model_validate(record.config)
+    except ValidationError:
+        raise InputError(
+            f"run {record.run_id}: its configuration is none that this version of the code takes; "
+            f"go on with version {record.revision[:12]}, or drop it with "
+            f"`careledger resume {record.run_id} --drop`"
+        ) from None
 
 
 def describe(dead: Crashed) -> str:

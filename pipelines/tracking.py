@@ -153,7 +153,7 @@ def _begin(
         run_id=run.info.run_id,
         pipeline=pipeline,
         name=config.model_name or f"{pipeline}-{data_name(config)}",
-        config=config.model_dump(mode="json"),
+        config=config.model_dump(mode="json", exclude_unset=True),
         started=started,
         began=started,
         stages=stages,

@@ -265,28 +265,45 @@ def test_time_in_which_a_job_lay_dead_does_not_count() -> None:
     assert spent["total"] < 60
 
 
-def test_the_configuration_comes_back_as_it_was(tmp_path: Path) -> None:
-    (tmp_path / "job.json").write_text(
-        json.dumps(
-            {
-                "data": {
-                    "path": "a.csv",
-                    "name": "a",
-                    "date": "day",
-                    "approved": ["2001-02-03", "2004-05-06"],
-                },
-                "target": {"column": "y", "positive": 1},
-                "clients": {"count": 2},
-                "bounds": {"x": [0, 1]},
-                "privacy": {"epsilon": 1, "delta": 1e-5},
-            }
-        )
-    )
-    config = load_config("credit", tmp_path / "job.json")
-    with open_job("credit", config) as job:
+CREDIT = {
+    "data": {"path": "a.csv", "name": "a", "date": "day", "approved": ["2001-02-03", "2004-05-06"]},
+    "target": {"column": "y", "positive": 1},
+    "clients": {"count": 2},
+    "bounds": {"x": [0, 1]},
+    "privacy": {"epsilon": 1, "delta": 1e-5},
+}
+PATIENTS = {
+    "data": {"path": "a.csv", "patient": "id"},
+    "outcomes": [
+        {"name": "death", "kind": "binary", "column": "died"},
+        {"name": "stay", "kind": "regression", "column": "days", "missing": [-1]},
+        {"name": "time", "kind": "survival", "time": "days", "event": "died", "horizons": [5]},
+    ],
+}
+IMAGING = {"data": {"kind": "folder", "path": "scans"}, "strategy": ["finetune"]}
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "values"), [("credit", CREDIT), ("patients", PATIENTS), ("imaging", IMAGING)]
+)
+def test_a_configuration_comes_back_as_it_was(
+    pipeline: str, values: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "job.json").write_text(json.dumps(values))
+    config = load_config(pipeline, tmp_path / "job.json")
+    with open_job(pipeline, config) as job:
         record = json.loads((job.folder / "job.json").read_text())
         assert type(config).model_validate(record["config"]) == config
         assert oct(job.folder.stat().st_mode & 0o777) == "0o700"
+
+
+def test_a_configuration_of_other_code_is_named() -> None:
+    run_id = die()
+    record = jobs.read(jobs.folder_of(run_id))
+    jobs.write(replace(record, config={"no such key": 1}))
+    with pytest.raises(InputError, match="none that this version of the code takes"):
+        lives.resume(run_id)
+    assert only_crashed().attempts == 1
 
 
 def test_an_arm_is_logged_once_whatever_was_cut_short() -> None:
