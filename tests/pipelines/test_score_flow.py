@@ -92,5 +92,5 @@ def test_an_inbox_elsewhere_must_exist_and_stems_must_differ(tmp_path: Path) -> 
         waiting(tmp_path / "none", tmp_path)
     for name in ("same.csv", "same.parquet"):
         (tmp_path / name).touch()
-    with pytest.raises(InputError, match="has the same stem"):
+    with pytest.raises(InputError, match="share a stem"):
         waiting(tmp_path, tmp_path / "scores")

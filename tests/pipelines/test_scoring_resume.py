@@ -72,20 +72,16 @@ def _killed(source: Path, output: Path, after: int) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
-def test_killed_twice_and_run_again_it_is_the_same_file(
-    source: Path, tmp_path: Path, name: str
-) -> None:
+def test_killed_twice_and_run_again_it_is_the_same_file(source: Path, tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
-    whole, output = tmp_path / "whole" / name, tmp_path / name
+    whole, output = tmp_path / "whole" / "out.csv", tmp_path / "out.csv"
     score_file(_config(source, whole))
     first = _killed(source, output, after=20)
     second = _killed(source, output, after=first + 20)
     assert 20 <= first < second < ROWS // CHUNK
-    before = [(path.name, path.stat().st_mtime_ns) for path in _parts(output)]
     done = subprocess.run(_command(source, output), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert f"going on after {len(before)} finished pieces" in done.stderr
+    assert f"going on after {second} finished pieces" in done.stderr
     assert output.read_bytes() == whole.read_bytes()
     rejects = [path.with_name("out.rejects.csv").read_bytes() for path in (output, whole)]
     assert rejects[0] == rejects[1]
@@ -131,10 +127,13 @@ def test_the_same_scoring_goes_on_in_the_same_run(
 ) -> None:
     result, rows = _scored_rows(monkeypatch, _config(source, stopped, 1000))
     assert (result["rows"], rows) == (ROWS, ROWS - 5000)
+    whole = stopped.with_name("whole.parquet")
     failed, done = acts("score")
     assert (failed["ended"], done["ended"]) == ("failed", "done")
     assert failed["run_id"] == done["run_id"]
     assert client().get_run(done["run_id"]).info.status == "FINISHED"
+    score_file(_config(source, whole, 1000))
+    assert stopped.read_bytes() == whole.read_bytes()
 
 
 def test_a_champion_that_moved_is_asked_from_the_first_row(
@@ -147,7 +146,7 @@ def test_a_champion_that_moved_is_asked_from_the_first_row(
     assert (result["model"]["version"], rows) == (version, ROWS)
     out = pd.read_parquet(stopped)
     assert set(out["version"]) == {version}
-    assert out["probability"][0] == other.predict(loans(1))["probability"][0]
+    assert out["probability"][1] == other.predict(loans(ROWS)[1:2])["probability"][1]
     assert client().get_run(left).info.status == "KILLED"
 
 
@@ -168,7 +167,7 @@ def test_a_second_scoring_to_one_output_is_told_of_the_first(source: Path, tmp_p
     output = tmp_path / "out.csv"
     with workspace(output), pytest.raises(InputError, match="another scoring is writing it"):
         score_file(_config(source, output))
-    assert score_file(_config(source, output))["rows"] == ROWS
+    assert score_file(_config(source, output, ROWS))["rows"] == ROWS
 
 
 @pytest.mark.slow
