@@ -51,7 +51,7 @@ def online_rows(quick: bool) -> list[Row]:
     for pipeline in ("credit",) if quick else ("credit", "patients", "imaging"):
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder) / "home"
-            name = _trained(pipeline, home)
+            name = trained(pipeline, home)
             rows += serving_rows(name, home, seconds=2.0 if quick else 4.0)
     return rows
 
@@ -97,7 +97,7 @@ def _load(side: _Side, connections: int, seconds: float) -> dict[str, float]:
     return dict(json.loads(done.stdout))
 
 
-def _trained(pipeline: str, home: Path) -> str:
+def trained(pipeline: str, home: Path) -> str:
     """Train and promote a tiny model; its registered name."""
     done = subprocess.run(
         [sys.executable, "-m", "pipelines.cli", "train", pipeline, "--scale", "tiny", "--json"],
