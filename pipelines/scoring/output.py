@@ -87,12 +87,14 @@ def _write_rejects(work: Workspace) -> tuple[int, int]:
     return rows, rejected
 
 
-def _stamped(work: Workspace, stamp: Stamp) -> Iterator[pa.Table]:
-    for part in work.parts():
-        part = part.drop_columns([REASON])
-        for name, value in stamp.items():
-            part = part.append_column(name, pa.repeat(pa.scalar(value), part.num_rows))
-        yield part
+def _stamped(part: pa.Table, stamp: Stamp) -> pa.Table:
+    for name, value in stamp.items():
+        part = part.append_column(name, pa.repeat(pa.scalar(value), part.num_rows))
+    return part
+
+
+def _predictions(work: Workspace) -> Iterator[pa.Table]:
+    return (part.drop_columns([REASON]) for part in work.parts())
 
 
 def _as_csv(work: Workspace, stamp: Stamp, stream: IO[bytes]) -> None:
@@ -105,15 +107,16 @@ def _as_gzip(work: Workspace, stamp: Stamp, stream: IO[bytes]) -> None:
         stream.write(gzip.compress(block, _LEVEL, mtime=0))
 
 
-def _lines(work: Workspace, stamp: Stamp) -> Iterator[bytes | pa.Buffer]:
+def _lines(work: Workspace, stamp: Stamp) -> Iterator[bytes]:
     """A CSV file in blocks, one a part; its header comes first."""
-    names = [*next(work.parts()).drop_columns([REASON]).column_names, *stamp]
-    yield _csv_line(names)
-    for table in _stamped(work, stamp):
+    yield _csv_line([*next(_predictions(work)).column_names, *stamp])
+    ending = b"," + _csv_line(list(stamp.values()))
+    for part in _predictions(work):
         try:
-            yield _block(table, "none")
+            # Without quotes no line breaks stand in cells: the stamp is put before each.
+            yield _block(part, "none").replace(b"\n", ending)
         except pa.ArrowInvalid:  # an id holds a comma, a quote or a line break
-            yield _block(table, "needed")
+            yield _block(_stamped(part, stamp), "needed")
 
 
 def _csv_line(cells: list[str]) -> bytes:
@@ -122,16 +125,18 @@ def _csv_line(cells: list[str]) -> bytes:
     return text.getvalue().encode()
 
 
-def _block(table: pa.Table, quoting: str) -> pa.Buffer:
+def _block(table: pa.Table, quoting: str) -> bytes:
     sink = pa.BufferOutputStream()
     options = arrow_csv.WriteOptions(include_header=False, quoting_style=quoting)
     arrow_csv.write_csv(table, sink, options)
-    return sink.getvalue()
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def _as_parquet(work: Workspace, stamp: Stamp, stream: IO[bytes]) -> None:
     writer = None
-    for table in _stamped(work, stamp):
+    for part in _predictions(work):
+        table = _stamped(part, stamp)
         writer = writer or pq.ParquetWriter(
             stream, table.schema, compression="zstd", use_dictionary=list(stamp)
         )
