@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,5 +118,12 @@ def _ask(url: str, body: dict[str, Any] | None = None) -> Any:
     """One request; without a body, what is there."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - this machine
-        return json.load(answer)
+    for pause in (0.5, 1, 2, 4, 8, None):
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - this machine
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            # The server's database was locked; Prefect's own client tries again too.
+            if error.code != 503 or pause is None:
+                raise
+            time.sleep(pause)

@@ -86,9 +86,6 @@ def _prefect() -> Service:
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
                 "prefect.server.concurrency.lease_storage.filesystem"
             ),
-            # On a busy machine a request waits for the database, and is not turned away with 503.
-            "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
-            "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
             # Pages of other sites that this machine's browser shows may not ask the server.
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins,
             # A run that waits for a free slot asks again this often, not after half a minute.

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -67,8 +68,15 @@ class Machine:
             {"Content-Type": "application/json"},
             method="GET" if body is None else method,
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.loads(answer.read() or "null")
+        for pause in (0.5, 1, 2, 4, 8, None):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return json.loads(answer.read() or "null")
+            except urllib.error.HTTPError as error:
+                # Its database was locked; Prefect's own client tries again too.
+                if error.code != 503 or pause is None:
+                    raise
+                time.sleep(pause)
 
     def runs(self, deployment: str) -> list[dict[str, Any]]:
         """Flow runs of a deployment that have begun."""
