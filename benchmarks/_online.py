@@ -30,7 +30,7 @@ from PIL import Image
 from benchmarks._rows import Row, larger_is_better, smaller_is_better
 
 _CONNECTIONS = (1, 8, 64)
-_REPEATS = 5
+_REPEATS = 9
 _PATIENCE = 300
 _EXAMPLE = "serving_input_example.json"
 
@@ -52,7 +52,7 @@ def online_rows(quick: bool) -> list[Row]:
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder) / "home"
             name = trained(pipeline, home)
-            rows += serving_rows(name, home, seconds=2.0 if quick else 4.0)
+            rows += serving_rows(name, home, seconds=1.0 if quick else 2.0)
     return rows
 
 
