@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INSTALLED := $(VENV)/.installed
 PYTHON ?= python3.11 python3.12 python3.13 python3
 TORCH_INDEX_URL ?=
 CARELEDGER_HOME ?= .careledger
@@ -81,12 +82,17 @@ lock: $(READY) ## Write requirements.lock anew from what .venv holds now
 	@mv requirements.lock.new requirements.lock
 
 clean: ## Remove .venv and caches; .careledger (runs, models, privacy ledger) stays
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@rm -rf $(VENV) .setup.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two commands at once set up once: the second waits, and then finds nothing left to do.
+$(READY): requirements.lock pyproject.toml
+	@flock .setup.lock $(MAKE) $(INSTALLED)
+	@touch $@
 
 # torch comes first and pinned: left to the resolver it may bring another build and GBs of CUDA.
 # The stamp is written last and .installing is removed with it, so an interrupted set-up starts over.
-$(READY): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock pyproject.toml
 	@if [ -e $(VENV)/.installing ]; then echo "The last set-up was interrupted; starting over."; rm -rf $(VENV); fi
 	@python=; for each in $(PYTHON); do \
 	  if "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$each; break; fi; \
