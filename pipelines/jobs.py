@@ -115,6 +115,18 @@ def folder_of(run_id: str) -> Path:
     return runs_folder() / run_id
 
 
+def begin(record: Record) -> Hold:
+    """Make a new job's folder, locked from the moment that others can see it, and write it down."""
+    hidden = record.folder.with_name(f".{record.run_id}")
+    hidden.mkdir(parents=True, mode=0o700)
+    held = hold(hidden)
+    if held is None:
+        raise RuntimeError(f"{hidden} is new, and another process holds it")
+    hidden.rename(record.folder)
+    write(record)
+    return held
+
+
 def hold(folder: Path, wait: float = _BRIEF) -> Hold | None:
     """Take a job's lock; None while a living process has it.
 
@@ -173,8 +185,12 @@ def read(folder: Path) -> Record:
 
 def folders() -> Iterator[Path]:
     """Folders of jobs, living and dead, oldest name first."""
-    found = runs_folder()
-    yield from sorted(path for path in found.glob("*") if path.is_dir())
+    yield from sorted(path for path in runs_folder().glob("[!.]*") if path.is_dir())
+
+
+def unborn() -> Iterator[Path]:
+    """Folders that are being made, or whose process died over it."""
+    yield from runs_folder().glob(".*")
 
 
 def stages_folder(folder: Path) -> Path:

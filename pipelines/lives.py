@@ -183,6 +183,9 @@ def tidy() -> None:
             elif record.began < limit:
                 say(f"run {record.run_id} ({record.name}) was left for {_keep_days():g} days")
                 _drop(record, "KILLED", "left too long")
+    for folder in jobs.unborn():
+        if folder.stat().st_mtime < time.time() - _YOUNG:
+            shutil.rmtree(folder, ignore_errors=True)
     _end_without_folder()
 
 

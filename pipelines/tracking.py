@@ -144,7 +144,7 @@ def open_job(pipeline: str, config: JobConfig, stages: int = 6) -> Iterator[Job]
 def _begin(
     tracker: MlflowClient, pipeline: str, config: JobConfig, stages: int, started: float
 ) -> tuple[jobs.Record, jobs.Hold]:
-    """A new job: its run, its folder, its lock; written down last, when the lock is held."""
+    """A new job: its run, its folder, its lock."""
     run = tracker.create_run(
         experiment(tracker, pipeline), run_name=pipeline, tags=_origin(config, started)
     )
@@ -161,11 +161,7 @@ def _begin(
         flow_run_id=flow_run_id,
         deployed=deployed,
     )
-    record.folder.mkdir(parents=True, mode=0o700)
-    held = jobs.hold(record.folder)
-    if held is None:
-        raise RuntimeError(f"{record.folder} is new, and another process holds it")
-    jobs.write(record)
+    held = jobs.begin(record)
     _log_config(tracker, record, config)
     return record, held
 
