@@ -12,9 +12,10 @@ import typer
 from domains.errors import InputError, Interrupted, Refused
 from pipelines.commands import budget, data, models
 from pipelines.commands.doctor import doctor
+from pipelines.commands.resume import resume
+from pipelines.commands.score import score
 from pipelines.commands.serve import serve
 from pipelines.commands.status import status
-from pipelines.commands.resume import resume
 from pipelines.commands.train import train
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(budget.app, name="budget")
 app.command()(doctor)
+app.command()(score)
 app.command()(serve)
 app.command()(status)
 
