@@ -18,7 +18,7 @@ from models.checkpoint import Checkpoint
 from models.training import FitHistory, fit
 from models.transfer import freeze, to_batch
 
-_BATCH = 256
+_BATCH = 64  # what a layer makes of so many stays in a core's cache
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from pipelines.versions import Loaded, load_version, resolve
 
 Result = dict[str, Any]
 _FORMAT = 1  # of the parts: another one starts afresh
-_ROWS = {"imaging": 512}
+_ROWS = {"imaging": 256}
 _TABLE_ROWS = 1 << 16
 
 

@@ -75,7 +75,7 @@ class Workspace:
     def parts(self) -> Iterator[pa.Table]:
         """All parts in order, one at a time."""
         for number in range(self.finished):
-            with pa.memory_map(str(self.folder / _PART.format(number))) as part:
+            with pa.OSFile(str(self.folder / _PART.format(number))) as part:
                 yield pa.ipc.open_file(part).read_all()
 
     def _write(self, name: str, content: bytes | pa.Buffer) -> None:

@@ -29,5 +29,5 @@ class ScoreConfig(Section):
         None, description="Column of a manifest that names image files; default: path or image"
     )
     chunk: int | None = Field(
-        None, ge=1, description="Rows a piece; default: 65536 of a table, 512 images"
+        None, ge=1, description="Rows a piece; default: 65536 of a table, 256 images"
     )
