@@ -87,7 +87,7 @@ clean: ## Remove .venv and caches; .careledger (runs, models, privacy ledger) st
 
 # Two commands at once set up once: the second waits, and then finds nothing left to do.
 $(READY): requirements.lock pyproject.toml
-	@flock .setup.lock $(MAKE) $(INSTALLED)
+	@flock .setup.lock $(MAKE) --silent $(INSTALLED)
 	@touch $@
 
 # torch comes first and pinned: left to the resolver it may bring another build and GBs of CUDA.
