@@ -115,9 +115,9 @@ def stream(path: Path, columns: list[str], torn: Torn) -> Iterator[pa.Table]:
 
 
 def _parquet(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
-        for group in range(file.num_row_groups):  # asked for all at once, Arrow keeps those read
-            yield from file.iter_batches(1 << 15, [group], columns, use_threads=False)
+    # Arrow would otherwise hold all that it read ahead of every row group.
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
+        yield from file.iter_batches(batch_size=1 << 15, columns=columns, use_threads=False)
 
 
 def _csv(path: Path, columns: list[str], torn: Torn) -> Iterator[pa.RecordBatch]:
