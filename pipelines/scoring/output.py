@@ -57,34 +57,42 @@ def publish(work: Workspace, stamp: Stamp) -> tuple[int, int]:
     Raises:
         Interrupted: The disk is full; the parts are kept.
     """
-    rows, rejected = _write_rejects(work)
-    with work.writing(_OUTPUT) as stream:
-        _WRITERS[kind_of(work.output)](work, stamp, stream)
+    with work.writing(_REJECTS) as listed, work.writing(_OUTPUT) as stream:
+        sieve = _Sieve(listed)
+        _WRITERS[kind_of(work.output)](sieve.predictions(work.parts()), stamp, stream)
+        sieve.close()
     rejects = rejects_of(work.output)
-    if rejected:
+    if sieve.rejected:
         work.publish(_REJECTS, rejects)
     else:
         with suppress(FileNotFoundError):
             rejects.unlink()
     work.publish(_OUTPUT, work.output)
-    return rows, rejected
+    return sieve.rows, sieve.rejected
 
 
-def _write_rejects(work: Workspace) -> tuple[int, int]:
-    rows = rejected = 0
-    with work.writing(_REJECTS) as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["row", ID, REASON])
-        for part in work.parts():
+class _Sieve:
+    """Lets parts through without their reasons, which it lists, and counts their rows."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.rows = self.rejected = 0
+        self._text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+        self._writer = csv.writer(self._text, lineterminator="\n")
+        self._writer.writerow(["row", ID, REASON])
+
+    def predictions(self, parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        for part in parts:
             reasons = part.column(REASON).combine_chunks()
             for place in reasons.is_valid().to_numpy(zero_copy_only=False).nonzero()[0].tolist():
                 given = part.column(ID)[place].as_py()
-                writer.writerow([rows + place + 1, given, reasons[place].as_py()])
-            rows += len(reasons)
-            rejected += len(reasons) - reasons.null_count
-        text.detach()
-    return rows, rejected
+                self._writer.writerow([self.rows + place + 1, given, reasons[place].as_py()])
+            self.rows += len(reasons)
+            self.rejected += len(reasons) - reasons.null_count
+            yield part.drop_columns([REASON])
+
+    def close(self) -> None:
+        """Hand back the stream, which is not its own."""
+        self._text.detach()
 
 
 def _stamped(part: pa.Table, stamp: Stamp) -> pa.Table:
@@ -93,25 +101,22 @@ def _stamped(part: pa.Table, stamp: Stamp) -> pa.Table:
     return part
 
 
-def _predictions(work: Workspace) -> Iterator[pa.Table]:
-    return (part.drop_columns([REASON]) for part in work.parts())
-
-
-def _as_csv(work: Workspace, stamp: Stamp, stream: IO[bytes]) -> None:
-    for block in _lines(work, stamp):
+def _as_csv(parts: Iterator[pa.Table], stamp: Stamp, stream: IO[bytes]) -> None:
+    for block in _lines(parts, stamp):
         stream.write(block)
 
 
-def _as_gzip(work: Workspace, stamp: Stamp, stream: IO[bytes]) -> None:
-    for block in _lines(work, stamp):
+def _as_gzip(parts: Iterator[pa.Table], stamp: Stamp, stream: IO[bytes]) -> None:
+    for block in _lines(parts, stamp):
         stream.write(gzip.compress(block, _LEVEL, mtime=0))
 
 
-def _lines(work: Workspace, stamp: Stamp) -> Iterator[bytes]:
+def _lines(parts: Iterator[pa.Table], stamp: Stamp) -> Iterator[bytes]:
     """A CSV file in blocks, one a part; its header comes first."""
-    yield _csv_line([*next(_predictions(work)).column_names, *stamp])
     ending = b"," + _csv_line(list(stamp.values()))
-    for part in _predictions(work):
+    for number, part in enumerate(parts):
+        if not number:
+            yield _csv_line([*part.column_names, *stamp])
         try:
             # Without quotes no line breaks stand in cells: the stamp is put before each.
             yield _block(part, "none").replace(b"\n", ending)
@@ -133,9 +138,9 @@ def _block(table: pa.Table, quoting: str) -> bytes:
     return content
 
 
-def _as_parquet(work: Workspace, stamp: Stamp, stream: IO[bytes]) -> None:
+def _as_parquet(parts: Iterator[pa.Table], stamp: Stamp, stream: IO[bytes]) -> None:
     writer = None
-    for part in _predictions(work):
+    for part in parts:
         table = _stamped(part, stamp)
         writer = writer or pq.ParquetWriter(
             stream, table.schema, compression="zstd", use_dictionary=list(stamp)
@@ -145,7 +150,7 @@ def _as_parquet(work: Workspace, stamp: Stamp, stream: IO[bytes]) -> None:
         writer.close()
 
 
-_WRITERS: dict[str, Callable[[Workspace, Stamp, IO[bytes]], None]] = {
+_WRITERS: dict[str, Callable[[Iterator[pa.Table], Stamp, IO[bytes]], None]] = {
     ".csv": _as_csv,
     ".csv.gz": _as_gzip,
     ".parquet": _as_parquet,

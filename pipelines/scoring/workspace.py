@@ -52,9 +52,15 @@ class Workspace:
         Args:
             facts: JSON values.
         """
+        self._disown()
         for left in self.folder.iterdir():
             left.unlink()
         self._write(_KEY, json.dumps(facts).encode())
+
+    def _disown(self) -> None:
+        """Take what says whose the parts are away before any of them: a process that dies while it
+        removes them leaves nothing to go on with."""
+        (self.folder / _KEY).unlink(missing_ok=True)
 
     @property
     def finished(self) -> int:
@@ -105,6 +111,8 @@ class Workspace:
 
     def discard(self) -> None:
         """Remove the folder and all parts."""
+        with suppress(OSError):
+            self._disown()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
