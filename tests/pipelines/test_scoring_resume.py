@@ -136,6 +136,23 @@ def test_the_same_scoring_goes_on_in_the_same_run(
     assert stopped.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.parametrize("act", ["discard", "begin"])
+def test_killed_while_it_removes_its_parts_it_starts_over(
+    act: str, stopped: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(folder: Path, **_: object) -> None:
+        _parts(stopped)[2].unlink()
+        raise KeyboardInterrupt
+
+    with workspace(stopped) as work, monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", cut)
+        patch.setattr(Path, "iterdir", cut)
+        with pytest.raises(KeyboardInterrupt):
+            work.discard() if act == "discard" else work.begin({})
+    result, rows = _scored_rows(monkeypatch, _config(source, stopped, 1000))
+    assert (result["rows"], rows) == (ROWS, ROWS)
+
+
 def test_a_champion_that_moved_is_asked_from_the_first_row(
     stopped: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
