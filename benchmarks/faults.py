@@ -223,7 +223,7 @@ def score(tools: Bench, ready: Path, count: int, seed: int = 0) -> Tally:
         ended = tools.run("score", home, output=str(output), **words)
         tally.resumed += first.how == "killed" and ended.how == "done"
         lost, doubled = _work.compare_rows(table, output)
-        tally.add("lost", lost, str(moment))
+        tally.add("lost", lost or int(ended.how != "done"), str(moment))
         tally.add("doubled", doubled, str(moment))
         shutil.rmtree(home)
     return tally
