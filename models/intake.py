@@ -213,16 +213,21 @@ def _texts(column: pd.Series) -> tuple[pd.Series, Wrong]:
         return _plain(column.tolist())
     kind = column.dtype
     if isinstance(kind, pd.CategoricalDtype):
-        return column.cat.remove_categories([c for c in kind.categories if c == ""]), Wrong()
-    if isinstance(kind, pd.StringDtype) and (empty := column == "").any():
+        return column.cat.remove_categories([c for c in kind.categories if c in _MISSING]), Wrong()
+    if isinstance(kind, pd.StringDtype) and (empty := column.isin(list(_MISSING))).any():
         column = column.mask(empty.to_numpy(dtype=bool, na_value=False))
     return column, Wrong()
 
 
 def _plain(cells: list[Any]) -> tuple[pd.Series, Wrong]:
     nested = [row for row, cell in enumerate(cells) if isinstance(cell, _CONTAINERS)]
-    plain = [None if isinstance(c, _CONTAINERS) or c == "" else c for c in cells]
+    plain = [None if _is_empty(c) else c for c in cells]
     return pd.Series(plain, dtype=object), dict.fromkeys(nested, _NESTED)
+
+
+def _is_empty(cell: Any) -> bool:
+    """What a CSV file would hold for a missing value is missing wherever it comes from."""
+    return isinstance(cell, _CONTAINERS) or (isinstance(cell, str) and cell in _MISSING)
 
 
 _READERS: dict[str, Callable[[pd.Series], tuple[Any, Wrong]]] = {

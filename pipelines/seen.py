@@ -127,11 +127,14 @@ def without_record() -> list[str]:
 def tell(found: list[Sight], asked: int, unknown: list[str]) -> str:
     """The answer as text; ids are numbered, never repeated."""
     lines = [_line(sight, asked) for sight in found]
-    if not found:
-        lines.append("No training of this home saw " + ("it." if asked == 1 else "any of them."))
-    lines.append(COVERS)
     if unknown:
-        lines.append(f"No record was kept for {', '.join(unknown)}: these may have seen it.")
+        lines.append(
+            f"Not known of {', '.join(unknown)}: no record was kept, they may have seen it."
+        )
+    if not found:
+        what = "it" if asked == 1 else "any of them"
+        lines.append(f"No {'other ' if unknown else ''}training of this home saw {what}.")
+    lines.append(COVERS)
     return "\n".join(lines)
 
 

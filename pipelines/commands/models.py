@@ -47,13 +47,17 @@ def models_show(
 
 @app.command("scored")
 def models_scored(
-    model: Annotated[str, typer.Argument(help="NAME or NAME/VERSION")], as_json: AsJson = False
+    model: Annotated[str, typer.Argument(help="NAME, NAME/VERSION or NAME@alias")],
+    as_json: AsJson = False,
 ) -> None:
     """Who scored what with a model, newest first: files and minutes of serving, no record."""
-    from pipelines import scored, versions
+    from pipelines import moves, scored, versions
 
-    name, slash, _ = model.partition("/")
-    found = scored.scored(name, versions.resolve(model)[1] if slash else None)
+    if "/" in model or "@" in model:
+        found = scored.scored(*versions.resolve(model))
+    else:
+        moves.registered(model)
+        found = scored.scored(model)
     if as_json:
         print(json.dumps(found))
         return

@@ -14,7 +14,7 @@ from pipelines.progress import say
 from pipelines.scoring import record
 from pipelines.scoring.images import ImageSource
 from pipelines.scoring.output import STAMPS, kind_of, publish, rejects_of
-from pipelines.scoring.pieces import ID, REASON, Source
+from pipelines.scoring.pieces import ID, REASON, Source, ahead
 from pipelines.scoring.record import Act, Pace
 from pipelines.scoring.tables import TableSource
 from pipelines.scoring.workspace import Workspace, workspace
@@ -46,7 +46,7 @@ def score_file(config: ScoreConfig) -> Result:
         Interrupted: The disk is full.
     """
     started = time.monotonic()
-    act = Act(config.model)
+    act = Act(config.model.partition("@")[0].partition("/")[0])
     try:
         result = _score(config, act)
     except BaseException as error:
@@ -68,6 +68,7 @@ def _score(config: ScoreConfig, act: Act) -> Result:
 
 def _work(config: ScoreConfig, act: Act, loaded: Loaded, source: Source, work: Workspace) -> Result:
     say(f"reading {config.input.name} once for its digest")
+    before = _state(config.input)
     act.digest = source.digest(home_key())
     key = {
         "format": _FORMAT,
@@ -80,6 +81,10 @@ def _work(config: ScoreConfig, act: Act, loaded: Loaded, source: Source, work: W
     act.run_id = _open(work, key, act)
     try:
         _fill(loaded, source, work)
+        if _state(config.input) != before:
+            raise InputError(
+                f"{config.input}: changed while it was read; run again when it is whole"
+            )
     except InputError:
         work.discard()  # the input is damaged: mended it is another one
         raise
@@ -95,6 +100,12 @@ def _work(config: ScoreConfig, act: Act, loaded: Loaded, source: Source, work: W
         "rejects": str(rejects_of(config.output)) if act.rejected else None,
         "data": {"digest": act.digest},
     }
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Size and time of a file: they tell whether it was written to in between."""
+    found = path.stat()
+    return (0, 0) if path.is_dir() else (found.st_size, found.st_mtime_ns)
 
 
 def _open(work: Workspace, key: dict[str, Any], act: Act) -> str:
@@ -113,7 +124,7 @@ def _open(work: Workspace, key: dict[str, Any], act: Act) -> str:
 def _fill(loaded: Loaded, source: Source, work: Workspace) -> None:
     """Score the pieces that are still missing."""
     outputs, pace = loaded.scorer.outputs, Pace("images" if loaded.kind == "imaging" else "rows")
-    for number, piece in enumerate(source.pieces(work.finished), work.finished):
+    for number, piece in enumerate(ahead(source.pieces(work.finished)), work.finished):
         predictions = loaded.scorer.predict(piece.records) if len(piece.kept) else None
         work.keep(number, piece.table(predictions, outputs))
         pace.add(len(piece.ids))

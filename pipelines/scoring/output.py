@@ -41,7 +41,7 @@ def kind_of(output: Path) -> str:
 
 def rejects_of(output: Path) -> Path:
     """Where the rejected rows of an output are listed."""
-    return output.with_name(output.name[: -len(kind_of(output))] + ".rejects.csv")
+    return output.with_name(output.name + ".rejects.csv")
 
 
 def publish(work: Workspace, stamp: Stamp) -> tuple[int, int]:

@@ -52,6 +52,12 @@ def _champions(snapshot: Snapshot) -> Iterator[Need]:
                 f"{name}: its champion, version {champion}, is gone",
                 f"careledger models rollback {shlex.quote(name)}",
             )
+        elif champion is not None and champion != model["recorded"]:
+            yield Need(
+                f"{name}: version {champion} serves, and the record of moves says "
+                f"{model['recorded'] or 'none'}: the alias was set past the gate",
+                f"careledger models promote {shlex.quote(name)} {model['recorded'] or champion}",
+            )
         if model["awaiting"]:
             yield Need(
                 f"{name}: version {model['awaiting']} passed the gate and awaits approval",

@@ -12,16 +12,24 @@ Act = dict[str, Any]
 
 
 def read() -> dict[str, Any]:
-    """The last scorings, newest first, and what HTTP servers have answered, a line a version."""
+    """The last scorings and the last one of each model, newest first; and what HTTP servers have
+    answered, a line a version."""
     scorings: deque[Act] = deque(maxlen=_LAST)
+    last: dict[str, Act] = {}
     served: dict[tuple[str, str], Act] = {}
     for act in acts():
         if act.get("kind") == "score":
             scorings.append(_scoring(act))
+            last[str(act.get("model"))] = scorings[-1]
         elif act.get("kind") == "serve":
             _add(served, act)
     latest = sorted(served.values(), key=lambda one: str(one["until"]), reverse=True)
-    return {"scorings": list(reversed(scorings)), "requests": latest}
+    older = sorted((one for one in last.values() if one not in scorings), key=_when)
+    return {"scorings": [*older, *scorings][::-1], "requests": latest}
+
+
+def _when(act: Act) -> str:
+    return str(act["when"])
 
 
 def _scoring(act: Act) -> Act:

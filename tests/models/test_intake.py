@@ -98,3 +98,13 @@ def test_an_encoder_names_numbers_and_categories() -> None:
     )
     kinds = {field.name: field.kind for field in encoder.fields}
     assert kinds == {"code": "text", "units": "number", "amount": "number", "purpose": "text"}
+
+
+def test_an_empty_category_is_empty_from_a_file_a_request_and_a_typed_column() -> None:
+    fields = (Field("purpose", "text"),)
+    for word in ("NA", "null", "", "NaN"):
+        spelled = pd.DataFrame({"purpose": ["car", word]}, dtype=object)
+        typed = pd.DataFrame({"purpose": pd.array(["car", word], dtype="string")})
+        listed = pd.DataFrame({"purpose": pd.Categorical(["car", word])})
+        for frame in (spelled, typed, listed):
+            assert accept(frame, fields).frame["purpose"].isna().tolist() == [False, True], word

@@ -52,7 +52,7 @@ def _model(name: str, champion: str, challenger: str | None, gone: bool = False)
                "why": why}  # fmt: skip
     return {"name": name, "versions": 4, "champion": champion, "champion_exists": not gone,
             "about": "" if gone else "20 clients, ε = 2.99 for each record: test AUROC 0.664",
-            "since": move, "challenger": challenger, "awaiting": None,
+            "since": move, "recorded": champion, "challenger": challenger, "awaiting": None,
             "verdict": verdict if challenger else move, "moves": [move]}  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def test_killed_twice_and_run_again_it_is_the_same_file(source: Path, tmp_path: 
     assert done.returncode == 0, done.stderr
     assert f"going on after {second} finished pieces" in done.stderr
     assert output.read_bytes() == whole.read_bytes()
-    rejects = [path.with_name("out.rejects.csv").read_bytes() for path in (output, whole)]
+    rejects = [path.with_name("out.csv.rejects.csv").read_bytes() for path in (output, whole)]
     assert rejects[0] == rejects[1]
     assert rejects[0].count(b"\n") == 1 + len(range(5, ROWS, 997))
     assert not list(tmp_path.glob(".*"))

@@ -135,7 +135,9 @@ def test_versions_without_a_record_are_named() -> None:
     with open_job("credit", load_config("credit")) as job:
         _version(job)
     assert seen.without_record() == [f"{job.name}/1"]
-    assert f"No record was kept for {job.name}/1" in seen.tell([], 1, seen.without_record())
+    assert f"Not known of {job.name}/1: no record was kept" in seen.tell(
+        [], 1, seen.without_record()
+    )
 
 
 def test_without_the_key_no_id_can_be_tested(home: Path) -> None:
