@@ -1,4 +1,4 @@
-"""Images as pieces: a folder or a manifest, decoded in a thread ahead of the network."""
+"""Images as pieces: a folder or a manifest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
 
@@ -59,16 +58,13 @@ class ImageSource:
         return hashed.hexdigest()
 
     def pieces(self, skip: int = 0) -> Iterator[Piece]:
-        """See `pipelines.scoring.pieces.Source`; the next piece is decoded meanwhile."""
+        """See `pipelines.scoring.pieces.Source`."""
         images = self._images()
         parts = iter(lambda: list(islice(images, self._rows)), [])
         done = sum(1 for _ in islice(parts, skip))
-        with ThreadPoolExecutor(1) as ahead:
-            waiting = deque(ahead.submit(self._piece, part) for part in islice(parts, 1))
-            while waiting:
-                waiting.extend(ahead.submit(self._piece, part) for part in islice(parts, 1))
-                yield waiting.popleft().result()
-                done += 1
+        for part in parts:
+            yield self._piece(part)
+            done += 1
         if not done:
             kind = "no rows" if self._column else "no PNG or JPEG image"
             raise InputError(f"{self._path}: holds {kind}, nothing to score")
