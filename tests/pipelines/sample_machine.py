@@ -32,6 +32,10 @@ def eventually(holds: Callable[[], object], seconds: float = 60.0) -> bool:
     return False
 
 
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
 class Machine:
     """A home of its own with its own ports, and what `make` does there."""
 
@@ -83,6 +87,14 @@ class Machine:
         chosen = {"deployments": {"name": {"any_": [deployment]}}}
         found = self.ask("flow_runs/filter", {**chosen, "sort": "START_TIME_ASC"})
         return [run for run in found if run["start_time"]]
+
+    def begin(self, flow: str, deployment: str, **config: Any) -> None:
+        """Have a deployment's next run due at once, with a changed configuration."""
+        found = self.ask(f"deployments/name/{flow}/{deployment}")
+        told = {**found["parameters"]["config"], **config}
+        due = {"type": "SCHEDULED", "state_details": {"scheduled_time": _now()}}
+        asked = {"parameters": {"config": told}, "state": due}
+        self.ask(f"deployments/{found['id']}/create_flow_run", asked)
 
     def change(self, flow: str, deployment: str, seconds: float | None, **config: Any) -> None:
         """Put a deployment on a schedule of seconds that begins at once, or on none, and change

@@ -119,8 +119,12 @@ def test_no_patient_id_or_record_is_left_behind(run: dict[str, Any]) -> None:
 def test_private_records_train_the_configured_model_alone(
     home: Path, tmp_path: Path, prefect_server: str
 ) -> None:
+    frame = sample_patients(visits=2)
+    rare = frame.index[frame["ward"] == "rare"]
+    frame.loc[rare[4:], "ward"] = "medicine"  # too few to be named, however the key splits them
     config = _config(
         tmp_path,
+        frame=frame,
         data={"path": "visits.csv", "patient": "id", "name": "ward"},
         sharing="none",
         outcomes=OUTCOMES[:1],
