@@ -43,21 +43,27 @@ def smaller_is_better(
     what: str, unit: str, ours: list[float], peer: list[float], goal: float = 1.0
 ) -> Row:
     """A row from repeats of both sides, of which the smaller number is the better one."""
-    ratios = [theirs / mine for mine, theirs in zip(ours, peer, strict=True)]
-    median, other = statistics.median(ours), statistics.median(peer)
-    ratio = other / median
-    return Row(
-        what, median, other, unit, ratio, goal, ratio >= goal, low=min(ratios), high=max(ratios)
-    )
+    return _row(what, unit, ours, peer, goal, lambda mine, theirs: theirs / mine)
 
 
 def larger_is_better(
     what: str, unit: str, ours: list[float], peer: list[float], goal: float = 1.0
 ) -> Row:
     """A row from repeats of both sides, of which the larger number is the better one."""
-    ratios = [mine / theirs for mine, theirs in zip(ours, peer, strict=True)]
+    return _row(what, unit, ours, peer, goal, lambda mine, theirs: mine / theirs)
+
+
+def _row(
+    what: str,
+    unit: str,
+    ours: list[float],
+    peer: list[float],
+    goal: float,
+    better: Callable[[float, float], float],
+) -> Row:
+    ratios = [better(mine, theirs) for mine, theirs in zip(ours, peer, strict=True)]
     median, other = statistics.median(ours), statistics.median(peer)
-    ratio = median / other
+    ratio = better(median, other)
     return Row(
         what, median, other, unit, ratio, goal, ratio >= goal, low=min(ratios), high=max(ratios)
     )

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from domains import durable
 from domains.errors import InputError
 
 Progress = Callable[[str], None]
@@ -71,17 +72,10 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there when the block ends well, else drop it."""
-    handle, name = tempfile.mkstemp(prefix=".part-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
+    """`durable.replacing`, and the file is its owner's alone to read."""
+    with durable.replacing(path) as part:
+        part.touch(mode=0o600, exist_ok=False)
         yield part
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def file_hash(path: Path, algorithm: str = "sha256") -> str:

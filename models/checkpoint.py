@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -20,6 +19,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from domains import durable
 
 PAUSE = 2.0
 """Seconds of training between two saves."""
@@ -132,11 +133,8 @@ class Checkpoint:
 
     def _write(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_name(f"{self.path.name}.part")
-        save_file(tensors, draft, metadata)
-        _flush(draft)
-        draft.replace(self.path)
-        _flush(self.path.parent)
+        with durable.replacing(self.path) as part:
+            save_file(tensors, part, metadata)
 
 
 def _sum(tensors: Mapping[str, Tensor], said: str) -> str:
@@ -147,11 +145,3 @@ def _sum(tensors: Mapping[str, Tensor], said: str) -> str:
         total = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), total)
         total = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, total)
     return str(total)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,7 +7,6 @@ in eval. The features of every image are then constants, and one forward pass is
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import torch
 from scipy.special import log_softmax
 from torch import Tensor, nn
 
+from domains import durable
 from models.backbones import Backbone
 
 _PENALTIES = (10.0, 3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
@@ -62,16 +62,10 @@ def features(backbone: Backbone, images: np.ndarray, cache: Path | None = None) 
             rows = slice(start, start + _BATCH)
             out[rows] = backbone(to_batch(images[rows])).float().numpy()
     if path:
-        _keep(path, out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with durable.replacing(path) as part:
+            np.save(part, out)
     return out
-
-
-def _keep(path: Path, values: np.ndarray) -> None:
-    """Write features under a name of this process, then rename: never seen half-written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.stem}.{os.getpid()}.part.npy")
-    np.save(part, values)
-    part.replace(path)
 
 
 def has_bf16() -> bool:

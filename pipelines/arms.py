@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from domains import durable
 from models.checkpoint import Checkpoint
-from pipelines import durable, kept
+from pipelines import kept
 from pipelines.progress import say
 from pipelines.tracking import Job
 

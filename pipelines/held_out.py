@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from domains import durable
 from domains.metrics import METRICS, Interval, bootstrap, ece, paired_bootstrap
 
 _META = b"careledger.outcomes"
@@ -112,9 +113,8 @@ def save(answered: Answers, path: Path) -> None:
     meta = json.dumps([[asdict(o) for o in answered.outcomes], answered.split]).encode()
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _META: meta})
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    pq.write_table(table, part)
-    part.replace(path)
+    with durable.replacing(path) as part:
+        pq.write_table(table, part)
 
 
 def load(path: Path) -> Answers:

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from domains import durable
 from domains.errors import InputError
-from pipelines import durable
 from pipelines.settings import home
 
 HOME_TAG = "careledger.home"

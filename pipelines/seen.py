@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import durable, registry
+from domains import durable
+from pipelines import registry
 from pipelines.acting import now
 from pipelines.settings import home, home_key
 from pipelines.tracking import Job

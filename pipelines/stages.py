@@ -18,9 +18,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 
+from domains import durable
 from domains.errors import InputError, Interrupted, Refused, StageFailed
 from domains.sources import Unreachable
-from pipelines import durable, jobs, kept
+from pipelines import jobs, kept
 from pipelines.clock import Kind, clock
 from pipelines.outside import outside
 from pipelines.progress import say, show_progress

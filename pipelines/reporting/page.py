@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+
+from domains import durable
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -28,10 +29,5 @@ def template(path: Path, finalize: Callable[[Any], Any] | None = None) -> Templa
 def write(path: Path, page: str) -> Path:
     """Put a page in place whole: a reader never sees half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_text(page, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    durable.write(path, page)
     return path

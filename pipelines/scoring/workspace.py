@@ -20,8 +20,8 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from domains import durable
 from domains.errors import InputError, Interrupted
-from pipelines import durable
 
 _KEY, _PART = "scoring.json", "{:08d}.arrow"
 

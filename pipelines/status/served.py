@@ -35,7 +35,7 @@ def _model(client: Any, model: Any) -> Model:
         "champion_exists": champion in known,
         "about": known[champion].description or "" if champion in known else "",
         "since": _told(_last(history, champion)),
-        "recorded": recorded(history),
+        "recorded": held,
         "challenger": _alias(model, "challenger"),
         "awaiting": awaiting(history),
         "verdict": _told(next((m for m in reversed(history) if m.action in DECIDED), None)),
@@ -50,12 +50,6 @@ def _alias(model: Any, alias: str) -> str | None:
 
 def _last(history: list[Move], champion: str | None) -> Move | None:
     made = [move for move in history if move.moved and move.after == champion]
-    return made[-1] if made else None
-
-
-def recorded(history: list[Move]) -> str | None:
-    """The champion by the record of moves; the alias may have been set by hand."""
-    made = [move.after for move in history if move.moved]
     return made[-1] if made else None
 
 

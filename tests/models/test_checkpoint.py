@@ -89,7 +89,7 @@ def test_a_failed_write_leaves_the_last_state(file: Path, monkeypatch: pytest.Mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("models.checkpoint._flush", full)
+    monkeypatch.setattr("domains.durable.flush", full)
     with pytest.raises(OSError, match="No space left"):
         Checkpoint(file).save({}, {})
     found = Checkpoint(file).load()

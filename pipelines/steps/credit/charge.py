@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 
+from domains import durable
 from domains.banking import sba
 from domains.banking.census import Census, LoanTable, private_columns, take_census
 from domains.errors import InputError, Refused
 from domains.sources import fetch
-from pipelines import durable
 from pipelines.outside import outside
 from pipelines.progress import say
 from pipelines.settings import CreditConfig, Grant, ledger_path

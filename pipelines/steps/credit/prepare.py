@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from domains import durable
 from domains.banking.credit import PARTS, Loans, describe_features, read_loans
 from domains.banking.features import Categorical, Feature, Numeric, check_numbers
 from domains.dataset import Dataset, digest_file
@@ -18,7 +19,7 @@ from domains.splits import split_key
 from domains.tables import read_table
 from models.credit_encoding import Encoder
 from models.federated import Client
-from pipelines import durable, seen
+from pipelines import seen
 from pipelines.settings import home_key, ledger_path
 from pipelines.stages import stage
 from pipelines.steps.credit.charge import Charged, before_noise, nothing_released

@@ -13,8 +13,7 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Write under a temporary name beside `path`; what a whole block wrote is then on disk as it.
 
-    Written by `models` and `domains`, a file may be closed before it is handed over; it is opened
-    once more to be flushed.
+    The block may close the file before it hands it over; it is opened once more to be flushed.
 
     Raises:
         OSError: The disk is full or may not be written; nothing is left of the temporary file.
