@@ -18,8 +18,8 @@ def look() -> None:
 
 
 def _registry() -> dict[str, Any]:
-    from pipelines import chain, registry
-    from pipelines.moves import champion_of
+    from pipelines.governance import chain, registry
+    from pipelines.governance.moves import champion_of
 
     versions = [version for name, version, _ in registry.list_versions() if name == MODEL]
     if not versions:
@@ -36,7 +36,7 @@ def _registry() -> dict[str, Any]:
 
 
 def _runs() -> dict[str, Any]:
-    from pipelines import jobs
+    from pipelines.life import jobs
     from pipelines.tracking import PARENT_TAG, client
 
     tracker = client()

@@ -11,7 +11,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks._ports import free_port
 from benchmarks._rows import Row, larger_is_better, smaller_is_better
 
 _CONNECTIONS = (1, 8, 64)
@@ -154,7 +154,7 @@ def _png(pixels: np.ndarray) -> bytes:
 @contextmanager
 def _serving(name: str, home: Path) -> Iterator[tuple[int, int]]:
     """Ports of both servers, ours and MLflow's."""
-    ours, theirs = _free_port(), _free_port()
+    ours, theirs = free_port(), free_port()
     store = {"MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     peer = ["mlflow", "models", "serve", "-m", f"models:/{name}@champion"]
@@ -193,12 +193,6 @@ def _wait(port: int) -> None:
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)
     raise TimeoutError(f"no server answers on port {port}")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _environment(home: Path) -> dict[str, str]:

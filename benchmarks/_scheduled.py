@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks._ports import free_port
 from benchmarks._rows import Row, smaller_is_better
 
 GOAL, AHEAD = 10.0, 35.0
@@ -55,7 +55,9 @@ def scheduled_rows(quick: bool) -> list[Row]:
 def _machine() -> Iterator[tuple[str, str]]:
     """Servers and a worker in a home and on ports of their own; addresses of Prefect's and
     MLflow's interfaces."""
-    ports = {f"CARELEDGER_{name}_PORT": str(_port()) for name in ("PREFECT", "MLFLOW", "WORKER")}
+    ports = {
+        f"CARELEDGER_{name}_PORT": str(free_port()) for name in ("PREFECT", "MLFLOW", "WORKER")
+    }
     drop = ("PREFECT_", "MLFLOW_", "CARELEDGER_HOME")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(drop)}
     with tempfile.TemporaryDirectory() as home:
@@ -67,11 +69,6 @@ def _machine() -> Iterator[tuple[str, str]]:
             yield f"http://127.0.0.1:{prefect}/api", f"http://127.0.0.1:{mlflow}/api/2.0/mlflow"
         finally:
             _make("down", environment)
-
-
-def _port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _make(target: str, environment: dict[str, str]) -> None:

@@ -111,9 +111,9 @@ def _measure(what: str, name: str, source: Path, output: Path) -> dict[str, Any]
     """In a process of its own: rows a second of both sides, or the peak of one scoring in MB."""
     import torch
 
+    from pipelines.governance.versions import load_version, resolve
     from pipelines.scoring.batch import score_file
     from pipelines.settings import ScoreConfig
-    from pipelines.versions import load_version, resolve
 
     torch.set_num_threads(1)
     config = ScoreConfig(model=name, input=source, output=output)

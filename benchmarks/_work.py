@@ -85,7 +85,9 @@ def warm() -> None:
     Nothing about a crash is different for it.
     """
     from domains.banking.census import take_census
-    from pipelines import credit, gate, imaging, lives, patients, promotion  # noqa: F401
+    from pipelines import credit, imaging, patients  # noqa: F401
+    from pipelines.governance import gate, promotion  # noqa: F401
+    from pipelines.life import lives  # noqa: F401
     from pipelines.settings import CreditConfig
     from pipelines.steps.credit import charge, evidence, statement
     from privacy import accounting, accounts
@@ -133,7 +135,7 @@ def train(pipeline: str, config: dict[str, Any]) -> None:
 
 def resume() -> None:
     """`careledger resume`: every job that was cut short."""
-    from pipelines import lives
+    from pipelines.life import lives
 
     _count_noise()
     lives.tidy()
@@ -147,7 +149,7 @@ def _told(result: dict[str, Any]) -> None:
 
 def move(acts: int) -> None:
     """Promote and roll back in turn; a line of `acked.txt` for every act that has returned."""
-    from pipelines import promotion
+    from pipelines.governance import promotion
 
     for number in range(acts):
         if number % 2:
@@ -159,7 +161,7 @@ def move(acts: int) -> None:
 
 def settle() -> None:
     """What any next act finds: the record is carried out."""
-    from pipelines import chain
+    from pipelines.governance import chain
 
     chain.carry_out(MODEL)
 

@@ -13,9 +13,9 @@ from typing import Any
 from prefect import flow
 
 from models.credit_encoding import example
-from pipelines.approval import settled
 from pipelines.environment import time_limit
 from pipelines.finish import publish
+from pipelines.governance.approval import settled
 from pipelines.settings import CreditConfig
 from pipelines.steps.credit.charge import charge, find_loans
 from pipelines.steps.credit.controls import train_controls

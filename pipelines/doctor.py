@@ -97,7 +97,7 @@ def _tracking() -> tuple[bool, str]:
 
 
 def _registry() -> tuple[bool, str]:
-    from pipelines import registry
+    from pipelines.governance import registry
 
     rows = registry.list_versions()
     unjudged = [
@@ -130,7 +130,7 @@ def _prefect() -> tuple[bool, str]:
 
 
 def _webhooks() -> tuple[bool, str]:
-    from pipelines import outbox, webhook
+    from pipelines.notices import outbox, webhook
 
     found = [webhook.shown(address) for address in webhook.addresses()]
     waiting, dropped = len(outbox.waiting()), outbox.dropped()

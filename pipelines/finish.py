@@ -20,13 +20,13 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.context import FlowRunContext
 
 from models.scorer import load
-from pipelines import held_out as held
-from pipelines import promotion, registry
 from pipelines.clock import clock, seconds
 from pipelines.evidence import Evidence, to_json
-from pipelines.gate import Verdict
-from pipelines.held_out import Answers, HeldOut
-from pipelines.outside import outside
+from pipelines.governance import held_out as held
+from pipelines.governance import promotion, registry
+from pipelines.governance.gate import Verdict
+from pipelines.governance.held_out import Answers, HeldOut
+from pipelines.life.outside import outside
 from pipelines.provenance import config_yaml, git_revision
 from pipelines.reporting import report
 from pipelines.reporting.drawing import narrow

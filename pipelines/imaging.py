@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from prefect import flow
 
-from pipelines.approval import settled
 from pipelines.environment import time_limit
 from pipelines.finish import publish
+from pipelines.governance.approval import settled
 from pipelines.settings import ImagingConfig
 from pipelines.steps.imaging.bases import find_bases
 from pipelines.steps.imaging.evidence import PACKAGE, evaluate, held_out

@@ -12,9 +12,9 @@ from typing import Any
 from prefect import flow
 
 from models.multitask.scorer import load_scorer
-from pipelines.approval import settled
 from pipelines.environment import time_limit
 from pipelines.finish import publish
+from pipelines.governance.approval import settled
 from pipelines.settings import PatientsConfig
 from pipelines.steps.patients.evidence import evaluate, held_out
 from pipelines.steps.patients.prepare import fetch_data, prepare

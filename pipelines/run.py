@@ -25,7 +25,7 @@ def run(pipeline: str, config: Job) -> Result:
         The JSON of a training run; `seconds` covers everything from this call on.
     """
     started = prepare()
-    from pipelines import lives
+    from pipelines.life import lives
 
     lives.tidy()
     for dead in lives.crashed():

@@ -21,9 +21,9 @@ from prefect.cache_policies import NO_CACHE
 from domains import durable
 from domains.errors import InputError, Interrupted, Refused, StageFailed
 from domains.sources import Unreachable
-from pipelines import jobs, kept
 from pipelines.clock import Kind, clock
-from pipelines.outside import outside
+from pipelines.life import jobs, kept
+from pipelines.life.outside import outside
 from pipelines.progress import say, show_progress
 from pipelines.tracking import Job
 

@@ -21,9 +21,9 @@ from mlflow.tracking import MlflowClient
 
 from domains.dataset import Dataset
 from domains.errors import InputError, Interrupted
-from pipelines import flow_runs, jobs, reopening
-from pipelines.endings import announce, close, pause, wording
 from pipelines.evidence import Arm
+from pipelines.life import flow_runs, jobs, reopening
+from pipelines.life.endings import announce, close, pause, wording
 from pipelines.provenance import Origin, config_yaml, data_name, flat, git_revision, portable
 from pipelines.settings import Job as JobConfig
 from pipelines.settings import home, writable_home

@@ -20,7 +20,7 @@ app = typer.Typer(help="The model registry and its gate.", no_args_is_help=True)
 @app.command("list")
 def models_list(as_json: AsJson = False) -> None:
     """One line a version: NAME VERSION ALIASES."""
-    from pipelines import registry
+    from pipelines.governance import registry
 
     rows = registry.list_versions()
     if as_json:
@@ -38,8 +38,8 @@ def models_show(
     as_json: AsJson = False,
 ) -> None:
     """The story of a model, or of one version: evidence, controls, lineage, use, every move."""
-    from pipelines.story import story
-    from pipelines.story_text import tell
+    from pipelines.governance.story import story
+    from pipelines.governance.story_text import tell
 
     told = story(model)
     print(json.dumps(told) if as_json else tell(told))
@@ -51,7 +51,7 @@ def models_scored(
     as_json: AsJson = False,
 ) -> None:
     """Who scored what with a model, newest first: files and minutes of serving, no record."""
-    from pipelines import moves, scored, versions
+    from pipelines.governance import moves, scored, versions
 
     if "/" in model or "@" in model:
         found = scored.scored(*versions.resolve(model))
@@ -70,7 +70,7 @@ def models_scored(
 @app.command("promote")
 def models_promote(name: str, version: str, reason: Reason = "") -> None:
     """Move `champion` to a version, if the gate says yes."""
-    from pipelines import promotion
+    from pipelines.governance import promotion
 
     promotion.promote(name, version, reason)
     print(_champion(name, version))
@@ -79,7 +79,7 @@ def models_promote(name: str, version: str, reason: Reason = "") -> None:
 @app.command("rollback")
 def models_rollback(name: str, reason: Reason = "") -> None:
     """Move `champion` back to the version that held it before and can still answer."""
-    from pipelines import promotion
+    from pipelines.governance import promotion
 
     before, after = promotion.rollback(name, reason)
     print(f"{name}: champion moved back from version {before} to {after}")
@@ -93,7 +93,7 @@ def models_approve(
     note: Annotated[str, typer.Option(help="Why, for the record.")] = "",
 ) -> None:
     """Decide on a version that the gate let pass and that awaits a person's approval."""
-    from pipelines import approval
+    from pipelines.governance import approval
 
     move = approval.decide(name, version, not decline, note=note)
     print(f"{name}: version {version} was declined" if decline else _champion(name, version))
@@ -113,7 +113,7 @@ def models_seen(
     as_json: AsJson = False,
 ) -> None:
     """Which versions were trained, calibrated or tested with a record."""
-    from pipelines import seen
+    from pipelines.governance import seen
 
     asked = _ids(record, ids)
     found, unknown = seen.sights(asked, data), seen.without_record()

@@ -21,7 +21,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with training runs that were cut short, each from where it was."""
-    from pipelines import lives
+    from pipelines.life import lives
     from pipelines.run import describe
 
     with redirect_stdout(sys.stderr):  # libraries may print; standard output is the answer's
@@ -47,7 +47,7 @@ def resume(
 
 
 def _one(run_id: str, drop: bool) -> list[dict[str, Any]]:
-    from pipelines import lives
+    from pipelines.life import lives
 
     if drop:
         lives.drop(run_id)

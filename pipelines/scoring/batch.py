@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from domains.errors import InputError
 from domains.tables import column_names
+from pipelines.governance.versions import Loaded, load_version, resolve
 from pipelines.progress import say
 from pipelines.scoring import record
 from pipelines.scoring.images import ImageSource
@@ -20,7 +21,6 @@ from pipelines.scoring.tables import TableSource
 from pipelines.scoring.workspace import Workspace, workspace
 from pipelines.settings import ScoreConfig, home_key
 from pipelines.tracking import client
-from pipelines.versions import Loaded, load_version, resolve
 
 Result = dict[str, Any]
 _FORMAT = 1  # of the parts: another one starts afresh

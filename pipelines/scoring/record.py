@@ -10,9 +10,9 @@ from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 
 from domains.errors import InputError
-from pipelines import activity
 from pipelines.acting import who
-from pipelines.notify import notify
+from pipelines.governance import activity
+from pipelines.notices.notify import notify
 from pipelines.progress import say
 from pipelines.tracking import client, experiment
 

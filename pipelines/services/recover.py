@@ -11,7 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 
 from domains.errors import InputError
-from pipelines import flow_runs, jobs, lives
+from pipelines.life import flow_runs, jobs, lives
 from pipelines.progress import say
 from pipelines.services import processes, records
 from pipelines.services.plan import POOL, Service, surroundings

@@ -12,8 +12,9 @@ import time
 from contextlib import suppress
 
 from domains.errors import InputError
-from pipelines import jobs, outbox
-from pipelines.notify import deliver_waiting
+from pipelines.life import jobs
+from pipelines.notices import outbox
+from pipelines.notices.notify import deliver_waiting
 from pipelines.services import records
 from pipelines.services.plan import ROOT, surroundings
 

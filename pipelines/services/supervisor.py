@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.notify import notify
+from pipelines.notices.notify import notify
 from pipelines.services import processes, records
 from pipelines.services.plan import Service, planned
 from pipelines.services.recovery import Recovery

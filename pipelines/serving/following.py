@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable
 
 from domains.errors import InputError
-from pipelines import registry
-from pipelines.notify import notify
+from pipelines.governance import registry
+from pipelines.governance.versions import resolve
+from pipelines.notices.notify import notify
 from pipelines.progress import say
 from pipelines.serving.every import Every
 from pipelines.serving.meters import Meters
 from pipelines.serving.ready import ready_version
 from pipelines.serving.version import Version
 from pipelines.settings import home
-from pipelines.versions import resolve
 
 _LONGEST = 60.0
 

@@ -15,11 +15,11 @@ from mlflow.exceptions import MlflowException
 
 from domains.errors import InputError
 from domains.healthcare.image_files import resize
+from pipelines.governance.versions import load_version
 from pipelines.serving.answers import answer
 from pipelines.serving.questions import Question
 from pipelines.serving.refusal import Refusal
 from pipelines.serving.version import Version
-from pipelines.versions import load_version
 
 _EXAMPLE = "serving_input_example.json"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from pipelines import activity
 from pipelines.acting import now
+from pipelines.governance import activity
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 
 from models.intake import Field
 from pipelines.acting import now
-from pipelines.versions import Loaded
+from pipelines.governance.versions import Loaded
 
 
 @dataclass(frozen=True, eq=False)

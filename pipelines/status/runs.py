@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from domains.errors import InputError
-from pipelines import jobs
-from pipelines.moves import moves
+from pipelines.governance.moves import moves
+from pipelines.life import jobs
 from pipelines.settings import CONFIGS, home
 from pipelines.status.tracked import moment, tracker
 from pipelines.status.words import DECIDED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from pipelines.activity import acts
+from pipelines.governance.activity import acts
 
 _LAST = 8
 Act = dict[str, Any]

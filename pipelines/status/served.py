@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.moves import Move, champion_of, moves
+from pipelines.governance.moves import Move, champion_of, moves
 from pipelines.status.tracked import tracker
 from pipelines.status.words import DECIDED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from pipelines import lives
+from pipelines.life import lives
 from pipelines.status.tracked import moment
 
 

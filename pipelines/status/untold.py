@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines import outbox, webhook
+from pipelines.notices import outbox, webhook
 
 
 def read() -> dict[str, Any]:

@@ -11,8 +11,8 @@ import pytest
 from domains.banking import census
 from domains.errors import InputError, Refused
 from models.scorer import load
-from pipelines import registry
 from pipelines.credit import credit
+from pipelines.governance import registry
 from pipelines.settings import CreditConfig, ledger_path, load_config
 from pipelines.steps.credit import words
 from pipelines.steps.credit.charge import charge, find_loans

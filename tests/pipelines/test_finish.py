@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
-from pipelines import finish, held_out, registry
+from pipelines import finish
 from pipelines.evidence import Arm, Evidence
-from pipelines.gate import Verdict
-from pipelines.held_out import Answers, HeldOut, HeldOutcome
+from pipelines.governance import held_out, registry
+from pipelines.governance.gate import Verdict
+from pipelines.governance.held_out import Answers, HeldOut, HeldOutcome
 from pipelines.settings import load_config
 from pipelines.tracking import Job, open_job
 

@@ -11,8 +11,8 @@ import pytest
 
 from domains.errors import InputError
 from domains.metrics import Interval
-from pipelines import held_out as held
-from pipelines import registry
+from pipelines.governance import held_out as held
+from pipelines.governance import registry
 from pipelines.imaging import example, imaging
 from pipelines.settings import ImagingConfig, load_config
 from pipelines.steps.imaging import words as said_of

@@ -22,10 +22,10 @@ import pandas as pd
 import pytest
 
 from domains.sources import fetch
-from pipelines import jobs
+from pipelines.life import jobs
 from pipelines.services import records
-from tests.pipelines.sample_machine import Machine, eventually
-from tests.pipelines.sample_service import Served, serving_process
+from tests.pipelines.services.sample_machine import Machine, eventually
+from tests.pipelines.serving.sample_service import Served, serving_process
 
 pytestmark = pytest.mark.slow
 
@@ -69,15 +69,6 @@ def asking(record: dict[str, Any]) -> Iterator[Asker]:
             yield asker
         finally:
             asker.stop()
-
-
-@pytest.fixture
-def machine(home: Path) -> Iterator[Machine]:
-    machine = Machine(home)
-    try:
-        yield machine
-    finally:
-        assert machine.make("down").returncode == 0
 
 
 def test_the_story_of_a_model_tells_itself(machine: Machine, monkeypatch: Any) -> None:

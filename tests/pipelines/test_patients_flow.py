@@ -10,8 +10,8 @@ import pytest
 
 from domains.errors import InputError
 from models.scorer import load
-from pipelines import held_out as held
-from pipelines import registry
+from pipelines.governance import held_out as held
+from pipelines.governance import registry
 from pipelines.patients import patients
 from pipelines.settings import PatientsConfig, load_config
 from pipelines.steps.patients.evidence import held_out

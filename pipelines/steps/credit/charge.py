@@ -19,7 +19,7 @@ from domains.banking import sba
 from domains.banking.census import Census, LoanTable, private_columns, take_census
 from domains.errors import InputError, Refused
 from domains.sources import fetch
-from pipelines.outside import outside
+from pipelines.life.outside import outside
 from pipelines.progress import say
 from pipelines.settings import CreditConfig, Grant, ledger_path
 from pipelines.stages import stage

@@ -14,7 +14,7 @@ from models.checkpoint import Checkpoint
 from models.credit import logits, train_centrally
 from models.credit_boosting import boosted_logits
 from models.federated import Client, Rounds
-from pipelines.arms import checkpoint, once
+from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import CreditConfig
 from pipelines.stages import stage

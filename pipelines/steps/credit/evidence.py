@@ -13,7 +13,7 @@ from domains.banking.credit import LATER as LATER_PART
 from domains.banking.credit import PARTS
 from domains.metrics import Interval, ece
 from pipelines.evidence import Arm, Evidence
-from pipelines.held_out import HeldOut, HeldOutcome
+from pipelines.governance.held_out import HeldOut, HeldOutcome
 from pipelines.progress import say
 from pipelines.stages import stage
 from pipelines.steps.credit import words

@@ -19,7 +19,7 @@ from domains.splits import split_key
 from domains.tables import read_table
 from models.credit_encoding import Encoder
 from models.federated import Client
-from pipelines import seen
+from pipelines.governance import seen
 from pipelines.settings import home_key, ledger_path
 from pipelines.stages import stage
 from pipelines.steps.credit.charge import Charged, before_noise, nothing_released

@@ -15,8 +15,8 @@ from models.calibration import fit_platt, probabilities
 from models.checkpoint import Checkpoint
 from models.credit import CreditScorer, build, logits
 from models.federated import Client, FedAvg, Rounds, run
-from pipelines.arms import checkpoint
 from pipelines.evidence import Role
+from pipelines.life.arms import checkpoint
 from pipelines.progress import say
 from pipelines.settings import CreditConfig, ledger_path
 from pipelines.stages import stage

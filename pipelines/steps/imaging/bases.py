@@ -16,7 +16,7 @@ from models.backbones import Backbone, Classifier, build, load_imagenet, load_we
 from models.finetune import Tuning, finetune, from_scratch
 from models.training import FitHistory
 from models.transfer import to_batch
-from pipelines.arms import checkpoint, once
+from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig
 from pipelines.stages import stage

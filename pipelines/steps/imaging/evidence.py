@@ -23,7 +23,7 @@ from domains.metrics import (
 from models.calibration import fit_temperature, probabilities
 from models.imaging import ImagingScorer, load_net, load_scorer
 from pipelines.evidence import Arm, Cell, Evidence, Table
-from pipelines.held_out import HeldOut, HeldOutcome
+from pipelines.governance.held_out import HeldOut, HeldOutcome
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig, home_key
 from pipelines.stages import stage

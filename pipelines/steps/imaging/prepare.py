@@ -13,8 +13,8 @@ from domains.healthcare.image_split import EXCLUDED
 from domains.healthcare.imaging import ImageSet, Request, prepare, without_target
 from domains.sources import fetch, fetch_medmnist
 from domains.splits import split_key
-from pipelines import seen
-from pipelines.lineage import note_bases
+from pipelines.governance import seen
+from pipelines.governance.lineage import note_bases
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig, ImagingData, home_key
 from pipelines.stages import stage

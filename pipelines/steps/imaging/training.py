@@ -19,8 +19,8 @@ from models.calibration import probabilities
 from models.finetune import Tuning, finetune, from_scratch, logits
 from models.imaging import save_net
 from models.transfer import Head, features, fit_head
-from pipelines.arms import checkpoint, once
 from pipelines.evidence import Role
+from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig
 from pipelines.stages import stage

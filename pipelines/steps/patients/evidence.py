@@ -17,7 +17,7 @@ from domains.healthcare.split_name import key_name
 from domains.metrics import ece, named
 from models.multitask.scorer import PatientsScorer, load_scorer, predictions
 from pipelines.evidence import Arm, Cell, Evidence, Figure, Table
-from pipelines.held_out import HeldOut, HeldOutcome
+from pipelines.governance.held_out import HeldOut, HeldOutcome
 from pipelines.progress import say
 from pipelines.reporting import figures
 from pipelines.settings import home_key

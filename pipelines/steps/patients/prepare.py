@@ -18,7 +18,7 @@ from domains.healthcare.patient_leakage import suspects
 from domains.healthcare.patient_store import read_part, write_cohort
 from domains.healthcare.patients import Cohort
 from domains.splits import assign, check_disjoint, split_key
-from pipelines import seen
+from pipelines.governance import seen
 from pipelines.progress import say
 from pipelines.settings import PatientsConfig, home_key
 from pipelines.stages import stage

@@ -18,8 +18,8 @@ from models.multitask.boosting import boosted_logits
 from models.multitask.calibrating import fit_temperatures
 from models.multitask.learning import Recipe, Records, train
 from models.multitask.scorer import PatientsScorer, load_scorer
-from pipelines.arms import checkpoint, once
 from pipelines.evidence import Role
+from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import PatientsConfig
 from pipelines.stages import stage

@@ -1,0 +1,173 @@
+"""The checks between a version and its alias; the rules are `mlflow/promotion.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from domains.errors import InputError
+from pipelines.governance.held_out import Answers, calibration_error, difference, primary
+
+RULES = Path(__file__).resolve().parents[2] / "mlflow" / "promotion.toml"
+REQUIRED = frozenset({"floor", "margin", "max_ece", "min_records", "evidence"})
+KNOWN = REQUIRED | {"approval", "approval_hours"}
+AWAITING = "approval: awaiting approval by a person"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a version must show; see `mlflow/promotion.toml` for each key."""
+
+    floor: float
+    margin: float
+    max_ece: float
+    min_records: int
+    evidence: tuple[str, ...]
+    approval: bool = False
+    approval_hours: float = 24.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule's outcome: its name, whether it held, and the numbers it held or failed by."""
+
+    rule: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's answer, and whether the version is ahead of the best champion so far.
+
+    `approval` is whether a person has to say yes as well.
+    """
+
+    checks: tuple[Check, ...]
+    ahead: bool
+    approval: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether every rule held."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def promotes(self) -> bool:
+        """Whether `champion` moves on this verdict alone."""
+        return self.passed and not self.approval
+
+    def reasons(self, numbers: bool = True) -> list[str]:
+        """One line a rule; yes or no alone where held-out metrics may not leave their owner."""
+        waits = [AWAITING] if self.passed and self.approval else []
+        if not numbers:
+            said = f"gate: {'yes' if self.passed else 'no'} (the reasons are not released)"
+            return [said, *waits]
+        word = {True: "met", False: "not met"}
+        return [f"{c.rule}: {word[c.passed]} ({c.detail})" for c in self.checks] + waits
+
+
+def load_rules(pipeline: str, name: str, path: Path = RULES) -> Rules:
+    """Rules for one registered model.
+
+    Raises:
+        InputError: The file is missing, not TOML, lacks a key, or has an unknown or wrong one.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as TOML: {error}") from None
+    chosen: dict[str, Any] = {
+        **tables.get("default", {}),
+        **tables.get(pipeline, {}),
+        **tables.get("model", {}).get(name, {}),
+    }
+    if unknown := chosen.keys() - KNOWN:
+        raise InputError(f"{path}: unknown rule {sorted(unknown)[0]!r}; known: {sorted(KNOWN)}")
+    if missing := REQUIRED - chosen.keys():
+        raise InputError(f"{path}: no {sorted(missing)[0]} for {pipeline}")
+    if not isinstance(chosen.get("approval", False), bool):
+        raise InputError(f"{path}: approval {chosen['approval']!r} for {pipeline}; true or false")
+    return Rules(**{**chosen, "evidence": tuple(chosen["evidence"])})
+
+
+def check(rules: Rules, evidence: dict[str, Any], new: Answers, best: Answers | None) -> Verdict:
+    """Judge a version by its evidence and its answers on held-out records.
+
+    Args:
+        rules: From `load_rules`.
+        evidence: The version's evidence as JSON.
+        new: The version's answers on records it did not train on.
+        best: Answers of the best champion so far; None when there has been none.
+    """
+    checks = [_complete(rules, evidence), _floor(rules, new), _calibrated(rules, new)]
+    ahead = best is None
+    if best is not None:
+        compared, ahead = _no_worse(rules, new, best)
+        checks.append(compared)
+    return Verdict(tuple(checks), ahead, rules.approval)
+
+
+def _complete(rules: Rules, evidence: dict[str, Any]) -> Check:
+    missing = [name for name in rules.evidence if not _has(evidence, name)]
+    detail = f"missing: {', '.join(missing)}" if missing else "nothing missing"
+    return Check("evidence", not missing, detail)
+
+
+def _has(evidence: dict[str, Any], name: str) -> bool:
+    """Private records train no control, and a private run may release no metric: that is said,
+    not missing.
+    """
+    private = not evidence.get("data", {}).get("public")
+    withheld = private and bool(evidence.get("privacy"))
+    if name == "data":
+        return bool(evidence.get("data", {}).get("digest"))
+    if name == "controls":
+        return private or any(arm["role"] == "control" for arm in evidence.get("arms", []))
+    if name == "metrics":
+        return withheld or bool(evidence.get("metrics"))
+    if name == "privacy":
+        return evidence.get("pipeline") != "credit" or not private or bool(evidence.get("privacy"))
+    return bool(evidence.get(name))
+
+
+def _floor(rules: Rules, new: Answers) -> Check:
+    found = primary(new)
+    detail = (
+        f"{found.value:.4f}, 95 % interval {found.low:.4f} to {found.high:.4f}; "
+        f"its lower end must reach {rules.floor:g}"
+    )
+    return Check("floor", found.low >= rules.floor, detail)
+
+
+def _calibrated(rules: Rules, new: Answers) -> Check:
+    error = calibration_error(new)
+    if error is None:
+        return Check("calibration", True, "no outcome answers probabilities")
+    detail = f"expected calibration error {error:.4f}, at most {rules.max_ece:g}"
+    return Check("calibration", error <= rules.max_ece, detail)
+
+
+def _no_worse(rules: Rules, new: Answers, best: Answers) -> tuple[Check, bool]:
+    rule = "no worse than the best champion"
+    try:
+        gap, records = difference(new, best)
+    except KeyError as error:
+        detail = (
+            f"the best champion does not answer {error.args[0]!r}, so the two cannot be compared; "
+            "register the new kind of model under a model_name of its own"
+        )
+        return Check(rule, False, detail), False
+    if records < rules.min_records:
+        detail = (
+            f"{records} held-out records in common, {rules.min_records} needed; "
+            "train again on the champion's data and split, or use another model_name"
+        )
+        return Check(rule, False, detail), False
+    detail = (
+        f"difference {gap.value:+.4f}, 95 % interval {gap.low:+.4f} to {gap.high:+.4f} on "
+        f"{records} records; its lower end must lie above {-rules.margin:g}"
+    )
+    return Check(rule, gap.low > -rules.margin, detail), gap.value > 0

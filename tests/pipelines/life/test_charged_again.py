@@ -1,0 +1,202 @@
+"""A private job that is taken up again has paid for all that was noised, and for nothing twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.exceptions import TerminationSignal
+
+from domains.errors import InputError, Refused
+from models.credit_encoding import Encoder
+from pipelines.life import jobs, lives, reopening
+from pipelines.settings import CreditConfig, ledger_path, load_config
+from pipelines.steps.credit import charge as charging
+from pipelines.steps.credit import prepare as preparing
+from pipelines.steps.credit.charge import charge, find_loans
+from pipelines.steps.credit.prepare import Prepared, prepare
+from pipelines.tracking import Job, open_job
+from privacy.ledger import Ledger
+from privacy.plan import PrivacyPlan
+from tests.domains.sample_loans import sample_loans
+from tests.pipelines.life.sample_jobs import killed
+
+pytestmark = pytest.mark.usefixtures("home")
+SETUP = [{"kind": "gaussian", "sigma": 9.0, "count": 1}]
+OWNERS = {"loans/North", "loans/South", "loans/West"}
+
+
+@pytest.fixture(autouse=True)
+def quick_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that need not be searched for."""
+    plan = PrivacyPlan(2, 1, 0.2, 20.0, 1e-4, 2.0, 1.0, 9.0, 2, 1e-6)
+    monkeypatch.setattr(charging, "calibrate", lambda *_, **__: plan)
+
+
+def _config(folder: Path, epsilon: float = 60.0, frame: Any = None) -> CreditConfig:
+    (sample_loans(300) if frame is None else frame).to_csv(folder / "loans.csv", index=False)
+    job = {
+        "data": {"path": "loans.csv", "name": "loans"},
+        "target": {"column": "defaulted", "positive": 1},
+        "clients": {"column": "bank"},
+        "exclude": ["approved", "sex"],
+        "bounds": {"amount": [0, 1e6]},
+        "privacy": {"epsilon": 20, "delta": 1e-4, "grant": {"epsilon": epsilon, "delta": 1e-4}},
+        "release": "metrics",
+    }
+    (folder / "job.json").write_text(json.dumps(job))
+    config = load_config("credit", folder / "job.json")
+    assert isinstance(config, CreditConfig)
+    return config
+
+
+def _work(config: CreditConfig) -> Prepared:
+    with open_job("credit", config) as job:
+        return prepare.fn(job, charge.fn(job, find_loans.fn(job)))
+
+
+def _die(config: CreditConfig) -> str:
+    with pytest.raises(TerminationSignal):
+        _work(config)
+    (dead,) = lives.crashed()
+    return dead.run_id
+
+
+def _take_up(run_id: str, config: CreditConfig) -> Prepared:
+    record, held = reopening.take(run_id)
+    try:
+        reopening.give(record, held)
+        return _work(config)
+    finally:
+        held.release()
+
+
+def _end(patch: pytest.MonkeyPatch, place: Any, name: str, after: bool) -> None:
+    """Have a function end the process once, before or after its work."""
+    whole, calls = getattr(place, name), []
+
+    def cut(*words: Any, **named: Any) -> Any:
+        calls.append(name)
+        done = whole(*words, **named) if after or len(calls) > 1 else None
+        if len(calls) == 1:
+            raise killed()
+        return done
+
+    patch.setattr(place, name, cut)
+
+
+def _spy(encode: Any, seen: list[str]) -> Any:
+    """Remember which encoder encodes."""
+
+    def spied(self: Encoder, frame: Any) -> Any:
+        seen.append(json.dumps(self.to_json()))
+        return encode(self, frame)
+
+    return spied
+
+
+def _setups(run_id: str) -> dict[str, int]:
+    charged = Ledger(ledger_path()).charged(run_id)
+    return {owner: events.count(SETUP[0]) for owner, events in charged.items()}
+
+
+def test_a_job_killed_after_its_reservation_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _config(tmp_path)
+    _end(monkeypatch, Ledger, "reserve", after=True)
+    run_id = _die(config)
+    _take_up(run_id, config)
+    assert _setups(run_id) == dict.fromkeys(OWNERS, 1)
+    assert Ledger(ledger_path()).standing(f"{run_id}.2") == "unknown"
+
+
+def test_a_job_killed_before_it_noised_is_not_charged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _config(tmp_path)
+    _end(monkeypatch, preparing, "read_loans", after=True)
+    run_id = _die(config)
+    assert Ledger(ledger_path()).standing(run_id) == "reserved"
+    _take_up(run_id, config)
+    assert _setups(run_id) == dict.fromkeys(OWNERS, 1)
+
+
+def test_counts_that_may_have_been_noised_are_charged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _config(tmp_path)
+    _end(monkeypatch, preparing, "noised_summary", after=True)
+    run_id = _die(config)
+    _take_up(run_id, config)
+    assert _setups(run_id) == dict.fromkeys(OWNERS, 2)
+
+
+def test_counts_that_were_kept_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = _config(tmp_path)
+    _end(monkeypatch, preparing, "log_data", after=False)
+    run_id = _die(config)
+    folder = jobs.folder_of(run_id) / "loans"
+    before = (folder / "encoder.json").read_text()
+    seen: list[str] = []
+    monkeypatch.setattr(Encoder, "encode", _spy(Encoder.encode, seen))
+    _take_up(run_id, config)
+    assert seen == [before]
+    assert _setups(run_id) == dict.fromkeys(OWNERS, 1)
+
+
+def test_what_the_grant_does_not_cover_a_second_time_is_refused_and_stays_charged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _config(tmp_path, epsilon=4.1)
+    _end(monkeypatch, preparing, "noised_summary", after=True)
+    spent: list[float] = []
+    run_id = _die(config)
+    spent += [b.epsilon_spent for b in Ledger(ledger_path()).budgets()]
+    for owner in OWNERS:
+        Ledger(ledger_path()).grant(owner, max(spent) + 1e-3, 1e-4)
+    with pytest.raises(Refused, match="budget grant"):
+        _take_up(run_id, config)
+    assert [b.epsilon_spent for b in Ledger(ledger_path()).budgets()] == spent
+    assert lives.crashed() == []
+
+
+def test_a_mistake_found_after_noising_may_have_begun_gives_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _config(tmp_path)
+    _end(monkeypatch, preparing, "noised_summary", after=True)
+    run_id = _die(config)
+    _config(tmp_path, frame=sample_loans(300).assign(defaulted=None))
+    with pytest.raises(InputError):
+        _take_up(run_id, config)
+    assert Ledger(ledger_path()).standing(run_id) == "reserved"
+
+
+def test_a_job_whose_charge_was_given_back_noises_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _config(tmp_path, frame=sample_loans(300).assign(defaulted=None))
+    _end(monkeypatch, Ledger, "cancel", after=True)
+    run_id = _die(config)
+    assert Ledger(ledger_path()).standing(run_id) == "cancelled"
+    _config(tmp_path)  # mended
+    with pytest.raises(Refused, match="was given back; train again"):
+        _take_up(run_id, config)
+
+
+def test_a_changed_file_is_another_charge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = _config(tmp_path)
+    _end(monkeypatch, Ledger, "reserve", after=True)
+    run_id = _die(config)
+    _config(tmp_path, frame=sample_loans(300).assign(bank="East"))
+    with pytest.raises(InputError, match="reserved in the ledger already, for another charge"):
+        _take_up(run_id, config)
+
+
+def test_attempts_number_what_is_charged_again() -> None:
+    with open_job("credit", load_config("credit")) as job:
+        assert isinstance(job, Job)
+        assert job.charge_id == f"{job.run_id}.1"

@@ -1,0 +1,121 @@
+"""Folders and manifests of images: a row an image, whatever the image is like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from domains.errors import InputError
+from models.imaging import ImagingScorer
+from pipelines.scoring.batch import Result, score_file
+from pipelines.settings import ScoreConfig
+from tests.pipelines.governance.sample_versions import image_scorer, register
+
+SCANS = "imaging-scans"
+
+
+@pytest.fixture(scope="module")
+def scorer() -> ImagingScorer:
+    return image_scorer()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, scorer: ImagingScorer) -> Iterator[Path]:
+    """A home with one champion, and images of several sizes and depths, two of them damaged."""
+    folder = tmp_path_factory.mktemp("images")
+    draws = np.random.default_rng(0)
+    for number in range(20):
+        place = folder / "scans" / ("b" if number % 2 else "a") / f"{number % 3}"
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = draws.integers(0, 255, (20 + number, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / f"{number:02d}.{'jpg' if number % 5 else 'PNG'}")
+    Image.fromarray(draws.integers(0, 4095, (40, 40)).astype(np.uint16)).save(
+        folder / "scans" / "deep.png"
+    )
+    (folder / "scans" / "empty.png").write_bytes(b"")
+    (folder / "scans" / "words.jpeg").write_text("not an image")
+    (folder / "scans" / ".hidden.png").write_text("passed over")
+    (folder / "scans" / "notes.txt").write_text("passed over")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CARELEDGER_HOME", str(folder / "home"))
+        register(scorer, SCANS)
+        yield folder
+
+
+def _score(source: Path, output: Path, **options: object) -> Result:
+    return score_file(
+        ScoreConfig.model_validate({"model": SCANS, "input": source, "output": output, **options})
+    )
+
+
+def test_a_folder_of_any_depth_is_a_row_an_image_by_its_path(
+    folder: Path, scorer: ImagingScorer
+) -> None:
+    result = _score(folder / "scans", folder / "out.parquet", chunk=4)
+    out = pd.read_parquet(folder / "out.parquet")
+    images = [p for p in (folder / "scans").rglob("*") if p.name[0] != "." and p.suffix != ".txt"]
+    expected = sorted(p.relative_to(folder / "scans").as_posix() for p in images if p.is_file())
+    assert sorted(out["id"]) == expected
+    assert (result["rows"], result["rejected"]) == (23, 2)
+    assert pd.read_csv(result["rejects"])["reason"].tolist() == [
+        "empty file",
+        "not a PNG or JPEG image",
+    ]
+    found = out.set_index("id")["p_malignant"]
+    for name in expected[:3]:
+        pixels = np.asarray(Image.open(folder / "scans" / name).convert("RGB"))
+        alone = scorer.predict(pixels[None])["p_malignant"][0]
+        assert found[name] == pytest.approx(alone, abs=1e-7)
+
+
+def test_images_do_not_depend_on_where_pieces_end(folder: Path) -> None:
+    found = []
+    for chunk in (3, 512):
+        _score(folder / "scans", folder / "ends.parquet", chunk=chunk)
+        found.append(pd.read_parquet(folder / "ends.parquet").set_index("id")["p_benign"])
+    assert max(np.abs(each - found[-1]).max() for each in found) < 1e-7
+
+
+@pytest.mark.parametrize("column", ["path", "image", "file"])
+def test_a_manifest_names_its_images_and_keeps_its_order(folder: Path, column: str) -> None:
+    names = ["scans/deep.png", "scans/none.png", "scans/a/0/00.PNG", "", "scans/deep.png"]
+    text = [f"{column},note", *(f"{name},x" for name in names), "scans/deep.png,x,torn"]
+    (folder / "list.csv").write_text("\n".join(text) + "\n")
+    option = {"image": "file"} if column == "file" else {}
+    result = _score(folder / "list.csv", folder / "listed.csv", **option)
+    out = pd.read_csv(folder / "listed.csv")
+    assert out["id"].fillna("").tolist() == [*names, ""]
+    assert out["p_benign"].notna().tolist() == [True, False, True, False, True, False]
+    assert out["p_benign"][0] == pytest.approx(out["p_benign"][4], abs=1e-7)
+    assert pd.read_csv(result["rejects"])["reason"].tolist() == [
+        "no such file",
+        "no file is named",
+        "3 fields, expected 2 as in the header",
+    ]
+
+
+def test_a_renamed_or_changed_image_is_other_data(folder: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 255, (2, 16, 16, 3), dtype=np.uint8)
+    Image.fromarray(pixels[0]).save(tmp_path / "one.png")
+    first = _score(tmp_path, folder / "one.csv")["data"]["digest"]
+    assert first.startswith("hmac-sha256:")
+    Image.fromarray(pixels[1]).save(tmp_path / "one.png")
+    assert _score(tmp_path, folder / "one.csv")["data"]["digest"] != first
+
+
+def test_what_holds_no_image_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("none")
+    (tmp_path / "list.csv").write_text("file\n")
+    with pytest.raises(InputError, match="holds no PNG or JPEG image"):
+        _score(tmp_path, folder / "none.csv")
+    with pytest.raises(InputError, match=r"no column 'path' or 'image'.*--image"):
+        _score(tmp_path / "list.csv", folder / "none.csv")
+    with pytest.raises(InputError, match="holds no rows"):
+        _score(tmp_path / "list.csv", folder / "none.csv", image="file")
+    with pytest.raises(InputError, match="leave --id out"):
+        _score(tmp_path, folder / "none.csv", id="file")
