@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,6 +65,8 @@ def _row(
     ratios = [better(mine, theirs) for mine, theirs in zip(ours, peer, strict=True)]
     median, other = statistics.median(ours), statistics.median(peer)
     ratio = better(median, other)
+    # rows come minutes apart: whoever waits sees each one
+    print(f"{what}: {median:.4g} {unit}, peer {other:.4g}, ratio {ratio:.2f}", file=sys.stderr)
     return Row(
         what, median, other, unit, ratio, goal, ratio >= goal, low=min(ratios), high=max(ratios)
     )
