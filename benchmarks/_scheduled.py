@@ -45,8 +45,7 @@ def scheduled_rows(quick: bool) -> list[Row]:
         smaller_is_better(what, "s", [account[key] for account in accounts], limit)
         for what, key in (
             ("scheduled run: all but plain work", "outside"),
-            ("  of it until the flow begins", "before"),
-            ("  of it Prefect, MLflow and report", "within"),
+            ("  of it within the flow: Prefect, MLflow, report", "within"),
         )
     ]
 
@@ -93,7 +92,6 @@ def _run(api: str, store: str, deployment: dict[str, Any]) -> dict[str, float]:
     work = own["seconds.total"] - own["seconds.orchestration"]
     return {
         "outside": (ended - due).total_seconds() - work,
-        "before": (began - due).total_seconds(),
         "within": (ended - began).total_seconds() - work,
     }
 
