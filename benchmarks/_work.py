@@ -195,21 +195,22 @@ def _home() -> Path:
 
 def _count_noise() -> None:
     """Have every noised step and summary say so on disk before it is made."""
-    from models.federated.fedavg import FedAvg
+    from models.federated import rounds
     from pipelines.steps.credit import prepare
     from privacy.preprocessing import noised_summary
 
-    path, train = _home() / NOISED, FedAvg.train
+    path, train = _home() / NOISED, rounds.train_clients
 
-    def trained(self: Any, model: Any, client: Any, schedule: Any) -> None:
-        _append(path, f"{client.name} steps {schedule.local_steps}")
-        train(self, model, client, schedule)
+    def trained(training: Any, *rest: Any) -> Any:
+        for client in training.clients:
+            _append(path, f"{client.name} steps {training.schedule.local_steps}")
+        return train(training, *rest)
 
     def summed(frame: pd.DataFrame, *rest: Any) -> Any:
         _append(path, f"{frame['bank'].iloc[0]} setup 1")
         return noised_summary(frame, *rest)
 
-    _put(FedAvg, "train", trained)
+    _put(rounds, "train_clients", trained)
     _put(prepare, "noised_summary", summed)
 
 

@@ -1,11 +1,14 @@
 """Federated learning: data stay with their owners, updates travel.
 
-`rounds.run` repeats one exchange; a strategy is two hooks, `train` (one client) and `fold` (the
-aggregate), one strategy a file. Private, not private, alone and pooled are one call: what differs
-is the schedule (a `PrivacyPlan` adds clipping and noise) and the list of clients.
+`rounds.run` repeats one exchange; a strategy is two hooks, `correct` (the clients' steps) and
+`fold` (the aggregate), one strategy a file. Private, not private, alone and pooled are one call:
+what differs is the schedule (a `PrivacyPlan` adds clipping and noise) and the list of clients.
+All clients train side by side in one tensor a layer (`stacked`), or, where a net has other layers
+than Linear ones, one after the other through Opacus (`one_by_one`).
 """
 
+from models.federated.clients import Client
 from models.federated.fedavg import FedAvg
-from models.federated.rounds import Client, Rounds, run
+from models.federated.rounds import Rounds, Strategy, run
 
-__all__ = ["Client", "FedAvg", "Rounds", "run"]
+__all__ = ["Client", "FedAvg", "Rounds", "Strategy", "run"]

@@ -1,77 +1,99 @@
-"""Federated averaging, with momentum of the averaged step if wanted."""
+"""Federated averaging, with momentum of the averaged step and averaged iterates if wanted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.federated.rounds import Client, State
-from privacy.dpsgd import local_update, plain_update
-from privacy.plan import PrivacyPlan, Schedule
+from domains.errors import InputError
+from models.federated.stack import State
+
+Project = Callable[[State], State]
+
+_VELOCITY, _AVERAGE = "velocity.", "average."
 
 
 class FedAvg:
     """FedAvg (McMahan et al., AISTATS 2017, arXiv:1602.05629); FedAvgM with momentum.
 
-    `v ← β·v + Σ_k w_k·Δ_k`, `θ ← θ + v` (Hsu et al., 2019, arXiv:1909.06335); β = 0 is FedAvg.
-    The weights come from public numbers of records. Under a plan the Δ are noised before they
-    leave their client, so the momentum costs no privacy.
+    `v ← β·v + Σ_k w_k·Δ_k`, `θ ← P(θ + v)` (Hsu et al., 2019, arXiv:1909.06335); β = 0 is FedAvg,
+    and P puts θ back into a set that it may not leave. The weights come from public numbers of
+    records. Under a plan the Δ are noised before they leave their client, so momentum, projection
+    and averages cost no privacy.
 
-    >>> FedAvg(learning_rate=0.5).fold([torch.zeros(1)], [[torch.ones(1)]], [1.0])
-    [tensor([1.])]
+    Args:
+        learning_rate: Of the clients' steps.
+        momentum: β.
+        averaged: Share of the last rounds whose global models are averaged at the end (Polyak and
+            Juditsky, 1992; of noised steps the average is far less noisy than the last). 0: the
+            last model is the result.
+        project: P, a function with a name or a value whose `repr` tells what it does.
+
+    Raises:
+        InputError: The share is not within [0, 1].
+
+    >>> FedAvg(0.5).fold([torch.zeros(1)], [torch.tensor([[1.0], [2.0]])], torch.tensor([0.5, 0.5]))
+    [tensor([1.5000])]
     """
 
-    def __init__(self, learning_rate: float, momentum: float = 0.0) -> None:
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self._velocity: State | None = None
+    def __init__(
+        self,
+        learning_rate: float,
+        momentum: float = 0.0,
+        averaged: float = 0.0,
+        project: Project | None = None,
+    ) -> None:
+        if not 0.0 <= averaged <= 1.0:
+            raise InputError(f"averaged: found {averaged}, expected a share within [0, 1]")
+        self.learning_rate, self.momentum, self.averaged = learning_rate, momentum, averaged
+        self._project = project
+        self._velocity: State = []
+        self._sum: State = []
 
     def __repr__(self) -> str:
-        return f"FedAvg(learning_rate={self.learning_rate!r}, momentum={self.momentum!r})"
+        said = [f"{self.learning_rate!r}", f"momentum={self.momentum!r}"]
+        if self.averaged:
+            said.append(f"averaged={self.averaged!r}")
+        if self._project is not None:
+            name = getattr(self._project, "__qualname__", None)
+            said.append(f"project={name or repr(self._project)}")
+        return f"FedAvg({', '.join(said)})"
 
-    def train(self, model: nn.Module, client: Client, schedule: Schedule) -> None:
-        """SGD at one client: clipped and noised under a plan, plain without."""
-        batch = schedule.sampling_rate * client.records
-        rate = self.learning_rate
-        if isinstance(schedule, PrivacyPlan):
-            local_update(
-                model,
-                client.features,
-                client.target,
-                plan=schedule,
-                expected_batch=batch,
-                learning_rate=rate,
-            )
-        else:
-            plain_update(
-                model,
-                client.features,
-                client.target,
-                plan=schedule,
-                expected_batch=batch,
-                learning_rate=rate,
-            )
+    def correct(self, gradients: State, _params: State, _start: State, /) -> State:
+        """Plain SGD at every client."""
+        return gradients
+
+    def fold(self, start: State, updates: State, weights: Tensor) -> State:
+        """The average of the clients' changes, carried on by the momentum of earlier rounds."""
+        mean = [torch.tensordot(weights, each, dims=1) for each in updates]
+        before = self._velocity or [torch.zeros_like(each) for each in mean]
+        self._velocity = [self.momentum * v + m for v, m in zip(before, mean, strict=True)]
+        moved = [old + v for old, v in zip(start, self._velocity, strict=True)]
+        return moved if self._project is None else self._project(moved)
+
+    def result(self, state: State, number: int, rounds: int) -> State:
+        """The average of the last rounds' models after the last of them; before that, the model."""
+        taken = math.ceil(self.averaged * rounds)
+        if number <= rounds - taken:
+            return state
+        before = self._sum or [torch.zeros_like(each) for each in state]
+        self._sum = [total + each for total, each in zip(before, state, strict=True)]
+        return [total / taken for total in self._sum] if number == rounds else state
 
     def state(self) -> dict[str, Tensor]:
-        """The momentum of earlier rounds; nothing before the first."""
-        return {f"velocity.{i}": v for i, v in enumerate(self._velocity or [])}
+        """The momentum of earlier rounds and the sum of those averaged; at first, nothing."""
+        carried = {f"{_VELOCITY}{i}": v for i, v in enumerate(self._velocity)}
+        return carried | {f"{_AVERAGE}{i}": v for i, v in enumerate(self._sum)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on with the momentum that `state` told."""
-        self._velocity = [state[f"velocity.{i}"] for i in range(len(state))] or None
+        """Go on with what `state` told."""
+        self._velocity = _listed(state, _VELOCITY)
+        self._sum = _listed(state, _AVERAGE)
 
-    def fold(self, state: State, updates: Sequence[State], weights: Sequence[float]) -> State:
-        """The average of the clients' changes, carried on by the momentum of earlier rounds."""
-        mean = [
-            sum((w * u for w, u in zip(weights, same, strict=True)), torch.zeros_like(old))
-            for old, same in zip(state, zip(*updates, strict=True), strict=True)
-        ]
-        if self._velocity is None:
-            self._velocity = mean
-        else:
-            self._velocity = [
-                self.momentum * v + m for v, m in zip(self._velocity, mean, strict=True)
-            ]
-        return [old + v for old, v in zip(state, self._velocity, strict=True)]
+
+def _listed(state: Mapping[str, Tensor], prefix: str) -> State:
+    count = sum(name.startswith(prefix) for name in state)
+    return [state[f"{prefix}{i}"] for i in range(count)]

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,49 +21,66 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoint import Checkpoint
+from models.federated.clients import Client, in_order
+from models.federated.nets import layers_of
+from models.federated.one_by_one import OneByOne
+from models.federated.stack import Stack, State, load, parameters
+from models.federated.stacked import Stacked
 from models.training import shapes
 from privacy.plan import PrivacyPlan, Schedule
 
 _GLOBAL, _CARRIED = "global.", "strategy."
 
-State = list[Tensor]
 Point = dict[str, float]
 
 
-@dataclass(frozen=True)
-class Client:
-    """One owner's training records, and how much of the average it is.
+class Strategy(Protocol):
+    """A federated algorithm: correct the clients' steps, fold what came back.
+
+    Stacked tensors hold all clients, in one order for the whole run: what a strategy keeps of each
+    client has the same first dimension. Its `repr` tells its settings: a checkpoint belongs to one
+    strategy.
 
     Attributes:
-        name: Of the client.
-        features, target: Training records, (n, d) and (n,), float32; n may be 0.
-        records: Public number of training records expected of this client: its weight in the
-            average, and sampling rate × records the denominator of its gradients.
+        learning_rate: Of the clients' steps.
     """
 
-    name: str
-    features: Tensor
-    target: Tensor
-    records: float
+    learning_rate: float
 
+    def correct(self, gradients: State, params: State, start: State, /) -> State:
+        """What each client steps along, after its noise.
 
-class Strategy(Protocol):
-    """A federated algorithm: train one client, fold what came back.
+        Args:
+            gradients, params: Of each client, (clients, *shape).
+            start: The global parameters of this round, (*shape).
+        """
 
-    Its `repr` tells its settings: a checkpoint belongs to one strategy.
-    """
+    def fold(self, start: State, updates: State, weights: Tensor) -> State:
+        """The next global parameters, (*shape).
 
-    def train(self, model: nn.Module, client: Client, schedule: Schedule) -> None:
-        """Train `model` in place on one client's records, for one round."""
+        Args:
+            start: The last ones, (*shape).
+            updates: Each client's change of them, (clients, *shape).
+            weights: Shares of the clients, (clients,), that add up to 1.
+        """
 
-    def fold(self, state: State, updates: Sequence[State], weights: Sequence[float]) -> State:
-        """The next global parameters, from the last ones and each client's change of them."""
+    def result(self, state: State, number: int, rounds: int) -> State:
+        """What a training of so many rounds has come to after round `number`; told every round."""
 
     def state(self) -> dict[str, Tensor]:
         """What it carries from round to round, computed from updates that left their clients."""
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on with what `state` told."""
+
+
+class Engine(Protocol):
+    """Computes all clients' gradients."""
+
+    def gradients(
+        self, params: State, out: Stack, draws: Sequence[torch.Generator], alike: bool
+    ) -> None:
+        """See `stacked.Stacked.gradients`."""
 
 
 @dataclass
@@ -94,6 +110,9 @@ def run(
 ) -> Rounds:
     """Train `model` in place for `schedule.rounds` rounds.
 
+    The order of `clients` changes nothing. Clients are trained side by side where the net allows
+    it (`nets.layers_of`), else one after the other.
+
     Args:
         model: Starts as the global model and ends as it.
         clients: Who takes part; one client is central training.
@@ -104,22 +123,27 @@ def run(
         checkpoint: Saved after every round of a private run, and when it is due without privacy.
         before_training: Told, before a private run goes on, how many rounds an earlier attempt
             may have noised whose result is lost. It charges them, or raises.
+
+    Raises:
+        InputError: An expected batch is not a positive number, or a layer mixes records.
     """
+    clients = in_order(clients)
     described = (seed, schedule, strategy, _public(clients), shapes(model))
     kept = checkpoint.of(*described) if checkpoint else None
     private = isinstance(schedule, PrivacyPlan)
     rounds = (_resumed(kept, model, strategy) if kept else None) or Rounds()
     if kept and private:
         _settle(kept, model, strategy, rounds, schedule, before_training)
+    if len(rounds.history) == schedule.rounds:
+        return rounds
     earlier, started = rounds.seconds, time.perf_counter()
+    training = _Training.of(model, clients, schedule)
     for number in range(len(rounds.history) + 1, schedule.rounds + 1):
-        before = _state(model)
-        updates = []
-        for client in clients:
-            with _draws(seed, number, client):
-                updates.append(_update(model, before, client, schedule, strategy))
-        step = _fold(model, before, updates, clients, strategy)
-        rounds.history.append({"round": float(number), "step_length": step})
+        before = parameters(model)
+        updates = train_clients(training, before, strategy, _draws(seed, number, clients))
+        after = strategy.fold(before, updates, training.weights)
+        rounds.history.append({"round": float(number), "step_length": _length(before, after)})
+        load(model, strategy.result(after, number, schedule.rounds))
         rounds.seconds = earlier + time.perf_counter() - started
         if kept and (private or number == schedule.rounds or kept.due()):
             _save(kept, model, strategy, rounds)
@@ -128,17 +152,55 @@ def run(
     return rounds
 
 
-def _fold(
-    model: nn.Module,
-    before: State,
-    updates: Sequence[State],
-    clients: Sequence[Client],
-    strategy: Strategy,
-) -> float:
-    """Move the global model by its clients' updates; returns how far."""
-    total = sum(client.records for client in clients)
-    after = strategy.fold(before, updates, [client.records / total for client in clients])
-    _load(model, after)
+@dataclass(frozen=True)
+class _Training:
+    """What all rounds share.
+
+    Attributes:
+        clients: In their order.
+        schedule: What each does in a round.
+        engine: Computes their gradients.
+        weights: Their shares of the average, (clients,).
+        params, gradients: Room for them.
+    """
+
+    clients: list[Client]
+    schedule: Schedule
+    engine: Engine
+    weights: Tensor
+    params: Stack
+    gradients: Stack
+
+    @classmethod
+    def of(cls, model: nn.Module, clients: list[Client], schedule: Schedule) -> _Training:
+        kind = OneByOne if layers_of(model) is None else Stacked
+        like, count = parameters(model), len(clients)
+        records = torch.tensor([client.records for client in clients], dtype=torch.float64)
+        return cls(
+            clients,
+            schedule,
+            kind(model, clients, schedule),
+            (records / records.sum()).float(),
+            Stack.of(like, count),
+            Stack.of(like, count),
+        )
+
+
+def train_clients(
+    training: _Training, start: State, strategy: Strategy, draws: Sequence[torch.Generator]
+) -> State:
+    """One round at every client, from the global parameters; returns how each has changed them."""
+    params, gradients = training.params, training.gradients
+    params.fill(start)
+    for step in range(training.schedule.local_steps):
+        training.engine.gradients(params.parts, gradients, draws, alike=step == 0)
+        along = strategy.correct(gradients.parts, params.parts, start)
+        for part, each in zip(params.parts, along, strict=True):
+            part.sub_(each, alpha=strategy.learning_rate)
+    return [part.sub_(old) for part, old in zip(params.parts, start, strict=True)]
+
+
+def _length(before: State, after: State) -> float:
     squares = (float(((a - b) ** 2).sum()) for a, b in zip(after, before, strict=True))
     return sum(squares) ** 0.5
 
@@ -168,12 +230,12 @@ def _resumed(kept: Checkpoint, model: nn.Module, strategy: Strategy) -> Rounds |
     tensors, facts = found
     carried = {name: tensor for name, tensor in tensors.items() if not name.startswith(_GLOBAL)}
     strategy.restore({name.removeprefix(_CARRIED): tensor for name, tensor in carried.items()})
-    _load(model, [tensors[f"{_GLOBAL}{i}"] for i in range(len(tensors) - len(carried))])
+    load(model, [tensors[f"{_GLOBAL}{i}"] for i in range(len(tensors) - len(carried))])
     return Rounds(**facts)
 
 
 def _save(kept: Checkpoint, model: nn.Module, strategy: Strategy, rounds: Rounds) -> None:
-    tensors = {f"{_GLOBAL}{i}": value for i, value in enumerate(_state(model))}
+    tensors = {f"{_GLOBAL}{i}": value for i, value in enumerate(parameters(model))}
     tensors |= {f"{_CARRIED}{name}": value for name, value in strategy.state().items()}
     kept.save(tensors, vars(rounds))
 
@@ -182,32 +244,14 @@ def _public(clients: Sequence[Client]) -> list[tuple[str, float]]:
     return [(client.name, client.records) for client in clients]
 
 
-@contextmanager
-def _draws(seed: int, number: int, client: Client) -> Iterator[None]:
-    """torch's generator at a place of its own for each round of each client.
+def _draws(seed: int, number: int, clients: Sequence[Client]) -> list[torch.Generator]:
+    """A generator at a place of its own for each round of each client.
 
     Sampling without privacy draws from it; what a client draws depends on no other client, and a
     resumed run draws what it would have drawn. Private sampling and noise take no seed.
     """
-    said = hashlib.blake2b(f"{seed} {number} {client.name}".encode(), digest_size=8).digest()
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int.from_bytes(said, "little"))
-        yield
-
-
-def _update(
-    model: nn.Module, state: State, client: Client, schedule: Schedule, strategy: Strategy
-) -> State:
-    _load(model, state)
-    strategy.train(model, client, schedule)
-    return [new - old for new, old in zip(_state(model), state, strict=True)]
-
-
-def _state(model: nn.Module) -> State:
-    return [parameter.detach().clone() for parameter in model.parameters()]
-
-
-def _load(model: nn.Module, state: State) -> None:
-    with torch.no_grad():
-        for parameter, value in zip(model.parameters(), state, strict=True):
-            parameter.copy_(value)
+    made = []
+    for client in clients:
+        said = hashlib.blake2b(f"{seed} {number} {client.name}".encode(), digest_size=8).digest()
+        made.append(torch.Generator().manual_seed(int.from_bytes(said, "little")))
+    return made

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from domains.errors import InputError
 from models.credit import build
 from models.federated import Client, FedAvg, run
 from privacy import dpsgd
@@ -62,15 +64,67 @@ def test_one_client_is_central_training() -> None:
 
 
 def test_the_average_weighs_clients_by_their_public_numbers_of_records() -> None:
-    folded = FedAvg(1.0).fold([torch.zeros(1)], [[torch.ones(1)], [torch.zeros(1)]], [0.75, 0.25])
+    weights = torch.tensor([0.75, 0.25])
+    folded = FedAvg(1.0).fold([torch.zeros(1)], [torch.tensor([[1.0], [0.0]])], weights)
     assert folded[0].item() == pytest.approx(0.75)
 
 
 def test_momentum_carries_the_averaged_step_on() -> None:
     strategy = FedAvg(1.0, momentum=0.5)
-    state = strategy.fold([torch.zeros(1)], [[torch.ones(1)]], [1.0])
-    state = strategy.fold(state, [[torch.zeros(1)]], [1.0])
+    state = strategy.fold([torch.zeros(1)], [torch.ones(1, 1)], torch.ones(1))
+    state = strategy.fold(state, [torch.zeros(1, 1)], torch.ones(1))
     assert state[0].item() == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(("share", "taken"), [(0.0, 1), (0.2, 1), (0.5, 3), (1.0, 5)])
+def test_the_average_is_that_of_the_last_rounds_models(share: float, taken: int) -> None:
+    schedule = replace(EVERY, rounds=5)
+    models: list[list[Tensor]] = []
+
+    class Watched(FedAvg):
+        def fold(self, *said: Any) -> list[Tensor]:
+            models.append(super().fold(*said))
+            return models[-1]
+
+    model = build(5, 4)
+    run(model, _clients(), schedule, Watched(0.3, momentum=0.5, averaged=share))
+    last = models[-taken:]
+    expected = [torch.stack(same).mean(dim=0) for same in zip(*last, strict=True)]
+    assert _close(list(model.parameters()), expected)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_an_impossible_share_of_rounds_is_refused(share: float) -> None:
+    with pytest.raises(InputError, match="averaged"):
+        FedAvg(0.3, averaged=share)
+
+
+def not_negative(state: list[Tensor]) -> list[Tensor]:
+    return [part.clamp(min=0.0) for part in state]
+
+
+def test_every_global_model_is_put_back_where_it_may_be() -> None:
+    model = build(5, 4)
+    run(model, _clients(), EVERY, FedAvg(0.3, averaged=0.5, project=not_negative))
+    assert min(float(part.detach().min()) for part in model.parameters()) == 0.0
+    assert "project=not_negative" in repr(FedAvg(0.3, project=not_negative))
+
+
+def test_a_strategy_corrects_each_clients_steps_by_what_it_keeps_of_that_client() -> None:
+    class Pulled(FedAvg):
+        """Each client steps along a direction of its own, whatever its records say."""
+
+        def correct(self, gradients: list[Tensor], *_: Any) -> list[Tensor]:
+            own = torch.arange(float(len(gradients[0])))
+            return [own.view(-1, *(1 for _ in g.shape[1:])).expand_as(g) for g in gradients]
+
+        def fold(self, start: list[Tensor], updates: list[Tensor], _: Tensor) -> list[Tensor]:
+            self.moved = [update.flatten(1)[:, 0].tolist() for update in updates]
+            return start
+
+    strategy = Pulled(0.5)
+    run(build(5, 4), _clients(), replace(EVERY, rounds=1), strategy)
+    assert strategy.moved == [pytest.approx([0.0, -1.0, -2.0], abs=1e-5)] * 4
 
 
 def test_a_run_without_privacy_repeats_bit_by_bit() -> None:

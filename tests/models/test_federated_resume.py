@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,17 +20,17 @@ PRIVATE = PrivacyPlan(**vars(OPEN), epsilon=1.0, delta=1e-5, noise_multiplier=1.
 
 
 class Watched(FedAvg):
-    """Counts how often a client trains, and is killed while it does if told to."""
+    """Counts how many steps were noised, and is killed after one of them if told to."""
 
     def __init__(self, killed_at: int | None = None) -> None:
-        super().__init__(0.3, momentum=0.5)
-        self.trained, self._killed_at = 0, killed_at
+        super().__init__(0.3, momentum=0.5, averaged=0.6)
+        self.stepped, self._killed_at = 0, killed_at
 
-    def train(self, *args: object) -> None:
-        self.trained += 1
-        super().train(*args)  # type: ignore[arg-type]
-        if self.trained == self._killed_at:
+    def correct(self, *said: Any) -> list[Tensor]:
+        self.stepped += 1
+        if self.stepped == self._killed_at:
             raise Killed
+        return super().correct(*said)
 
 
 def _clients() -> list[Client]:
@@ -103,11 +104,11 @@ def test_a_private_run_keeps_every_round_whatever_the_pause(saves: int, tmp_path
     strategy = Watched()
     with pytest.raises(Killed):
         _trained(slow, PRIVATE, strategy, lost)
-    assert strategy.trained == 2 * (saves - 1)
+    assert strategy.stepped == 2 * (saves - 1)
     assert lost == []
     again = Watched()
     _, rounds = _trained(Checkpoint(path), PRIVATE, again, lost)
-    assert again.trained == 2 * (PRIVATE.rounds - (saves - 1))
+    assert again.stepped == 2 * (PRIVATE.rounds - (saves - 1))
     assert [point["round"] for point in rounds.history] == [1, 2, 3, 4, 5]
     assert lost == ([1] if saves <= PRIVATE.rounds else [])
 
@@ -121,9 +122,9 @@ def test_what_was_noised_is_never_more_than_the_plan_and_the_rounds_charged_agai
         try:
             _trained(checkpoint, PRIVATE, strategy, lost)
         except Killed:
-            trained += strategy.trained
+            trained += strategy.stepped
             continue
-        trained += strategy.trained
+        trained += strategy.stepped
         break
     assert trained <= 2 * (PRIVATE.rounds + sum(lost))
     assert lost == [1] * len(lost)
@@ -147,7 +148,7 @@ def test_a_refusal_noises_nothing_and_leaves_what_was_reached(tmp_path: Path) ->
             checkpoint=checkpoint,
             before_training=refuse,
         )
-    assert strategy.trained == 0
+    assert strategy.stepped == 0
     assert checkpoint.path.read_bytes() == before
 
 
@@ -167,7 +168,7 @@ def test_a_finished_private_run_charges_and_trains_no_more(tmp_path: Path) -> No
     first = _trained(checkpoint, PRIVATE, Watched(), lost)
     strategy = Watched()
     second = _trained(checkpoint, PRIVATE, strategy, lost)
-    assert strategy.trained == 0
+    assert strategy.stepped == 0
     assert same(first[0], second[0])
     assert lost == []
     assert second[1] == first[1]
@@ -178,4 +179,4 @@ def test_a_checkpoint_of_another_strategy_or_plan_is_not_taken(tmp_path: Path) -
     _trained(checkpoint, OPEN)
     strategy = Watched()
     _trained(checkpoint, replace(OPEN, rounds=6), strategy, told)
-    assert strategy.trained == 12
+    assert strategy.stepped == 12

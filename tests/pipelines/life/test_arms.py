@@ -206,7 +206,7 @@ def test_a_private_run_taken_up_again_pays_for_the_round_it_was_in(
         with killed_after(2), pytest.raises(Killed):
             train_federated.fn(second, loans)
         trained = train_federated.fn(replace(job, attempt=3), loans)
-        told = statement(job, loans.charged)
+        told = statement(job, loans.charged, loans.encoder.width)
         charged = ledger.charged(job.run_id)
     events = [*plan.events(), *plan.round_events(), *plan.round_events()]
     assert [point["round"] for point in trained.history] == [1, 2, 3, 4, 5, 6]
@@ -278,18 +278,19 @@ def test_no_round_of_a_private_run_is_noised_before_the_last_is_on_disk(
         save(self, *said)
         order.append("saved")
 
-    real = FedAvg.train
+    real = FedAvg.correct
 
-    def trained(self: Any, *said: Any) -> None:
+    def corrected(self: Any, *said: Any) -> Any:
         order.append("noised")
-        real(self, *said)
+        return real(self, *said)
 
     monkeypatch.setattr(Checkpoint, "save", saved)
-    monkeypatch.setattr(FedAvg, "train", trained)
+    monkeypatch.setattr(FedAvg, "correct", corrected)
     with open_job("credit", _loans(tmp_path)) as job:
-        train_federated.fn(job, _prepared(job))
-    clients = ["noised"] * 3
-    assert order == ["saved", *([*clients, "saved"] * 6)]
+        loans = _prepared(job)
+        train_federated.fn(job, loans)
+    steps = ["noised"] * loans.charged.schedule.local_steps
+    assert order == ["saved", *([*steps, "saved"] * 6)]
 
 
 def _allow(ledger: Ledger, loans: Prepared) -> None:
