@@ -18,7 +18,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from dp_accounting.pld import privacy_loss_distribution as pld
+from numpy.typing import NDArray
 
 from domains.errors import InputError
 
@@ -33,6 +35,7 @@ _FIELDS = {
 }
 _COARSE = 1e-2  # grid of privacy losses for the first look
 _FINEST, _FINE = 1e-5, 1e-3  # the final grid lies between, unless ε is in the thousands
+_LINES = 5000  # of a grid between two curves' ends
 _RELATIVE = 1e-4  # final grid, as a share of ε's power of ten
 
 
@@ -63,6 +66,13 @@ def rough_epsilon(events: Sequence[Event], delta: float) -> float:
     parts = _canonical(events)
     rough = _rough(parts, delta, _COARSE)
     return rough if rough >= 1 else _rough(parts, delta, _COARSE / 100)
+
+
+def deltas_of(events: Sequence[Event], epsilons: NDArray[np.float64]) -> NDArray[np.float64]:
+    """δ of all `events` together at each of several rising ε, an upper bound; the inverse of
+    `epsilon_of`, on a grid that suits the largest ε and is fine enough to draw a curve."""
+    grid = min(max(float(epsilons[-1]) / _LINES, 10 * _FINEST), _COARSE)
+    return np.array(_compose(_canonical(events), grid).get_delta_for_epsilon(epsilons.tolist()))
 
 
 @lru_cache(maxsize=4096)
