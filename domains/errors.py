@@ -15,6 +15,12 @@ class Refused(Exception):
     """
 
 
+class Waiting(Refused):
+    """A run under way is refused what it has to spend to go on; what was done is kept until that is
+    granted.
+    """
+
+
 class Interrupted(Exception):
     """The machine or a server stopped the work, a full disk say; what was done is kept.
 

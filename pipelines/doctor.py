@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domains.errors import InputError, Refused
-from pipelines.settings import home, home_key, ledger_path, writable_home
+from pipelines.settings import home, home_key, open_ledger, writable_home
 
 _PACKAGES = ("torch", "scikit-learn", "monai", "opacus", "dp-accounting", "mlflow", "prefect")
 _LEAST_FREE = 2 * 1024**3
@@ -139,9 +139,11 @@ def _webhooks() -> tuple[bool, str]:
 
 
 def _ledger() -> tuple[bool, str]:
-    from privacy.ledger import Ledger
-
-    return True, f"{len(Ledger(ledger_path()).budgets())} owners"
+    ledger = open_ledger()
+    if findings := ledger.verify():
+        first = findings[0]
+        return False, f"{first.kind}, entry {first.number}: {first.said}; careledger budget verify"
+    return True, f"{ledger.where}: {len(ledger.budgets())} owners, {ledger.head()[0]} entries"
 
 
 def _telemetry() -> tuple[bool, str]:

@@ -20,10 +20,10 @@ from mlflow.entities import LoggedModelStatus, Metric, Param
 from mlflow.tracking import MlflowClient
 
 from domains.dataset import Dataset
-from domains.errors import InputError, Interrupted
+from domains.errors import InputError, Interrupted, Waiting
 from pipelines.evidence import Arm
 from pipelines.life import flow_runs, jobs, reopening
-from pipelines.life.endings import announce, close, pause, wording
+from pipelines.life.endings import announce, close, pause, wait, wording
 from pipelines.provenance import Origin, config_yaml, data_name, flat, git_revision, portable
 from pipelines.settings import Job as JobConfig
 from pipelines.settings import home, writable_home
@@ -111,8 +111,8 @@ def reports_folder(run_id: str) -> Path:
 def open_job(pipeline: str, config: JobConfig, stages: int = 6) -> Iterator[Job]:
     """A job from start to end: its run is FINISHED, FAILED or KILLED, its scratch folder gone.
 
-    A job whose process died, and one that the machine stopped, keep their folder: the job that
-    `careledger resume` or a Prefect worker takes up again is opened here as well.
+    A job whose process died, one that the machine stopped and one that waits for a grant keep their
+    folder: what `careledger resume` or a Prefect worker takes up again is opened here as well.
 
     Args:
         pipeline: `imaging`, `patients` or `credit`.
@@ -129,6 +129,9 @@ def open_job(pipeline: str, config: JobConfig, stages: int = 6) -> Iterator[Job]
         close(tracker, record, "FINISHED")
     except Interrupted as error:
         pause(tracker, record, error)
+        raise
+    except Waiting as error:
+        wait(tracker, record, error)
         raise
     except BaseException as error:
         if flow_runs.told_to_end(error):  # as good as killed: the work can go on elsewhere

@@ -1,12 +1,13 @@
 """What the ledger's entries mean: grants, the jobs that count against them, and cuts."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from domains.errors import Refused
 from privacy.accounting import epsilon_of
-from privacy.chain import Entry
+from privacy.chain import LOST, Entry
 
 Standing = Literal["unknown", "reserved", "committed", "cancelled"]
 WHOLE = "whole"
@@ -31,36 +32,79 @@ class Cut:
         return WHOLE if self.column is None else f"column:{self.column}"
 
 
+@dataclass(frozen=True)
+class Budget:
+    """One owner's grant and what is left of it; every ε is at the granted δ.
+
+    `epsilon_left` is granted minus spent. Composition is not addition: a job of that ε usually
+    fits with room to spare.
+    """
+
+    owner: str
+    epsilon_granted: float
+    delta: float
+    epsilon_spent: float
+    epsilon_left: float
+    jobs: int
+
+
 @dataclass
 class Account:
-    """One owner: the grant in force, and the events of every job that was not cancelled."""
+    """One owner: the grant in force, and the events of every job that was not cancelled.
+
+    Attributes:
+        owner: DATA or DATA/CLIENT.
+        epsilon, delta: The grant; δ is 0 until something is granted.
+        charges: Job → its events.
+        bound: After a loss of entries, an event that bounds everything before it.
+        covered: Jobs that are within that bound.
+        recorded: ε spent at δ as written beside the last charge; None where that has changed since.
+    """
 
     owner: str
     epsilon: float = 0.0
-    delta: float = 0.0  # 0 until something is granted
+    delta: float = 0.0
     charges: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    bound: list[dict[str, Any]] = field(default_factory=list)
+    covered: frozenset[str] = frozenset()
+    recorded: float | None = 0.0
 
     @property
     def granted(self) -> bool:
         """Whether the owner ever granted anything."""
         return self.delta > 0
 
+    def events(self) -> list[dict[str, Any]]:
+        """All that counts against the grant."""
+        counted = (events for job, events in self.charges.items() if job not in self.covered)
+        return [*self.bound, *itertools.chain.from_iterable(counted)]
+
     def spent(self, delta: float, more: Iterable[dict[str, Any]] = ()) -> float:
-        """ε at `delta` of all charges, and of `more`, composed together."""
-        events = [event for charge in self.charges.values() for event in charge]
-        return epsilon_of([*events, *more], delta)
+        """ε at `delta` of all that counts, and of `more`, composed together."""
+        return epsilon_of([*self.events(), *more], delta)
+
+    def known(self) -> float:
+        """ε spent at the granted δ, without composing it again where it stands in the ledger."""
+        return self.spent(self.delta) if self.recorded is None else self.recorded
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs count, each with all that it had to do again."""
+        return sum(again_of(name) not in self.charges for name in self.charges)
 
 
 @dataclass
 class Accounts:
     """All owners, where each job stands (reserved, committed or cancelled), and cuts by name.
 
-    A name's cut is that of its charged jobs, by job; a cancelled one binds nobody.
+    A name's cut is that of its charged jobs, by job; a cancelled one binds nobody. `lost`: a
+    part of the ledger was lost, so that an owner who is not in it may have spent before.
     """
 
     owners: dict[str, Account] = field(default_factory=dict)
     jobs: dict[str, Standing] = field(default_factory=dict)
     cuts: dict[str, dict[str, str]] = field(default_factory=dict)
+    lost: bool = False
 
     def of(self, owner: str) -> Account:
         """The owner's account; an empty one where none was opened."""
@@ -85,6 +129,13 @@ class Accounts:
         return same_cut and self.charges_of(job).get(job) == charge
 
 
+def budget_of(account: Account) -> Budget:
+    """What is left of an owner's grant."""
+    spent = account.known()
+    left = max(0.0, account.epsilon - spent)
+    return Budget(account.owner, account.epsilon, account.delta, spent, left, account.jobs)
+
+
 def again_of(name: str) -> str | None:
     """The job that a further charge belongs to; None for a job's first charge.
 
@@ -100,11 +151,14 @@ def read_accounts(entries: Iterable[Entry]) -> Accounts:
     accounts = Accounts()
     for entry in entries:
         if entry.kind == "grant":
-            account = _opened(accounts, entry)
-            account.epsilon, account.delta = entry.detail["epsilon"], entry.detail["delta"]
+            _grant(_opened(accounts, entry), entry.detail)
         elif entry.kind == "reserve":
-            _opened(accounts, entry).charges[str(entry.job)] = entry.detail["events"]
+            account = _opened(accounts, entry)
+            account.charges[str(entry.job)] = entry.detail["events"]
+            account.recorded = float(entry.detail["epsilon_after"])
             accounts.jobs[str(entry.job)] = "reserved"
+        elif entry.kind == LOST:
+            _lose(accounts, entry)
         elif entry.kind == "cut":
             accounts.cuts.setdefault(entry.detail["name"], {})[str(entry.job)] = entry.detail["cut"]
         elif entry.kind == "commit":
@@ -143,9 +197,24 @@ def _opened(accounts: Accounts, entry: Entry) -> Account:
     return accounts.owners.setdefault(owner, Account(owner))
 
 
+def _grant(account: Account, detail: dict[str, Any]) -> None:
+    if detail["delta"] != account.delta and account.events():
+        account.recorded = None
+    account.epsilon, account.delta = detail["epsilon"], detail["delta"]
+
+
+def _lose(accounts: Accounts, entry: Entry) -> None:
+    accounts.lost = True
+    if entry.owner is not None:
+        account = _opened(accounts, entry)
+        account.bound, account.covered = entry.detail["events"], frozenset(account.charges)
+        account.recorded = None
+
+
 def _cancel(accounts: Accounts, job: str) -> None:
     accounts.jobs[job] = "cancelled"
     for account in accounts.owners.values():
-        account.charges.pop(job, None)
+        if account.charges.pop(job, None) is not None:
+            account.recorded = None
     for jobs in accounts.cuts.values():
         jobs.pop(job, None)

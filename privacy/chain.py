@@ -1,44 +1,37 @@
-"""An append-only, hash-chained list of entries in one SQLite file.
+"""An append-only, hash-chained list of entries in a store of rows.
 
-Every entry's hash is HMAC-SHA256, under a key in a file beside the database, of the previous hash
-and of the entry itself; it is checked on every read. Triggers refuse UPDATE and DELETE, writers
-take turns (BEGIN IMMEDIATE), and an entry is on disk before the call returns (synchronous=EXTRA).
-A list cut off at its end is a valid, shorter list: whoever must notice that keeps `head()`.
+Every entry's hash is HMAC-SHA256, under a key in a file of its own, of the previous hash and of the
+entry itself; it is checked on every read. A list cut off at its end is a valid, shorter list: what
+notices that is the high-water mark beside the key, looked at here whenever something is written,
+and the anchors in what the ledger paid for (`privacy.anchors`).
 """
 
 import hashlib
 import hmac
 import json
 import os
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from domains.errors import InputError, Refused
+from privacy import key as keys
+from privacy import mark as marks
+from privacy.mark import Mark
+from privacy.stores import Row, Rows, Store
 
 GENESIS = "0" * 64
-_VERSION = 1
-_SCHEMA = f"""
-CREATE TABLE entries (
-    number  INTEGER PRIMARY KEY,
-    at      TEXT NOT NULL,
-    kind    TEXT NOT NULL,
-    job     TEXT,
-    owner   TEXT,
-    detail  TEXT NOT NULL,
-    hash    TEXT NOT NULL,
-    payload BLOB
-);
-CREATE TRIGGER no_update BEFORE UPDATE ON entries
-    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER no_delete BEFORE DELETE ON entries
-    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-PRAGMA user_version = {_VERSION};
-"""
+LOST = "lost"
+"""Kind of the entries that settle a part of the chain which is gone; see `privacy.restoring`."""
+
+_TEXT = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+MEND = (
+    "nothing can be spent before you restore it from a backup: `careledger budget verify` says "
+    "what is wrong, `careledger budget restore FILE` mends it"
+)
 
 
 @dataclass(frozen=True)
@@ -53,25 +46,43 @@ class Entry:
     detail: dict[str, Any]
 
 
-class _Tampered(Exception):
+class Unsound(Refused):
+    """The ledger is not what was written: it refuses to spend."""
+
+
+class Tampered(Exception):
     """The entry of this number is not the one that was written."""
 
 
 class Book:
-    """The verified entries as one transaction sees them, and the means to add to them."""
+    """The verified entries as one transaction sees them, and the means to add to them.
 
-    def __init__(self, connection: sqlite3.Connection, key: bytes) -> None:
-        self._connection, self._key = connection, key
+    Raises:
+        Tampered: an entry is not the one that was written; the chain turns it into Unsound.
+    """
+
+    def __init__(self, rows: Rows, key: bytes) -> None:
+        self._rows, self._key = rows, key
         self.entries: list[Entry] = []
-        self.hash = GENESIS
-        columns = "number, at, kind, job, owner, detail, hash"
-        for row in connection.execute(f"SELECT {columns} FROM entries ORDER BY number"):  # noqa: S608
+        self.hashes: list[str] = []
+        for row in rows.all():
             self._follow(row)
 
     @property
     def head(self) -> tuple[int, str]:
         """Length and last hash: who keeps it can tell later whether anything was taken away."""
-        return len(self.entries), self.hash
+        return len(self.entries), self._last
+
+    def holds(self, length: int, head: str) -> bool:
+        """Whether the first `length` entries are those that had this head, or were settled."""
+        if length == 0 or (length <= len(self.hashes) and self.hashes[length - 1] == head):
+            return True
+        return head in self.settled()
+
+    def settled(self) -> set[str]:
+        """Heads of entries that are gone, and were made good (`privacy.restoring`)."""
+        lost = (entry.detail["settles"] for entry in self.entries if entry.kind == LOST)
+        return {head for heads in lost for head in heads}
 
     def append(
         self,
@@ -87,156 +98,152 @@ class Book:
             detail = {**detail, "sha256": hashlib.sha256(payload).hexdigest()}
         at = datetime.now(UTC).isoformat(timespec="seconds")
         entry = Entry(len(self.entries) + 1, at, kind, job, owner, detail)
-        self.hash = _link(self._key, self.hash, entry)
-        self._connection.execute(
-            "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (entry.number, at, kind, job, owner, json.dumps(detail), self.hash, payload),
-        )
-        self.entries.append(entry)
+        link = link_of(self._key, self._last, entry)
+        row: Row = (entry.number, at, kind, job, owner, json.dumps(detail), link)
+        self._rows.add(row, payload)
+        self._keep(entry, link)
 
     def payload(self, entry: Entry) -> bytes:
         """The bytes stored with an entry.
 
         Raises:
-            _Tampered: they are not those that were stored; the chain turns it into Refused.
+            Tampered: they are not those that were stored.
         """
-        query = "SELECT payload FROM entries WHERE number = ?"
-        (payload,) = self._connection.execute(query, (entry.number,)).fetchone()
-        if hashlib.sha256(payload or b"").hexdigest() != entry.detail["sha256"]:
-            raise _Tampered(entry.number)
-        return bytes(payload)
+        payload = self._rows.payload(entry.number) or b""
+        if hashlib.sha256(payload).hexdigest() != entry.detail["sha256"]:
+            raise Tampered(entry.number)
+        return payload
 
-    def _follow(self, row: tuple[Any, ...]) -> None:
-        try:
-            number, at, kind, job, owner, detail = *row[:5], json.loads(row[5])
-        except (TypeError, ValueError):
-            raise _Tampered(row[0]) from None
-        entry = Entry(number, at, kind, job, owner, detail)
-        self.hash = _link(self._key, self.hash, entry)
-        expected = entry.number == len(self.entries) + 1
-        if not (expected and hmac.compare_digest(self.hash, str(row[6]))):
-            raise _Tampered(entry.number)
+    @property
+    def _last(self) -> str:
+        return self.hashes[-1] if self.hashes else GENESIS
+
+    def _keep(self, entry: Entry, link: str) -> None:
         self.entries.append(entry)
+        self.hashes.append(link)
+
+    def _follow(self, row: Row) -> None:
+        entry = entry_of(row)
+        if entry is None or entry.number != len(self.entries) + 1:
+            raise Tampered(len(self.entries) + 1)
+        link = link_of(self._key, self._last, entry)
+        if not hmac.compare_digest(link, str(row[6])):
+            raise Tampered(entry.number)
+        self._keep(entry, link)
 
 
 class Chain:
-    """The file: opened for each transaction, so that a forked or long-lived process is safe."""
+    """The rows of a store under a key; each transaction opens the store anew."""
 
-    def __init__(self, path: Path, timeout: float) -> None:
-        self._path, self._timeout = path, timeout
-        with self._plain_errors():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect()) as connection:
-                self._prepare(connection)
-                self._key = self._read_key(connection)
+    def __init__(self, store: Store, key: Path) -> None:
+        self._store, self._key_path = store, key
+        with self.plain_errors():
+            store.begin(self._refuse_if_lost)
+            self._key = self._read_key()
+
+    @property
+    def name(self) -> str:
+        """Names this ledger among others; see `key.name_of`."""
+        return keys.name_of(self._key)
+
+    @property
+    def where(self) -> str:
+        """The store, as people read it."""
+        return self._store.name
 
     @contextmanager
     def read(self) -> Iterator[Book]:
         """One consistent view."""
-        with self._plain_errors(), closing(self._connect()) as connection:
-            connection.execute("BEGIN")
-            yield Book(connection, self._key)
+        with self.plain_errors(), self._store.read() as rows:
+            yield Book(rows, self._key)
+
+    @contextmanager
+    def rows(self) -> Iterator[tuple[Rows, bytes, Mark | None]]:
+        """One consistent view of what stands there, unchecked, the key, and the mark as it was
+        before, which that view has to hold."""
+        mark = marks.read(self._key_path)
+        with self.plain_errors(), self._store.read() as rows:
+            yield rows, self._key, mark
 
     @contextmanager
     def write(self) -> Iterator[Book]:
-        """The only writer's view; what it appends is kept together, or not at all on an error."""
-        with self._plain_errors(), closing(self._connect()) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield Book(connection, self._key)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+        """The only writer's view; what it appends is kept together, or not at all on an error.
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None)
-        connection.execute("PRAGMA synchronous = EXTRA")
-        return connection
+        Raises:
+            Unsound: entries that were written are gone.
+        """
+        with self.plain_errors():
+            with self._store.write() as rows:
+                book = Book(rows, self._key)
+                self.check_mark(book, marks.read(self._key_path))
+                yield book
+            marks.raise_to(self._key_path, Mark(*book.head))
 
-    @property
-    def _key_path(self) -> Path:
-        return self._path.with_name(self._path.name + ".key")
+    def files(self) -> tuple[Path, ...]:
+        """Files that nothing else may be written to."""
+        return (*self._store.files(), self._key_path, marks.path_of(self._key_path))
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        if _version(connection) == 0:
-            connection.execute("BEGIN IMMEDIATE")
-            if _version(connection) == 0:  # nobody else created it while this process waited
-                self._refuse_if_lost()
-                for statement in _SCHEMA.split(";\n"):
-                    connection.execute(statement)
-            connection.execute("COMMIT")
-        if _version(connection) != _VERSION:
-            raise InputError(
-                f"ledger {self._path}: written as version {_version(connection)}, this Careledger "
-                f"reads version {_VERSION}; use the Careledger that wrote it"
+    def check_mark(self, book: Book, mark: Mark | None) -> None:
+        """Raises Unsound where entries that this machine has seen are not among those found."""
+        if mark is not None and not book.holds(mark.length, mark.head):
+            raise Unsound(
+                f"ledger {self.where}: {marks.path_of(self._key_path).name} beside its key knows "
+                f"{mark.length} entries, and these are not among the {len(book.entries)} found; "
+                f"{MEND}"
             )
 
     def _refuse_if_lost(self) -> None:
-        if self._key_path.exists():
-            raise InputError(
-                f"ledger {self._path}: empty or missing while its key {self._key_path.name} is "
-                "there; restore it from a backup, it knows what was spent"
-            )
-
-    def _read_key(self, connection: sqlite3.Connection) -> bytes:
-        if self._key_path.exists():
-            return self._key_path.read_bytes()
-        connection.execute("BEGIN IMMEDIATE")
-        if not self._key_path.exists():
-            if connection.execute("SELECT count(*) FROM entries").fetchone()[0]:
+        for path in (self._key_path, marks.path_of(self._key_path)):
+            if path.exists():
                 raise InputError(
-                    f"ledger {self._path}: its key {self._key_path.name} is missing; "
-                    "restore it from a backup"
+                    f"ledger {self.where}: empty or missing while {path} is there; restore it from "
+                    "a backup (careledger budget restore FILE), it knows what was spent"
                 )
-            _create(self._key_path, os.urandom(32))
-        connection.execute("COMMIT")
-        return self._key_path.read_bytes()
+
+    def _read_key(self) -> bytes:
+        if not self._key_path.exists():
+            with self._store.write() as rows:
+                if next(rows.all(), None) is not None:
+                    raise InputError(
+                        f"ledger {self.where}: its key {self._key_path} is missing; restore it "
+                        "from a backup, or copy it from the machine that began this ledger"
+                    )
+                if not self._key_path.exists():  # nobody else began it while this process waited
+                    keys.write(self._key_path, os.urandom(keys.SIZE))
+        return keys.read(self._key_path)
 
     @contextmanager
-    def _plain_errors(self) -> Iterator[None]:
+    def plain_errors(self) -> Iterator[None]:
+        """What goes wrong in the store or the chain, as one line for a person."""
         try:
             yield
-        except _Tampered as error:
-            raise Refused(
-                f"ledger {self._path}: entry {error} is not the one that was written, it was "
-                "edited, removed or moved; nothing can be spent before you restore it from a backup"
-            ) from None
-        except sqlite3.DatabaseError as error:
-            raise InputError(f"ledger {self._path}: {_explain(str(error))}") from error
+        except Tampered as error:
+            raise Unsound(f"ledger {self.where}: {_tampered(error, self._key_path)}") from None
+        except self._store.errors as error:
+            raise InputError(f"ledger {self.where}: {self._store.explain(error)}") from error
         except OSError as error:
-            raise InputError(f"ledger {self._path}: {error.strerror or error}") from error
+            place = error.filename or self.where
+            raise InputError(f"ledger {self.where}: {place}: {error.strerror or error}") from error
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+def entry_of(row: Row) -> Entry | None:
+    """The entry of a row; None where its detail is no JSON."""
+    number, at, kind, job, owner, detail, _ = row
+    try:
+        return Entry(number, at, kind, job, owner, json.loads(detail))
+    except (TypeError, ValueError):
+        return None
 
 
-def _link(key: bytes, previous: str, entry: Entry) -> str:
-    said = [entry.number, entry.at, entry.kind, entry.job, entry.owner, entry.detail]
-    text = json.dumps([previous, *said], sort_keys=True, separators=(",", ":"))
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+def link_of(key: bytes, previous: str, entry: Entry) -> str:
+    """The keyed hash of an entry and of all before it."""
+    said = [previous, entry.number, entry.at, entry.kind, entry.job, entry.owner, entry.detail]
+    return hmac.digest(key, _TEXT(said).encode(), "sha256").hex()
 
 
-def _create(path: Path, content: bytes) -> None:
-    """Write a private file so that it is never seen half-written."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
-def _explain(error: str) -> str:
-    causes = {
-        "locked": "locked by another process; try again when it has finished",
-        "readonly": "cannot be written, so nothing can be spent; make it and its folder writable",
-        "unable to open": "cannot be opened; check that its folder exists and may be written",
-        "full": "the disk is full, so nothing was recorded and nothing may be spent; make room",
-        "malformed": "damaged or cut short; restore it from a backup",
-        "not a database": "not a ledger, or damaged; restore it from a backup",
-        "append-only": "entries are never changed or removed",
-    }
-    return next((plain for sign, plain in causes.items() if sign in error), error)
+def _tampered(error: Tampered, key: Path) -> str:
+    other = f", or its key {key} is another ledger's" if error.args == (1,) else ""
+    return (
+        f"entry {error} is not the one that was written, it was edited, removed or moved{other}; "
+        f"{MEND}"
+    )

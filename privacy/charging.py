@@ -44,7 +44,7 @@ def record(book: Book, accounts: Accounts, job_id: str, owners: Mapping[str, Eve
         account = accounts.of(owner)
         after[owner] = account.spent(account.delta, events) if account.granted else math.inf
         if not (account.granted and after[owner] <= account.epsilon):
-            refusals[owner] = _refusal(account, events, after[owner])
+            refusals[owner] = _refusal(account, events, after[owner], accounts.lost)
     for owner, reason in refusals.items():
         book.append("refuse", job=job_id, owner=owner, detail={"reason": reason})
     for owner, events in owners.items() if not refusals else ():
@@ -53,9 +53,10 @@ def record(book: Book, accounts: Accounts, job_id: str, owners: Mapping[str, Eve
     return list(refusals.values())
 
 
-def _refusal(account: Account, events: Events, after: float) -> str:
+def _refusal(account: Account, events: Events, after: float, lost: bool) -> str:
     if not account.granted:
-        return f"owner {account.owner} has granted nothing; {command(account.owner)}"
+        why = " (entries were lost, so no configuration grants for it)" if lost else ""
+        return f"owner {account.owner} has granted nothing{why}; {command(account.owner)}"
     delta = account.delta
     while math.isinf(account.spent(delta, events)) and delta < 0.1:
         delta *= 10
@@ -77,10 +78,14 @@ def command(owner: str, epsilon: str = "E", delta: str = "D") -> str:
 def open_accounts(
     book: Book, accounts: Accounts, owners: Iterable[str], epsilon: float, delta: float
 ) -> None:
-    """The grant a configuration brings: written only for owners who were never granted any."""
+    """The grant a configuration brings: written only for owners who were never granted any.
+
+    Where entries were lost, an unknown owner may have spent before: only the owner's own word
+    opens an account then.
+    """
     for owner in owners:
         check_grant(owner, epsilon, delta)
-        if not accounts.of(owner).granted:
+        if not (accounts.of(owner).granted or accounts.lost):
             append_grant(book, owner, epsilon, delta, "configuration")
 
 

@@ -18,14 +18,16 @@ cancelled ones do not.
 1.0
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from domains.errors import InputError, Refused
-from privacy.accounts import Account, Cut, Standing, again_of, check_cut, read_accounts
-from privacy.chain import Chain, Entry
+from privacy import backup
+from privacy.accounts import Budget, Cut, Standing, budget_of, check_cut, read_accounts
+from privacy.anchors import Anchor, Reader, check
+from privacy.chain import Book, Chain, Entry
 from privacy.charging import (
     Events,
     append_grant,
@@ -38,25 +40,13 @@ from privacy.charging import (
     standing_of,
 )
 from privacy.fingerprints import as_numbers
+from privacy.history import story_of
+from privacy.inspection import Finding, inspect
 from privacy.known_records import remember
+from privacy.stores import store_at
 
-_TIMEOUT = 60.0  # seconds to wait for another process that writes
-
-
-@dataclass(frozen=True)
-class Budget:
-    """One owner's grant and what is left of it; every ε is at the granted δ.
-
-    `epsilon_left` is granted minus spent. Composition is not addition: a job of that ε usually
-    fits with room to spare.
-    """
-
-    owner: str
-    epsilon_granted: float
-    delta: float
-    epsilon_spent: float
-    epsilon_left: float
-    jobs: int
+TIMEOUT = 60.0
+"""Seconds to wait for another process that writes."""
 
 
 @dataclass(frozen=True)
@@ -69,24 +59,42 @@ class Reservation:
 
 
 class Ledger:
-    """The ledger in one file, shared by any number of processes.
+    """The ledger in one file or database, shared by any number of processes.
 
-    Every method raises InputError where the file cannot be read or written, and Refused where it
-    is not what was written. A second file, PATH.key, authenticates it: back up both.
+    Every method raises InputError where it cannot be read or written, and Unsound, which is
+    Refused, where it is not what was written. A key in a file of its own authenticates it: keep
+    both (`backup`).
+
+    Args:
+        where: A SQLite file, or `postgresql://user@host/database`.
+        timeout: Seconds to wait for another process that writes.
+        key: The key's file, by default PATH.key; a database needs one named.
+        anchors: What else remembers the ledger; asked before anything is granted or reserved.
     """
 
-    def __init__(self, path: Path, timeout: float = _TIMEOUT) -> None:
-        self._chain = Chain(Path(path), timeout)
+    def __init__(
+        self,
+        where: Path | str,
+        timeout: float = TIMEOUT,
+        *,
+        key: Path | None = None,
+        anchors: Reader | None = None,
+    ) -> None:
+        self._chain = Chain(store_at(where, timeout), key or Path(f"{where}.key"))
+        self._anchors = anchors
 
     def grant(self, owner: str, epsilon: float, delta: float, source: str = "command") -> None:
         """Set what an owner allows in all, ever; a later grant replaces an earlier one.
 
         Raises:
             InputError: no owner, or ε or δ out of range.
-            Refused: the owner has already spent more than this, at this δ.
+            Refused: the owner has already spent more than this, at this δ; or the ledger is not
+                what was written.
         """
         check_grant(owner, epsilon, delta)
+        known = self._remembered()
         with self._chain.write() as book:
+            self._check(book, known)
             spent = read_accounts(book.entries).of(owner).spent(delta)
             if spent > epsilon:
                 raise Refused(
@@ -116,7 +124,8 @@ class Ledger:
         Raises:
             Refused: there is no owner, one has granted nothing, or the charge does not fit; the
                 message has the command that would allow it, and the refusal is recorded. Or the
-                records were cut otherwise before; then nothing is granted either.
+                records were cut otherwise before; then nothing is granted either. Or the ledger is
+                not what was written.
             InputError: the job is known already with another charge, or has ended; or a charge is
                 empty or not understood.
         """
@@ -124,7 +133,9 @@ class Ledger:
             raise Refused(f"job {job_id} names no owner to charge, so it may not read any record")
         if not all(owners.values()):
             raise InputError(f"job {job_id}: an owner's charge is empty, expected privacy events")
+        known = self._remembered()
         with self._chain.write() as book:
+            self._check(book, known)
             accounts = read_accounts(book.entries)
             if job_id in accounts.jobs:
                 check_same(accounts, job_id, owners, cut)
@@ -201,27 +212,19 @@ class Ledger:
             granted = [account for account in granted if account.owner == owner]
             if not granted:
                 raise InputError(f"owner {owner} is not in the ledger; {command(owner)}")
-        return [_budget(account) for account in granted]
+        return [budget_of(account) for account in granted]
 
     def history(self, owner: str) -> list[Entry]:
-        """All that concerns an owner, oldest first: grants, reservations, ends, refusals.
+        """All that concerns an owner, oldest first: grants, reservations, ends, refusals, losses.
 
         A reservation's detail holds its events and `epsilon_after`, the ε spent with it.
 
         Raises:
             InputError: the ledger never heard of this owner.
         """
-        with self._chain.read() as book:
-            entries = book.entries
-        jobs = {entry.job for entry in entries if entry.owner == owner and entry.kind == "reserve"}
-        lines = [
-            entry
-            for entry in entries
-            if entry.owner == owner or (entry.kind in ("commit", "cancel") and entry.job in jobs)
-        ]
-        if not lines:
-            raise InputError(f"owner {owner} is not in the ledger; {command(owner)}")
-        return lines
+        if lines := story_of(self.entries(), owner):
+            return lines
+        raise InputError(f"owner {owner} is not in the ledger; {command(owner)}")
 
     def register_records(self, data_name: str, fingerprints: set[bytes]) -> None:
         """Remember which records a data name stands for, so that renaming buys no new budget.
@@ -246,9 +249,49 @@ class Ledger:
         with self._chain.read() as book:
             return book.head
 
+    @property
+    def name(self) -> str:
+        """Tells this ledger from others, and nothing of its key."""
+        return self._chain.name
 
-def _budget(account: Account) -> Budget:
-    spent = account.spent(account.delta)
-    left = max(0.0, account.epsilon - spent)
-    jobs = sum(again_of(name) not in account.charges for name in account.charges)
-    return Budget(account.owner, account.epsilon, account.delta, spent, left, jobs)
+    @property
+    def where(self) -> str:
+        """The file, or the address without a password."""
+        return self._chain.where
+
+    def verify(self, anchors: Sequence[Anchor] | None = None) -> list[Finding]:
+        """All that is wrong with the ledger; nothing where it is sound.
+
+        Args:
+            anchors: What remembers it, by default what is asked before a reservation.
+        """
+        known = self._remembered() if anchors is None else anchors
+        with self._chain.rows() as (rows, key, mark):
+            return inspect(rows, key, self.name, mark, known)
+
+    def backup(self, path: Path) -> int:
+        """Write chain and key into one file, which `restoring.restore` takes; jobs may write on.
+
+        Returns:
+            The number of entries in it.
+
+        Raises:
+            InputError: the file cannot be written, or is one of the ledger's own.
+            Unsound: the ledger is not what was written; a backup that was made before may be.
+        """
+        if path.resolve() in {own.resolve() for own in self._chain.files()}:
+            raise InputError(f"{path}: belongs to the ledger itself; name another file")
+        known = self._remembered()
+        with self._chain.rows() as (rows, key, mark):
+            book = Book(rows, key)
+            self._chain.check_mark(book, mark)
+            self._check(book, known)
+            kept = [(row, rows.payload(row[0])) for row in rows.all()]
+        backup.save(path, key, kept)
+        return len(kept)
+
+    def _remembered(self) -> Sequence[Anchor]:
+        return self._anchors(self.name) if self._anchors else ()
+
+    def _check(self, book: Book, known: Sequence[Anchor]) -> None:
+        check(self.where, self.name, book, known)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pipelines import settings
-from pipelines.commands.options import AsJson
+from pipelines.commands.options import AsJson, say
 
 app = typer.Typer(help="Owners' privacy budgets.", no_args_is_help=True)
+_Backup = Annotated[Path, typer.Argument(help="Holds the ledger and its key: keep it secret.")]
 
 
 @app.command("grant")
@@ -20,7 +23,7 @@ def budget_grant(
     delta: Annotated[float, typer.Option(help="δ at which it is measured")],
 ) -> None:
     """Set what an owner allows in all, ever."""
-    ledger = _ledger()
+    ledger = settings.open_ledger()
     ledger.grant(owner, epsilon, delta)
     _print_budgets(ledger.budgets(owner))
 
@@ -30,9 +33,7 @@ def budget_show(
     owner: Annotated[str | None, typer.Argument()] = None, as_json: AsJson = False
 ) -> None:
     """Granted, spent and left, an owner or all."""
-    from dataclasses import asdict
-
-    found = _ledger().budgets(owner)
+    found = settings.open_ledger().budgets(owner)
     if as_json:
         print(json.dumps([asdict(budget) for budget in found]))
     else:
@@ -40,17 +41,82 @@ def budget_show(
 
 
 @app.command("history")
-def budget_history(owner: str) -> None:
-    """Every grant, reservation, commitment and cancellation of an owner."""
-    for entry in _ledger().history(owner):
-        detail = json.dumps(entry.detail, ensure_ascii=False)
-        print(f"{entry.number} {entry.at} {entry.kind} {entry.job or '-'} {detail}")
+def budget_history(owner: str, as_json: AsJson = False) -> None:
+    """Every grant, reservation, end and refusal of an owner, a line each."""
+    from privacy.history import tell
+
+    entries = settings.open_ledger().history(owner)
+    told = tell(entries)
+    if as_json:
+        rows = zip(told, entries, strict=True)
+        print(json.dumps([{**each.as_json(), "detail": entry.detail} for each, entry in rows]))
+        return
+    width = max(len(str(each.number)) for each in told)
+    for each in told:
+        job = f" {each.job}" if each.job else ""
+        print(f"{each.number:>{width}}  {each.at}  {each.kind:<7}{job}  {each.said}")
 
 
-def _ledger() -> Any:
-    from privacy.ledger import Ledger
+@app.command("verify")
+def budget_verify(as_json: AsJson = False) -> None:
+    """Check every entry, and what runs and versions remember; exit 1 when something is wrong."""
+    from pipelines.governance import anchors
 
-    return Ledger(settings.ledger_path())
+    ledger = settings.open_ledger()
+    known = anchors.every(ledger.name)
+    findings = ledger.verify(known)
+    if as_json:
+        found = [asdict(finding) for finding in findings]
+        print(json.dumps({"sound": not findings, "anchors": len(known), "findings": found}))
+    else:
+        for finding in findings:
+            by = f"; known by {', '.join(finding.known_by)}" if finding.known_by else ""
+            print(f"{finding.kind}, entry {finding.number}: {finding.said}{by}")
+        if not findings:
+            length, _ = ledger.head()
+            print(f"sound: {length} entries, held against {len(known)} runs and versions")
+    if findings:
+        raise typer.Exit(1)
+
+
+@app.command("backup")
+def budget_backup(file: _Backup) -> None:
+    """Write ledger and key into one file; jobs may go on meanwhile."""
+    print(f"{file}: {settings.open_ledger().backup(file)} entries and the key")
+
+
+@app.command("restore")
+def budget_restore(
+    file: _Backup,
+    charge_lost: Annotated[
+        bool,
+        typer.Option(
+            "--charge-lost",
+            help="Where entries after the backup are lost, charge every owner its whole grant.",
+        ),
+    ] = False,
+) -> None:
+    """Put a backup in the ledger's place; refused where that would forget what was spent."""
+    from pipelines.governance import anchors
+    from privacy import restoring
+    from privacy.ledger import TIMEOUT
+    from privacy.stores import store_at
+
+    where, key = settings.ledger_place()
+    store = store_at(where, TIMEOUT)
+    done = restoring.restore(file, store, key, anchors.every, charge_lost=charge_lost)
+    print(f"{store.name}: {done.entries} entries, from the backup made at {done.made}")
+    if done.lost:
+        print(
+            f"lost: entries that {', '.join(done.lost)} knew of; the whole grant was charged to "
+            f"{', '.join(done.charged) or 'nobody'}. If one of those entries raised a grant, more "
+            "was spent than this; a job needs a new, larger grant of each owner."
+        )
+    elif not done.confirmed:
+        say(
+            f"nothing here remembers this ledger: if entries were written after {done.made}, "
+            "what they spent is forgotten; --charge-lost cannot know of them either"
+        )
 
 
 def _print_budgets(budgets: list[Any]) -> None:

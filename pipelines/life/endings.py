@@ -12,7 +12,7 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from domains.errors import InputError, Interrupted, Refused, StageFailed
+from domains.errors import InputError, Interrupted, Refused, StageFailed, Waiting
 from pipelines.acting import now
 from pipelines.environment import time_limit
 from pipelines.life import jobs
@@ -72,6 +72,20 @@ def pause(tracker: MlflowClient, record: Record, error: Interrupted) -> None:
         jobs.write(replace(record, marked=record.attempts, marked_at=time.time()))
     _tell(tracker, record.run_id, "KILLED", f"interrupted: {error}")
     _announce("failure", record, f"was interrupted: {error}")
+
+
+def wait(tracker: MlflowClient, record: Record, error: Waiting) -> None:
+    """Leave a job that was refused what it needs to go on for `careledger resume`, after a grant.
+
+    It has spent nothing in this attempt, which therefore does not count as one.
+    """
+    before = max(record.attempts - 1, 1)
+    kept = replace(record, attempts=before, marked=before, marked_at=time.time(), waits=str(error))
+    with suppress(OSError):
+        jobs.write(kept)
+    text = f"Refused: {error}"
+    _tell(tracker, record.run_id, "FAILED", text)
+    announce(record, error, text)
 
 
 def announce(record: Record, error: BaseException, text: str) -> None:

@@ -50,6 +50,7 @@ class Record:
         marked: The attempt whose end without a word was told already.
         marked_at: Unix time when it was.
         offered: How often the job was given back to Prefect's workers.
+        waits: What the job was refused and waits for; nobody but a person takes it up then.
         ended: `FINISHED`, `FAILED` or `KILLED` once nothing but clearing up is left.
     """
 
@@ -67,6 +68,7 @@ class Record:
     marked: int = 0
     marked_at: float = 0.0
     offered: int = 0
+    waits: str = ""
     ended: str = ""
 
     @property

@@ -30,7 +30,7 @@ _DAYS = 7.0
 _YOUNG = 300.0  # seconds that a run may be without a folder: its process has just begun
 _OFFERS = 3
 Result = dict[str, Any]
-Recovery = Literal["offered", "under way", "dropped", "resume"]
+Recovery = Literal["offered", "under way", "dropped", "resume", "waiting"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Crashed:
         attempts: Processes that have worked on it.
         flow_run_id: Its Prefect flow run, if that was one of a deployment.
         since: Unix time when its last attempt began.
+        waits: What it was refused and waits for, where it did not crash.
     """
 
     run_id: str
@@ -53,6 +54,7 @@ class Crashed:
     attempts: int
     flow_run_id: str | None
     since: float
+    waits: str = ""
 
 
 def crashed() -> list[Crashed]:
@@ -97,6 +99,8 @@ def recover(run_id: str) -> Recovery:
     with _dead(run_id) as record:
         if record is None:
             return "under way"
+        if record.waits:
+            return "waiting"
         if not record.deployed or record.flow_run_id is None:
             return "resume"
         if record.offered >= _OFFERS:  # its processes die before they come to it
@@ -148,6 +152,8 @@ def _config(record: Record) -> Job:
 
 def describe(dead: Crashed) -> str:
     """One line for a person: what was cut short, and what can be done about it."""
+    if dead.waits:
+        return f"{dead.name}: run {dead.run_id} waits: {dead.waits}"
     return (
         f"{dead.name}: run {dead.run_id} was cut short during {dead.stage}; "
         f"`careledger resume {dead.run_id}` goes on with it, with --drop removes it"
@@ -267,6 +273,7 @@ def _crashed(record: Record) -> Crashed:
         record.attempts,
         record.flow_run_id if record.deployed else None,
         record.began,
+        record.waits,
     )
 
 

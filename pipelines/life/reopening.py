@@ -105,6 +105,7 @@ def _next_attempt(tracker: MlflowClient, record: Record, asked: float) -> Record
         began=asked - spent_before(record.folder),
         flow_run_id=flow_run_id,
         deployed=deployed,
+        waits="",
     )
     jobs.write(now)
     tracker.update_run(record.run_id, "RUNNING")

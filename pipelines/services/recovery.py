@@ -70,10 +70,11 @@ class Recovery:
 
 
 def gone() -> list[str]:
-    """Jobs and scheduled runs that did not end and have no process."""
+    """Jobs and scheduled runs that did not end, have no process and wait for nobody's word."""
     found = [record.name for record in records.flows() if not records.alive(record)]
     for folder in jobs.folders():
         with suppress(FileNotFoundError, InputError):  # it has just ended; or is no job
-            if not (jobs.read(folder).ended or jobs.is_alive(folder)):
+            job = jobs.read(folder)
+            if not (job.ended or job.waits or jobs.is_alive(folder)):
                 found.append(folder.name)
     return found

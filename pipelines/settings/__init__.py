@@ -8,7 +8,16 @@ from pipelines.settings.base import Job, Section
 from pipelines.settings.credit import Clients, CreditConfig, CreditData, Grant, Privacy, Target
 from pipelines.settings.imaging import ImagingConfig, ImagingData
 from pipelines.settings.patients import Outcome, PatientsConfig, PatientsData
-from pipelines.settings.places import home, home_key, ledger_path, writable_home
+from pipelines.settings.places import (
+    has_ledger,
+    has_store,
+    home,
+    home_key,
+    ledger_path,
+    ledger_place,
+    open_ledger,
+    writable_home,
+)
 from pipelines.settings.reading import CONFIGS, load_config
 from pipelines.settings.score import ScoreConfig
 
@@ -28,9 +37,13 @@ __all__ = [
     "ScoreConfig",
     "Section",
     "Target",
+    "has_ledger",
+    "has_store",
     "home",
     "home_key",
     "ledger_path",
+    "ledger_place",
     "load_config",
+    "open_ledger",
     "writable_home",
 ]

@@ -5,9 +5,19 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from domains.errors import InputError
 from pipelines.environment import home_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from privacy.anchors import Anchor
+    from privacy.ledger import Ledger
+
+URL, KEY = "CARELEDGER_LEDGER_URL", "CARELEDGER_LEDGER_KEY"
+"""Address of a PostgreSQL database that holds the ledger, and the file of the ledger's key."""
 
 
 def home() -> Path:
@@ -43,8 +53,53 @@ def _unusable(folder: Path, what: str, error: OSError) -> InputError:
 
 
 def ledger_path() -> Path:
-    """The privacy ledger of this installation."""
+    """The privacy ledger's file, where it is one, and what its key is named after."""
     return home() / "ledger.db"
+
+
+def ledger_place() -> tuple[Path | str, Path]:
+    """Where the ledger is, a file or a database's address, and where its key.
+
+    Raises:
+        InputError: The address is none of PostgreSQL.
+    """
+    address = os.environ.get(URL)
+    if address and not address.startswith(("postgresql://", "postgres://")):
+        raise InputError(f"{URL}: expected postgresql://USER@HOST:PORT/DATABASE, or nothing")
+    key = os.environ.get(KEY)
+    beside = ledger_path().with_name(f"{ledger_path().name}.key")
+    return address or ledger_path(), Path(key).expanduser() if key else beside
+
+
+def has_ledger() -> bool:
+    """Whether a ledger was ever begun here, as far as that is known without opening it."""
+    where, key = ledger_place()
+    return isinstance(where, str) or where.exists() or key.exists()
+
+
+def open_ledger(timeout: float | None = None) -> Ledger:
+    """The privacy ledger of this installation, which runs and versions in MLflow remember.
+
+    Args:
+        timeout: Seconds to wait for another process that writes.
+    """
+    from privacy.ledger import TIMEOUT, Ledger
+
+    where, key = ledger_place()
+    return Ledger(where, TIMEOUT if timeout is None else timeout, key=key, anchors=_anchors)
+
+
+def has_store() -> bool:
+    """Whether there is an MLflow store to read; looking must not make one."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or (home() / "mlflow.db").exists()
+
+
+def _anchors(ledger: str) -> Sequence[Anchor]:
+    if not has_store():
+        return ()
+    from pipelines.governance import anchors  # MLflow takes seconds to import
+
+    return anchors.newest(ledger)
 
 
 def home_key() -> bytes:

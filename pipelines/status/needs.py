@@ -67,6 +67,10 @@ def _champions(snapshot: Snapshot) -> Iterator[Need]:
 
 def _crashed(snapshot: Snapshot) -> Iterator[Need]:
     for job in snapshot.listed("crashed"):
+        if waits := job.get("waits"):
+            why, _, command = waits.partition(ALLOW)
+            yield Need(f"{job['name']}: a run waits: {why}", command.partition(" (")[0])
+            continue
         yield Need(f"{job['name']}: a run crashed in {job['stage'] or 'its start'}", job["command"])
 
 

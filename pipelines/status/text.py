@@ -90,7 +90,10 @@ def _runs(snapshot: Snapshot) -> list[str]:
 
 def _crashed(snapshot: Snapshot) -> list[str]:
     return [
-        f"{job['name']} in {job['stage']}, {minute(job['since'])}  ->  {job['command']}"
+        f"{job['name']} waits for a grant in {job['stage']}, {minute(job['since'])}"
+        f"  ->  {job['command']}"
+        if job.get("waits")
+        else f"{job['name']} in {job['stage']}, {minute(job['since'])}  ->  {job['command']}"
         for job in snapshot.listed("crashed")
     ]
 

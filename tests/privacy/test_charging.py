@@ -1,27 +1,13 @@
 """A job that is taken up again finds its charge, and pays for what it does a second time."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from domains.errors import InputError, Refused
-from privacy.accounting import epsilon_of
 from privacy.accounts import Cut
 from privacy.ledger import Ledger
-
-DELTA = 1e-5
-CHARGE = [{"kind": "gaussian", "sigma": 2.0, "count": 1}]  # ε 1.99 at 1e-5; two of them 2.94
-ONE, TWO = epsilon_of(CHARGE, DELTA), epsilon_of(CHARGE * 2, DELTA)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger.sqlite")
-
-
-def spent(ledger: Ledger, owner: str = "a") -> float:
-    return ledger.budgets(owner)[0].epsilon_spent
+from tests.privacy.sample_ledgers import CHARGE, DELTA, ONE, TWO, spent
 
 
 def test_a_job_that_ended_may_say_so_again(ledger: Ledger) -> None:

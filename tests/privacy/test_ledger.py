@@ -1,28 +1,14 @@
 """Nothing is spent that was not recorded, and nothing recorded is ever unspent."""
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from domains.errors import InputError, Refused
-from privacy.accounting import epsilon_of
-from privacy.accounts import Cut
+from privacy.accounts import Cut, read_accounts
 from privacy.known_records import FEW_SHARED
 from privacy.ledger import Ledger
-
-DELTA = 1e-5
-CHARGE = [{"kind": "gaussian", "sigma": 2.0, "count": 1}]  # ε 1.99 at 1e-5; two of them 2.94
-ONE, TWO = epsilon_of(CHARGE, DELTA), epsilon_of(CHARGE * 2, DELTA)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger.sqlite")
-
-
-def spent(ledger: Ledger, owner: str = "a") -> float:
-    return ledger.budgets(owner)[0].epsilon_spent
+from tests.privacy.sample_ledgers import CHARGE, DELTA, ONE, TWO, Place, spent
 
 
 def test_jobs_compose_to_more_than_one_and_less_than_their_sum(ledger: Ledger) -> None:
@@ -183,12 +169,12 @@ def test_the_head_moves_with_every_entry(ledger: Ledger) -> None:
     assert heads[2] == ledger.head()
 
 
-def test_of_two_jobs_for_the_last_of_a_budget_exactly_one_wins(tmp_path: Path) -> None:
-    Ledger(tmp_path / "ledger.sqlite").grant("a", ONE, DELTA)
+def test_of_two_jobs_for_the_last_of_a_budget_exactly_one_wins(place: Place) -> None:
+    place.ledger().grant("a", ONE, DELTA)
 
     def attempt(job: int) -> bool:
         try:
-            Ledger(tmp_path / "ledger.sqlite").reserve(str(job), {"a": CHARGE})
+            place.ledger().reserve(str(job), {"a": CHARGE})
         except Refused:
             return False
         return True
@@ -257,3 +243,20 @@ def test_next_months_file_goes_on_under_the_same_name(ledger: Ledger) -> None:
     assert ledger.head()[0] == length == 2
     with pytest.raises(Refused, match="loans"):
         ledger.register_records("copy", fingerprints(1400, 1450))
+
+
+def test_what_is_shown_as_spent_is_what_composes(ledger: Ledger) -> None:
+    """Whatever was granted, charged, given back or moved to another δ in between."""
+    ledger.grant("a", 30, DELTA)
+    steps = [
+        lambda: ledger.reserve("1", {"a": CHARGE}),
+        lambda: ledger.reserve("2", {"a": CHARGE * 3}),
+        lambda: ledger.cancel("1"),
+        lambda: ledger.grant("a", 60, DELTA / 10),
+        lambda: ledger.reserve("3", {"a": CHARGE}),
+        lambda: ledger.commit("3"),
+    ]
+    for step in steps:
+        step()
+        account = read_accounts(ledger.entries()).of("a")
+        assert spent(ledger) == account.spent(account.delta)

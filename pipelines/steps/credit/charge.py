@@ -17,15 +17,15 @@ import pandas as pd
 from domains import durable
 from domains.banking import sba
 from domains.banking.census import Census, LoanTable, private_columns, take_census
-from domains.errors import InputError, Refused
+from domains.errors import InputError, Refused, Waiting
 from domains.sources import fetch
+from pipelines.governance.anchors import anchored
 from pipelines.life.outside import outside
 from pipelines.progress import say
-from pipelines.settings import CreditConfig, Grant, ledger_path
+from pipelines.settings import CreditConfig, Grant, open_ledger
 from pipelines.stages import stage
 from pipelines.tracking import Job
 from privacy.accounts import Cut
-from privacy.ledger import Ledger
 from privacy.plan import PrivacyPlan, Schedule, calibrate
 
 _ROUNDS = {"tiny": 2, "small": 20}
@@ -85,14 +85,14 @@ def charge(job: Job, table: LoanTable) -> Charged:
     if not isinstance(schedule, PrivacyPlan) or config.privacy is None:
         return Charged(table, census, schedule)
     owners = owners_of(table, census)
-    ledger = Ledger(ledger_path())
     grant = config.privacy.grant or (None if config.data.path else _PUBLIC_GRANT)
-    ledger.reserve(
-        job.run_id,
-        dict.fromkeys(owners, schedule.events()),
-        cut=None if table.public else Cut(table.name, table.lender),
-        grant=(grant.epsilon, grant.delta) if grant else None,
-    )
+    with anchored(job.run_id) as ledger:
+        ledger.reserve(
+            job.run_id,
+            dict.fromkeys(owners, schedule.events()),
+            cut=None if table.public else Cut(table.name, table.lender),
+            grant=(grant.epsilon, grant.delta) if grant else None,
+        )
     say(f"charged ε {schedule.spent():.3g} to {len(owners)} owner(s)")
     return Charged(table, census, schedule, owners)
 
@@ -108,7 +108,7 @@ def nothing_released(job: Job, charged: Charged) -> Iterator[None]:
     Raises:
         Refused: The charge was given back already, by a process that was killed as it ended.
     """
-    ledger = Ledger(ledger_path())
+    ledger = open_ledger()
     if charged.owners and ledger.standing(job.run_id) != "reserved":
         raise Refused(f"{job.name}: the charge of run {job.run_id} was given back; train again")
     try:
@@ -125,16 +125,28 @@ def before_noise(job: Job, charged: Charged) -> None:
     and left none, charge every owner for a second set.
 
     Raises:
-        Refused: An owner's budget does not cover that; the first charge stands.
+        Waiting: An owner's budget does not cover that; the first charge stands.
     """
     plan, mark = charged.plan, _noising(job)
     if plan is None or not plan.setup_events():
         return
     if mark.exists():
-        again = dict.fromkeys(charged.owners, plan.setup_events())
-        Ledger(ledger_path()).reserve(job.charge_id, again)
+        reserve_again(job, charged, plan.setup_events())
         say(f"charged again: bins and value lists, for {len(charged.owners)} owner(s)")
     durable.write(mark, "")
+
+
+def reserve_again(job: Job, charged: Charged, events: list[dict[str, Any]]) -> None:
+    """Charge every owner for what an earlier process may have noised and not kept.
+
+    Raises:
+        Waiting: An owner's budget does not cover that; the job goes on once it does.
+    """
+    try:
+        with anchored(job.run_id) as ledger:
+            ledger.reserve(job.charge_id, dict.fromkeys(charged.owners, events))
+    except Refused as error:
+        raise Waiting(f"{error} (then `careledger resume {job.run_id}` goes on)") from None
 
 
 def _noising(job: Job) -> Path:

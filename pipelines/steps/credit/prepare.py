@@ -20,12 +20,11 @@ from domains.tables import read_table
 from models.credit_encoding import Encoder
 from models.federated import Client
 from pipelines.governance import seen
-from pipelines.settings import home_key, ledger_path
+from pipelines.settings import home_key, open_ledger
 from pipelines.stages import stage
 from pipelines.steps.credit.charge import Charged, before_noise, nothing_released
 from pipelines.tracking import Job, log_data
 from privacy.fingerprints import row_fingerprints
-from privacy.ledger import Ledger
 from privacy.preprocessing import merge, noised_summary
 
 _FRAME, _FACTS, _CODES, _ENCODER = "frame.parquet", "facts.parquet", "codes.npy", "encoder.json"
@@ -136,7 +135,7 @@ def _read(job: Job, charged: Charged) -> Loans:
     loans = read_loans(table, charged.census, key_of(charged, job.config.seed))
     if charged.plan and not table.public:
         prints = row_fingerprints(read_table(table.path), home_key())
-        Ledger(ledger_path()).register_records(table.name, prints)
+        open_ledger().register_records(table.name, prints)
     return loans
 
 

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from opacus.accountants import PRVAccountant, RDPAccountant
 
-from pipelines.settings import ledger_path
+from pipelines.settings import open_ledger
 from pipelines.steps.credit.charge import Charged
 from pipelines.tracking import Job
 from privacy.accounting import epsilon_of
-from privacy.ledger import Ledger
 from privacy.plan import PrivacyPlan
 
 _POINTS = 5  # each costs about a second
@@ -28,7 +27,7 @@ def statement(job: Job, charged: Charged) -> dict[str, Any] | None:
     plan = charged.plan
     if plan is None:
         return None
-    ledger = Ledger(ledger_path())
+    ledger = open_ledger()
     events = ledger.charged(job.run_id)
     each = {owner: epsilon_of(events[owner], plan.delta) for owner in charged.owners}
     most = max(each, key=lambda owner: each[owner])
@@ -51,14 +50,14 @@ def statement(job: Job, charged: Charged) -> dict[str, Any] | None:
         "setup_columns": plan.setup_columns,
         "accountant": "PLD (dp-accounting)",
         "checked_by": checks(events[most], plan.delta),
-        "ledger": {"length": length, "head": head},
+        "ledger": {"id": ledger.name, "length": length, "head": head},
         **({"charged_again": further} if further else {}),
     }
 
 
 def budgets(charged: Charged) -> list[tuple[str, float, float]]:
     """Owner, ε spent by all jobs so far, ε granted."""
-    found = {budget.owner: budget for budget in Ledger(ledger_path()).budgets()}
+    found = {budget.owner: budget for budget in open_ledger().budgets()}
     return [
         (owner, found[owner].epsilon_spent, found[owner].epsilon_granted)
         for owner in charged.owners

@@ -16,14 +16,14 @@ from models.checkpoint import Checkpoint
 from models.credit import CreditScorer, build, logits
 from models.federated import Client, FedAvg, Rounds, run
 from pipelines.evidence import Role
+from pipelines.governance.anchors import anchored
 from pipelines.life.arms import checkpoint
 from pipelines.progress import say
-from pipelines.settings import CreditConfig, ledger_path
+from pipelines.settings import CreditConfig
 from pipelines.stages import stage
-from pipelines.steps.credit.charge import Charged, is_public
+from pipelines.steps.credit.charge import Charged, is_public, reserve_again
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.tracking import Job
-from privacy.ledger import Ledger
 from privacy.plan import Schedule
 
 FEDERATED = "federated"
@@ -92,7 +92,8 @@ def train_federated(job: Job, prepared: Prepared) -> Trained:
             before_training=lambda lost: charge_again(job, charged, lost),
         )
     if charged.owners:
-        Ledger(ledger_path()).commit(job.run_id)
+        with anchored(job.run_id) as ledger:
+            ledger.commit(job.run_id)
     raw = logits(model, prepared.codes)
     slope, intercept = (1.0, 0.0)
     if may_release(config):  # a calibration tells of held-out records
@@ -142,8 +143,7 @@ def charge_again(job: Job, charged: Charged, rounds: int) -> None:
     plan = charged.plan
     if plan is None or not charged.owners:
         return
-    again = dict.fromkeys(charged.owners, plan.round_events(rounds))
-    Ledger(ledger_path()).reserve(job.charge_id, again)
+    reserve_again(job, charged, plan.round_events(rounds))
     say(f"charged again: {rounds} round(s), for {len(charged.owners)} owner(s)")
 
 

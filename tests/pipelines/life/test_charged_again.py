@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from prefect.exceptions import TerminationSignal
 
-from domains.errors import InputError, Refused
+from domains.errors import InputError, Refused, Waiting
 from models.credit_encoding import Encoder
 from pipelines.life import jobs, lives, reopening
+from pipelines.services import recovery
 from pipelines.settings import CreditConfig, ledger_path, load_config
+from pipelines.status import needs, snapshot, text
 from pipelines.steps.credit import charge as charging
 from pipelines.steps.credit import prepare as preparing
 from pipelines.steps.credit.charge import charge, find_loans
@@ -147,7 +149,7 @@ def test_counts_that_were_kept_are_used(tmp_path: Path, monkeypatch: pytest.Monk
     assert _setups(run_id) == dict.fromkeys(OWNERS, 1)
 
 
-def test_what_the_grant_does_not_cover_a_second_time_is_refused_and_stays_charged(
+def test_what_the_grant_does_not_cover_a_second_time_waits_for_a_larger_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = _config(tmp_path, epsilon=4.1)
@@ -157,10 +159,27 @@ def test_what_the_grant_does_not_cover_a_second_time_is_refused_and_stays_charge
     spent += [b.epsilon_spent for b in Ledger(ledger_path()).budgets()]
     for owner in OWNERS:
         Ledger(ledger_path()).grant(owner, max(spent) + 1e-3, 1e-4)
-    with pytest.raises(Refused, match="budget grant"):
-        _take_up(run_id, config)
+    for _ in range(reopening.MOST_ATTEMPTS):  # waiting is no attempt
+        with pytest.raises(Waiting, match=f"budget grant .*careledger resume {run_id}"):
+            _take_up(run_id, config)
     assert [b.epsilon_spent for b in Ledger(ledger_path()).budgets()] == spent
+    _nobody_but_a_person_takes_it_up(run_id)
+    for owner in OWNERS:
+        Ledger(ledger_path()).grant(owner, 60, 1e-4)
+    _take_up(run_id, config)
+    assert _setups(run_id) == dict.fromkeys(OWNERS, 2)
     assert lives.crashed() == []
+
+
+def _nobody_but_a_person_takes_it_up(run_id: str) -> None:
+    (dead,) = lives.crashed()
+    assert "budget grant" in dead.waits
+    assert lives.recover(run_id) == "waiting"
+    assert recovery.gone() == []
+    (need,) = [need for need in needs.people(snapshot.take()) if "a run waits" in need.what]
+    assert "granted ε" in need.what
+    assert need.command.startswith("careledger budget grant loans/")
+    assert "waits for a grant in prepare" in text.tell(snapshot.take())
 
 
 def test_a_mistake_found_after_noising_may_have_begun_gives_nothing_back(
