@@ -1,4 +1,7 @@
-"""What a bank would deploy: a small net on encoded loans, calibrated, from raw columns to risk."""
+"""What a bank would deploy: a small net on encoded loans, calibrated, from raw columns to risk.
+
+The other model, a scorecard, is in `models.scorecard`; both are packed and loaded the same way.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from models.credit_encoding import Encoder
 from models.credit_reasons import Reason, reasons
 from models.inference import batches
 from models.intake import Field
+from models.scorecard_points import Scorecard, load_card
 from models.scorer import DESCRIPTION
 from models.training import capture, restore, shapes
 from privacy.dpsgd import mean_cross_entropy
@@ -151,9 +155,11 @@ class CreditScorer:
         save_file(dict(self.model.state_dict()), folder / _WEIGHTS)
 
 
-def load_scorer(folder: Path) -> CreditScorer:
-    """Read what `CreditScorer.save` wrote."""
+def load_scorer(folder: Path) -> CreditScorer | Scorecard:
+    """Read what `CreditScorer.save` or `Scorecard.save` wrote."""
     description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    if description["model"] == "scorecard":
+        return load_card(folder)
     encoder = Encoder.load(folder / _ENCODER)
     model = build(encoder.width, int(description["hidden"]))
     model.load_state_dict(load_file(folder / _WEIGHTS))

@@ -1,9 +1,14 @@
-"""Loans as numbers between 0 and 1: piecewise-linear codes and one-hot lists, from fixed edges.
+"""Loans as short rows of numbers: piecewise-linear or stepped codes and one-hot lists.
 
 A number x with edges e_0 < … < e_m becomes m codes clip((x − e_j) / (e_{j+1} − e_j), 0, 1)
-(Gorishniy et al., 2022, arXiv:2203.05556) and an indicator of being empty; a category becomes one
-code a listed value, one for every other value and one for empty. All rows are scaled by one
-constant that depends on the features alone, so that encoding a record looks at that record only.
+(`linear`; Gorishniy et al., 2022, arXiv:2203.05556) or m − 1 codes that say whether it reaches the
+inner edges (`steps`, a thermometer: m bins, the outer two of them open), and an indicator of being
+empty. A category becomes one code a listed value, one for every other value and one for empty.
+
+Balanced codes of a number lie between −½ and ½, and are 0 where it is empty: the same models with
+rows half as long, which under a clip norm is twice the signal; and every feature's codes are as far
+apart at most as any other's, however many they are. All scales depend on the features alone, so
+that encoding a record looks at that record only.
 """
 
 from __future__ import annotations
@@ -11,9 +16,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -33,8 +38,20 @@ from domains.banking.features import (
 )
 from models.intake import Field
 
-_NORM = 6.0
-"""Norm of a row in which every code is 1: large enough to learn in a few noised steps."""
+
+@dataclass(frozen=True)
+class Coding:
+    """How numbers are written, and how long a row may be.
+
+    Attributes:
+        kind: `linear` or `steps`.
+        balanced: Whether numbers lie around 0, and all features' codes spread alike.
+        norm: Largest norm of a row. 6 is large enough for a net to learn in a few noised steps.
+    """
+
+    kind: Literal["linear", "steps"] = "linear"
+    balanced: bool = False
+    norm: float = 6.0
 
 
 @dataclass(frozen=True)
@@ -44,17 +61,19 @@ class Encoder:
     Attributes:
         features: Each with its edges or values known.
         derived: Columns computed from raw ones first.
+        coding: How numbers are written.
 
     Raises:
         ValueError: A feature's edges or values are not known.
 
     >>> encoder = Encoder((Numeric("amount", (0.0, 10.0, 20.0)),))
-    >>> (encoder.encode(pd.DataFrame({"amount": [15.0]})) / encoder.scale).tolist()
+    >>> (encoder.encode(pd.DataFrame({"amount": [15.0]})) / encoder.scales[0]).tolist()
     [[1.0, 0.5, 0.0]]
     """
 
     features: tuple[Feature, ...]
     derived: tuple[Derived, ...] = ()
+    coding: Coding = Coding()
 
     def __post_init__(self) -> None:
         for feature in self.features:
@@ -80,13 +99,16 @@ class Encoder:
     @property
     def width(self) -> int:
         """Number of codes a record becomes."""
-        return sum(_width(feature) for feature in self.features)
+        return sum(width_of(feature, self.coding) for feature in self.features)
 
     @property
-    def scale(self) -> float:
-        """The constant all codes are multiplied with."""
-        most = sum(_most(feature) for feature in self.features)
-        return _NORM / math.sqrt(most)
+    def scales(self) -> tuple[float, ...]:
+        """For each feature the constant that its codes are multiplied with."""
+        most = np.array([_most(feature, self.coding) for feature in self.features])
+        # two values of a category are √2 apart where the ends of a number are 2·√most
+        spread = [1.0 if isinstance(feature, Numeric) else 2.0 for feature in self.features]
+        share = spread / most if self.coding.balanced else np.ones(len(most))
+        return tuple((self.coding.norm * np.sqrt(share / (share * most).sum())).tolist())
 
     def encode(self, frame: pd.DataFrame) -> np.ndarray:
         """Codes of raw records, (n, width) float32.
@@ -96,18 +118,26 @@ class Encoder:
         """
         need(frame, self.columns)
         frame = derive(frame, self.derived)
-        blocks = [_encode(frame, feature) for feature in self.features]
-        codes: np.ndarray = np.concatenate(blocks, axis=1) * np.float32(self.scale)
+        blocks = [
+            _encode(frame, feature, self.coding) * np.float32(scale)
+            for feature, scale in zip(self.features, self.scales, strict=True)
+        ]
+        codes: np.ndarray = np.concatenate(blocks, axis=1)
         return codes
 
     def to_json(self) -> dict[str, Any]:
         """The encoder as JSON values."""
-        return {"features": to_json(self.features), "derived": to_json(self.derived)}
+        return {
+            "features": to_json(self.features),
+            "derived": to_json(self.derived),
+            "coding": asdict(self.coding),
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Encoder:
         """The inverse of `to_json`."""
-        return cls(from_json(value["features"]), from_json(value["derived"]))
+        coding = Coding(**value.get("coding", {}))
+        return cls(from_json(value["features"]), from_json(value["derived"]), coding)
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -146,48 +176,68 @@ def _made_up(feature: Feature | None, row: int) -> float | str:
 
 
 def _typed(values: Sequence[float | str], kind: Any) -> list[Any]:
-    if pd.api.types.is_bool_dtype(kind):
-        return [value == "True" for value in values]
-    if pd.api.types.is_numeric_dtype(kind):
+    """Numbers, truth values or text. Truth is known by the values and not by the column's type,
+    which one record with an empty field would change."""
+    if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind):
         # floats, so that an empty field fits the signature too
         return pd.to_numeric(pd.Series(values), errors="coerce").fillna(0.0).astype(float).tolist()
-    return [label(value) for value in values]
+    labels = [label(value) for value in values]
+    return [each == "True" for each in labels] if {*labels} <= {"True", "False"} else labels
 
 
-def _width(feature: Feature) -> int:
-    if isinstance(feature, Numeric):
-        return len(feature.edges or ())
-    return len(feature.values or ()) + 2
+def cuts(feature: Numeric) -> np.ndarray:
+    """The edges between a number's bins, the middle of its bounds where it has no other."""
+    edges = np.array(feature.edges)
+    return edges[1:-1] if len(edges) > 2 else edges.mean(keepdims=True)
 
 
-def _most(feature: Feature) -> int:
-    """Largest squared norm of one feature's codes, before scaling."""
-    return max(_width(feature) - 1, 1) if isinstance(feature, Numeric) else 1
+def width_of(feature: Feature, coding: Coding) -> int:
+    """Number of codes that a feature becomes; the last of them means empty."""
+    if isinstance(feature, Categorical):
+        return len(feature.values or ()) + 2
+    return len(cuts(feature)) + 1 if coding.kind == "steps" else len(feature.edges or ())
 
 
-def _encode(frame: pd.DataFrame, feature: Feature) -> np.ndarray:
-    if isinstance(feature, Numeric):
-        return _segments(numbers(frame, feature.column), np.array(feature.edges))
-    return _listed(frame[feature.column], feature)
-
-
-def _segments(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def number_codes(x: np.ndarray, feature: Numeric, coding: Coding) -> np.ndarray:
+    """Codes of a number before they are scaled, (n, width) float32; NaN is empty."""
     empty = np.isnan(x)
-    codes = np.zeros((len(x), len(edges)), dtype=np.float32)
-    steps = np.where(empty, edges[0], x)[:, None] - edges[:-1]
-    steps /= np.diff(edges)
-    np.clip(steps, 0.0, 1.0, out=codes[:, :-1], casting="same_kind")
+    codes = np.zeros((len(x), width_of(feature, coding)), dtype=np.float32)
+    filled = np.where(empty, (feature.edges or (0.0,))[0], x)[:, None]
+    if coding.kind == "steps":
+        codes[:, :-1] = filled >= cuts(feature)
+    else:
+        edges = np.array(feature.edges)
+        parts = (filled - edges[:-1]) / np.diff(edges)
+        np.clip(parts, 0.0, 1.0, out=codes[:, :-1], casting="same_kind")
     codes[:, -1] = empty
+    if coding.balanced:
+        codes[~empty, :-1] -= 0.5
+        codes[:, -1] *= math.sqrt(_most(feature, coding))  # an empty field weighs as much as any
     return codes
 
 
-def _listed(values: pd.Series, feature: Categorical) -> np.ndarray:
+def places(values: pd.Series, feature: Categorical) -> np.ndarray:
+    """Place of each value among those listed, then other, then empty, (n,)."""
     known = {value: place for place, value in enumerate(feature.values or ())}
     codes, spelled = coded(values)
-    places = [known.get(text, known.get(_respelled(text), len(known))) for text in spelled]
-    place = np.array([*places, len(known) + 1])[codes]
-    listed = np.zeros((len(values), len(known) + 2), dtype=np.float32)
-    listed[np.arange(len(values)), place] = 1.0
+    found = [known.get(text, known.get(_respelled(text), len(known))) for text in spelled]
+    place: np.ndarray = np.array([*found, len(known) + 1])[codes]
+    return place
+
+
+def _most(feature: Feature, coding: Coding) -> float:
+    """Largest squared norm of one feature's codes, before scaling."""
+    if isinstance(feature, Categorical):
+        return 1.0
+    number = width_of(feature, coding) - 1
+    return number / 4 if coding.balanced else max(number, 1.0)
+
+
+def _encode(frame: pd.DataFrame, feature: Feature, coding: Coding) -> np.ndarray:
+    if isinstance(feature, Numeric):
+        return number_codes(numbers(frame, feature.column), feature, coding)
+    listed = np.zeros((len(frame), width_of(feature, coding)), dtype=np.float32)
+    listed[np.arange(len(frame)), places(frame[feature.column], feature)] = 1.0
     return listed
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from domains.banking.features import Feature, Numeric
-from models.credit_encoding import Encoder
+from models.credit_encoding import Coding, Encoder, width_of
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,19 @@ def reasons(
     raised = np.empty((len(codes), len(encoder.features)))
     start = 0
     for place, feature in enumerate(encoder.features):
-        reference = _reference(feature) * np.float32(encoder.scale)
+        stated = reference(feature, encoder.coding) * np.float32(encoder.scales[place])
         without = codes.copy()
-        without[:, start : start + len(reference)] = reference
+        without[:, start : start + len(stated)] = stated
         raised[:, place] = whole - log_odds(without)
-        start += len(reference)
-    made = {item.column: item.of for item in encoder.derived}
-    names = [(f.column, made.get(f.column, (f.column,))) for f in encoder.features]
+        start += len(stated)
+    names = made_of(encoder)
     return [_strongest(row, names, top) for row in raised]
+
+
+def made_of(encoder: Encoder) -> list[tuple[str, tuple[str, ...]]]:
+    """Every feature with the raw columns that it is made of, in order."""
+    made = {item.column: item.of for item in encoder.derived}
+    return [(f.column, made.get(f.column, (f.column,))) for f in encoder.features]
 
 
 def _strongest(
@@ -79,14 +84,15 @@ def _strongest(
     return [Reason(column, of, log_odds) for column, of, log_odds in ahead]
 
 
-def _reference(feature: Feature) -> np.ndarray:
+def reference(feature: Feature, coding: Coding) -> np.ndarray:
     """Codes of a feature's reference, before scaling; the last one means empty."""
+    codes = np.zeros(width_of(feature, coding), dtype=np.float32)
     if isinstance(feature, Numeric):
-        segments = len(feature.edges or ()) - 1
-        filled = np.clip(segments / 2 - np.arange(segments), 0.0, 1.0)
-        return np.append(filled, 0.0).astype(np.float32)
-    listed = len(feature.values or ())
-    codes = np.zeros(listed + 2, dtype=np.float32)
+        parts = len(codes) - 1
+        filled = np.clip(parts / 2 - np.arange(parts), 0.0, 1.0)
+        codes[:-1] = filled - 0.5 if coding.balanced else filled
+        return codes
+    listed = len(codes) - 2
     codes[:listed] = 1.0 / max(listed, 1)
     if not listed:
         codes[0] = 1.0  # nothing is listed: every value is an other one

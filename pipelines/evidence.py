@@ -76,6 +76,7 @@ class Evidence:
     - `metrics`: the registered model on test records; empty when they may not be released.
     - `calibration`: numbers about the calibration (method, temperature, ece before and after, …).
     - `privacy`: {"unit", "epsilon", "delta", "owners", …} or None for a run without it.
+    - `scorecard`: the table of points of a model that is one; it comes from noised training alone.
     - `findings`, `limits`: plain sentences, computed from numbers.
     """
 
@@ -91,6 +92,7 @@ class Evidence:
     limits: list[str] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    scorecard: Table | None = None
 
 
 def to_json(evidence: Evidence) -> dict[str, Any]:
@@ -114,6 +116,7 @@ def from_json(value: dict[str, Any]) -> Evidence:
                 for figure in value.get("figures", [])
             ],
             "tables": [Table(**table) for table in value.get("tables", [])],
+            "scorecard": Table(**value["scorecard"]) if value.get("scorecard") else None,
         }
     )
 

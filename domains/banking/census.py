@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class LoanTable:
         incomplete: Leave out records without client or outcome instead of refusing the file.
         exclude: Columns that are never features.
         derived, features: Declared for the built-in set; None: every column that is left.
-        bounds, categories: Public bounds and value lists of columns.
+        bounds, categories: Public bounds (or all edges) and value lists of columns.
     """
 
     name: str
@@ -57,7 +57,7 @@ class LoanTable:
     exclude: frozenset[str] = frozenset()
     derived: tuple[Derived, ...] = ()
     features: tuple[Feature, ...] | None = None
-    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    bounds: Mapping[str, Sequence[float]] = field(default_factory=dict)
     categories: Mapping[str, list[str | int | float]] = field(default_factory=dict)
 
 

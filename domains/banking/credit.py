@@ -205,7 +205,8 @@ def _describe(
     if name in table.categories:
         return Categorical(name, tuple(dict.fromkeys(label(v) for v in table.categories[name])))
     if name in table.bounds:
-        return Numeric(name, edges_between(*table.bounds[name]))
+        given = tuple(table.bounds[name])
+        return Numeric(name, given if len(given) > 2 else edges_between(*given))
     if name in declared:
         return declared[name]
     kind = frame[name].dtype

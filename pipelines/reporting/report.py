@@ -10,6 +10,7 @@ import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +26,7 @@ CARD = Path(__file__).parents[2] / "mlflow" / "model_card.md"
 _ANCHORS = (
     ("findings", "In plain words"),
     ("worth", "Was it worth it?"),
+    ("scorecard", "The scorecard"),
     ("calibration", "Calibration"),
     ("privacy", "Privacy"),
     ("data", "Data and splits"),
@@ -69,12 +71,13 @@ def render(evidence: Evidence, result: Mapping[str, Any], path: Path) -> Path:
     view = _view(evidence, result)
     by_section = {key: [p for name, p in pictures if _section(name) == key] for key in _KEYS}
     closer = view["released"] and bool(evidence.tables or by_section["more"])
-    hidden = {"findings": not (view["released"] and evidence.findings), "closer": not closer}
+    told = view["released"] and evidence.findings
+    hidden = {"findings": not told, "closer": not closer, "scorecard": not evidence.scorecard}
     sections = [(anchor, text) for anchor, text in _ANCHORS if not hidden.get(anchor)]
-    told = page.template(page.TEMPLATES / "report.html").render(
+    written = page.template(page.TEMPLATES / "report.html").render(
         **view, pictures=by_section, sections=sections
     )
-    return page.write(path, told)
+    return page.write(path, written)
 
 
 def model_card(evidence: Evidence, result: Mapping[str, Any]) -> str:
@@ -153,7 +156,13 @@ def _view(evidence: Evidence, result: Mapping[str, Any]) -> dict[str, Any]:
         "unit": statements.unit(evidence.privacy or {}),
         "plan": statements.plan(evidence.privacy or {}),
         "records": sum(part.get("records", 0) for part in evidence.split.values()),
+        "points": _by_feature(evidence.scorecard.rows if evidence.scorecard else []),
     }
+
+
+def _by_feature(rows: Sequence[Sequence[Any]]) -> list[list[Sequence[Any]]]:
+    """Rows of a table of points, a list a feature, in order; the first is where the sum starts."""
+    return [list(group) for _, group in groupby(rows, key=lambda row: row[0])]
 
 
 def _shares(seconds: Mapping[str, float]) -> dict[str, float]:

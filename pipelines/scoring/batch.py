@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from mlflow.exceptions import MlflowException
 
 from domains.errors import InputError
@@ -15,7 +16,7 @@ from pipelines.progress import say
 from pipelines.scoring import record
 from pipelines.scoring.images import ImageSource
 from pipelines.scoring.output import STAMPS, kind_of, publish, rejects_of
-from pipelines.scoring.pieces import ID, REASON, Source, ahead
+from pipelines.scoring.pieces import ID, REASON, Piece, Source, ahead
 from pipelines.scoring.record import Act, Pace
 from pipelines.scoring.tables import TableSource
 from pipelines.scoring.workspace import Workspace, workspace
@@ -23,7 +24,7 @@ from pipelines.settings import ScoreConfig, home_key
 from pipelines.tracking import client
 
 Result = dict[str, Any]
-_FORMAT = 1  # of the parts: another one starts afresh
+_FORMAT = 2  # of the parts: another one starts afresh
 _ROWS = {"imaging": 256}
 _TABLE_ROWS = 1 << 16
 
@@ -102,6 +103,11 @@ def _work(config: ScoreConfig, act: Act, loaded: Loaded, source: Source, work: W
     }
 
 
+def _texts(scorer: Any, piece: Piece) -> pd.DataFrame | None:
+    """Reasons in words, of a model for which they cost next to nothing: a scorecard."""
+    return scorer.explain(piece.records) if hasattr(scorer, "explain") else None
+
+
 def _state(path: Path) -> tuple[int, int]:
     """Size and time of a file: they tell whether it was written to in between."""
     found = path.stat()
@@ -123,10 +129,10 @@ def _open(work: Workspace, key: dict[str, Any], act: Act) -> str:
 
 def _fill(loaded: Loaded, source: Source, work: Workspace) -> None:
     """Score the pieces that are still missing."""
-    outputs, pace = loaded.scorer.outputs, Pace("images" if loaded.kind == "imaging" else "rows")
+    scorer, pace = loaded.scorer, Pace("images" if loaded.kind == "imaging" else "rows")
     for number, piece in enumerate(ahead(source.pieces(work.finished)), work.finished):
-        predictions = loaded.scorer.predict(piece.records) if len(piece.kept) else None
-        work.keep(number, piece.table(predictions, outputs))
+        predictions = scorer.predict(piece.records) if len(piece.kept) else None
+        work.keep(number, piece.table(predictions, scorer.outputs, _texts(scorer, piece)))
         pace.add(len(piece.ids))
 
 

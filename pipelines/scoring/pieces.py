@@ -30,12 +30,18 @@ class Piece:
     kept: np.ndarray
     reasons: dict[int, str]
 
-    def table(self, predictions: pd.DataFrame | None, outputs: Sequence[str]) -> pa.Table:
+    def table(
+        self,
+        predictions: pd.DataFrame | None,
+        outputs: Sequence[str],
+        texts: pd.DataFrame | None = None,
+    ) -> pa.Table:
         """One row an input row: id, predictions (null where rejected), reason (null elsewhere).
 
         Args:
             predictions: One row a scored record; None when no record of the piece can be scored.
             outputs: Names of the predicted columns.
+            texts: Further columns of text, one row a scored record.
         """
         rejected = np.ones(len(self.ids), dtype=bool)
         rejected[self.kept] = False
@@ -45,6 +51,11 @@ class Piece:
             if predictions is not None:
                 values[self.kept] = predictions[name].to_numpy(dtype=float)
             columns[name] = pa.array(values, mask=rejected)
+        said = {} if texts is None else {str(name): texts[name].to_numpy() for name in texts}
+        for name, given in said.items():
+            cells = np.full(len(self.ids), None, dtype=object)
+            cells[self.kept] = given
+            columns[name] = pa.array(cells, pa.string())
         return pa.table({**columns, REASON: self._reasons()})
 
     def _reasons(self) -> pa.Array:

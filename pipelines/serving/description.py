@@ -43,6 +43,9 @@ class ReasonCode(BaseModel):
     column: str = Field(description="Feature")
     of: list[str] = Field(description="Raw columns it is made of")
     log_odds: float = Field(gt=0, description="By how much it raises the log-odds of default")
+    points: float | None = Field(
+        default=None, description="Of a scorecard: points lost against the feature's reference"
+    )
 
 
 class Answered(BaseModel):
@@ -51,7 +54,7 @@ class Answered(BaseModel):
     model: str
     version: str
     predictions: list[dict[str, float | None] | None] = Field(
-        description="One a row; null where the row was rejected"
+        description="One a row; null where the row was rejected. A scorecard adds its `score`"
     )
     rejected: list[RejectedRow]
     reasons: list[list[ReasonCode] | None] | None = Field(

@@ -34,7 +34,7 @@ def test_a_reason_is_the_fall_in_log_odds_when_the_feature_takes_its_reference()
     codes = ENCODER.encode(FRAME)
     found = scorer.reasons(FRAME, top=3)
     reference = codes.copy()
-    reference[:, :3] = np.array([1.0, 0.0, 0.0], dtype=np.float32) * np.float32(ENCODER.scale)
+    reference[:, :3] = np.array([1.0, 0.0, 0.0], dtype=np.float32) * np.float32(ENCODER.scales[0])
     with torch.inference_mode():
         whole, without = (scorer.model(torch.from_numpy(c))[:, 0] for c in (codes, reference))
     fall = 0.7 * (whole - without).numpy()
@@ -69,7 +69,7 @@ def test_on_a_linear_model_the_reasons_are_its_terms() -> None:
         return made
 
     made = reasons(ENCODER, log_odds, FRAME.iloc[[0]], top=9)[0]
-    given = {reason.column: reason.log_odds / ENCODER.scale for reason in made}
+    given = {reason.column: reason.log_odds / ENCODER.scales[0] for reason in made}
     assert given["amount"] == pytest.approx(weights[1], rel=1e-5)
     assert given["burden"] == pytest.approx(weights[8], rel=1e-5)
     assert "purpose" not in given  # a car: 4 against the mean of 4 and 5

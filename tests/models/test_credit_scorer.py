@@ -36,7 +36,7 @@ def scorer() -> CreditScorer:
 def test_a_number_fills_the_segments_below_it() -> None:
     codes = ENCODER.encode(sample_loans(3).assign(amount=[-5.0, 2e4, 9e9]))
     expected = np.array([[0, 0, 0], [1, 0.5, 0], [1, 1, 1]])
-    assert np.allclose(codes[:, :3] / ENCODER.scale, expected)
+    assert np.allclose(codes[:, :3] / ENCODER.scales[0], expected)
 
 
 def test_rows_are_no_longer_than_promised() -> None:

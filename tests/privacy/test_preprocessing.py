@@ -14,7 +14,7 @@ from scipy import stats
 from domains.errors import InputError
 from privacy import noise
 from privacy.plan import PrivacyPlan, calibrate
-from privacy.preprocessing import Summary, category_text, merge, noised_summary
+from privacy.preprocessing import Summary, _sigmas, category_text, merge, noised_summary
 
 RARELY = 1e-9
 PLAN = PrivacyPlan(
@@ -77,16 +77,27 @@ def test_noised_edges_come_close_to_the_exact_ones() -> None:
 
 def test_with_a_plan_the_owners_counts_carry_the_promised_sigma() -> None:
     frame = loans(300)
-    exact = noised_summary(frame, NUMERIC, [], None).histograms
-    noised = [noised_summary(frame, NUMERIC, [], PLAN).histograms for _ in range(100)]
-    drawn = np.array([[h[name] - exact[name] for name in NUMERIC] for h in noised]) / 10.0
-    assert PLAN.setup_sigma == 5.0 * np.sqrt(4) == 10.0
-    repeats, *shape = drawn.shape
-    cells = int(np.prod(shape))
-    low, high = stats.chi2.ppf([RARELY / cells, 1 - RARELY / cells], repeats)
-    sums = (drawn**2).sum(axis=0)
-    assert ((low < sums) & (sums < high)).all()
-    assert stats.kstest(drawn.ravel(), "norm").pvalue > RARELY
+    exact = noised_summary(frame, NUMERIC, [], None)
+    noised = [noised_summary(frame, NUMERIC, [], PLAN) for _ in range(100)]
+    for kind in ("cell", "octave"):
+        sigma = getattr(noised[0], f"{kind}_sigma")
+        known, drawn = getattr(exact, f"{kind}s"), [getattr(each, f"{kind}s") for each in noised]
+        draws = np.array([[h[name] - known[name] for name in NUMERIC] for h in drawn]) / sigma
+        repeats, *shape = draws.shape
+        cells = int(np.prod(shape))
+        low, high = stats.chi2.ppf([RARELY / cells, 1 - RARELY / cells], repeats)
+        sums = (draws**2).sum(axis=0)
+        assert ((low < sums) & (sums < high)).all()
+        assert stats.kstest(draws.ravel(), "norm").pvalue > RARELY
+
+
+@pytest.mark.parametrize(("numbers", "lists"), [(4, 0), (0, 4), (2, 2), (1, 3)])
+def test_all_counts_together_have_the_plans_sensitivity(numbers: int, lists: int) -> None:
+    sigma = _sigmas(numbers, lists, PLAN)
+    moved = (
+        numbers * (sigma["octave"] ** -2 + sigma["cell"] ** -2) + lists * sigma["category"] ** -2
+    )
+    assert np.sqrt(moved) == pytest.approx(1 / 5.0)
 
 
 def test_edges_and_lists_depend_on_the_records_through_the_noised_summaries_only(
@@ -94,7 +105,7 @@ def test_edges_and_lists_depend_on_the_records_through_the_noised_summaries_only
 ) -> None:
     frame = loans(400)
     summary = noised_summary(frame, NUMERIC, CATEGORICAL, PLAN)
-    again = Summary(summary.histograms, summary.categories, summary.sigma)
+    again = replace(summary)
     first, second = merge([summary]), merge([again])
     for name in NUMERIC:
         np.testing.assert_array_equal(first.edges[name], second.edges[name])
@@ -107,7 +118,8 @@ def test_edges_and_lists_depend_on_the_records_through_the_noised_summaries_only
 
 
 def one_record_apart(more: Summary, fewer: Summary) -> bool:
-    moved = [np.abs(more.histograms[n] - fewer.histograms[n]).sum() for n in more.histograms]
+    moved = [np.abs(more.cells[n] - fewer.cells[n]).sum() for n in more.cells]
+    moved += [np.abs(more.octaves[n] - fewer.octaves[n]).sum() for n in more.octaves]
     moved += [
         sum(abs(more.categories[n][c] - fewer.categories[n][c]) for c in more.categories[n])
         for n in more.categories
@@ -120,7 +132,7 @@ def one_record_apart(more: Summary, fewer: Summary) -> bool:
 def test_any_record_is_in_one_cell_of_a_column_at_most(value: float) -> None:
     frame = loans(50)
     added = pd.concat([frame, frame.iloc[:1].assign(amount=value)])
-    before, after = (noised_summary(f, ["amount"], [], None).histograms for f in (frame, added))
+    before, after = (noised_summary(f, ["amount"], [], None).cells for f in (frame, added))
     assert (after["amount"] - before["amount"]).sum() == (0 if np.isnan(value) else 1)
     assert np.abs(after["amount"] - before["amount"]).max() <= 1
 
@@ -151,8 +163,8 @@ def test_a_released_list_is_in_alphabetical_order_whatever_the_counts() -> None:
 
 
 def test_lists_are_summed_over_owners_and_cut_at_their_length() -> None:
-    one = Summary({}, {"state": {"CA": 10.0, "NY": 30.0, "TX": 1.0}}, 0.0)
-    two = Summary({}, {"state": {"CA": 25.0}}, 0.0)
+    one = Summary({}, {}, {"state": {"CA": 10.0, "NY": 30.0, "TX": 1.0}})
+    two = Summary({}, {}, {"state": {"CA": 25.0}})
     assert merge([one, two], most_categories=2).categories == {"state": ("CA", "NY")}
 
 
@@ -162,6 +174,13 @@ def test_a_column_of_one_value_has_edges_around_it() -> None:
         edges = merge([noised_summary(frame, ["x"], [], None)]).edges["x"]
         assert edges[0] <= value <= edges[-1]
         assert (np.diff(edges) > 0).all()
+
+
+def test_zero_where_it_is_frequent_is_a_bin_of_its_own() -> None:
+    frame = pd.DataFrame({"x": [0.0] * 50 + list(range(1, 151))})
+    edges = merge([noised_summary(frame, ["x"], [], None)], bins=4).edges["x"]
+    assert {-1e-6, 1e-6} <= set(edges.tolist())
+    assert edges[-1] > 100
 
 
 def test_an_exact_column_without_values_is_named() -> None:

@@ -1,0 +1,261 @@
+"""A scorecard: every feature's bins have points, and the points add up to a score.
+
+The model is additive, so each bin of a feature stands for a fixed share of the log-odds, and
+calibrated log-odds become points on the usual scale: score = base + pdo / ln 2 · (ln odds of
+repaying − ln odds at base) (Siddiqi, "Credit Risk Scorecards", 2006). A feature's points are
+counted from its reference (`models.credit_reasons`); the offset is the score of a loan with every
+feature at its reference.
+
+The table of points is the model that is served. Points are whole tenths and are added as whole
+numbers, so a score is exactly what the table adds up to, and the probability follows from it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from domains.banking.features import Feature, Numeric, derive, need, numbers
+from models.calibration import probabilities
+from models.credit_encoding import Encoder, cuts, places
+from models.credit_reasons import Reason, made_of
+from models.intake import Field
+from models.scorer import DESCRIPTION
+
+CARD, TABLE = "scorecard.json", "scorecard.csv"
+TENTHS = 10
+_REASONS = 4
+_ZERO = 1e-6  # zero's own bin, as `privacy.preprocessing` cuts it, lies between this on either side
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What points mean.
+
+    Attributes:
+        base: Score at which the odds of repaying are `odds` to 1.
+        odds: These odds.
+        pdo: Points that double the odds.
+    """
+
+    base: float = 600.0
+    odds: float = 50.0
+    pdo: float = 20.0
+
+    @property
+    def factor(self) -> float:
+        """Points a unit of log-odds."""
+        return self.pdo / math.log(2.0)
+
+    def score(self, log_odds: float) -> float:
+        """The score at log-odds of default.
+
+        >>> round(Scale().score(-math.log(100)))  # odds of repaying twice those at base
+        620
+        """
+        return self.base + self.factor * (-log_odds - math.log(self.odds))
+
+    def log_odds(self, score: np.ndarray) -> np.ndarray:
+        """Log-odds of default at scores; the inverse of `score`."""
+        return (self.base - score) / self.factor - math.log(self.odds)
+
+
+@dataclass(frozen=True)
+class PointsLost(Reason):
+    """A reason in points.
+
+    Attributes:
+        points: How many the feature costs against its reference, above 0.
+    """
+
+    points: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table for a person: a feature, which of its values, and their points."""
+
+    feature: str
+    value: str
+    points: float
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """From raw loan records to score and probability of default, by a table of points.
+
+    Attributes:
+        encoder: Names features, bins and values.
+        points: For each feature its points, in whole tenths. A number: one each bin of `steps`,
+            each edge of `linear` (between edges they are interpolated), and empty. A category: one
+            each listed value, any other value, and empty.
+        offset: Score at every feature's reference, in whole tenths.
+        scale: What points mean.
+    """
+
+    encoder: Encoder
+    points: tuple[tuple[int, ...], ...]
+    offset: int
+    scale: Scale = Scale()
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Raw columns of a loan."""
+        return self.encoder.fields
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Probability of default, and score: the higher, the better."""
+        return ("probability", "score")
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Columns of `explain`."""
+        return tuple(f"reason_{place + 1}" for place in range(_REASONS))
+
+    def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        """Columns `probability` and `score`, one row a record, in the same order.
+
+        An unseen value of a category counts as other, an empty field as empty.
+
+        Raises:
+            InputError: A column is missing, or a number is infinite or text.
+        """
+        score = (self.offset + self.terms(inputs).sum(axis=1)) / TENTHS
+        p = probabilities(self.scale.log_odds(score))
+        return pd.DataFrame({"probability": p, "score": score}, index=inputs.index)
+
+    def terms(self, inputs: pd.DataFrame) -> np.ndarray:
+        """Points of every feature of every record in tenths, (n, features) int64."""
+        need(inputs, self.encoder.columns)
+        frame = derive(inputs, self.encoder.derived)
+        pairs = zip(self.encoder.features, self.points, strict=True)
+        return np.column_stack([self._term(frame, feature, points) for feature, points in pairs])
+
+    def _term(self, frame: pd.DataFrame, feature: Feature, points: tuple[int, ...]) -> np.ndarray:
+        given = np.array(points, dtype=np.int64)
+        if not isinstance(feature, Numeric):
+            return np.asarray(given[places(frame[feature.column], feature)])
+        x = numbers(frame, feature.column)
+        empty = np.isnan(x)
+        if self.encoder.coding.kind == "steps":
+            bins = np.searchsorted(cuts(feature), x, side="right")
+            return np.asarray(given[np.where(empty, len(given) - 1, bins)])
+        between = np.interp(np.where(empty, 0.0, x), np.array(feature.edges), given[:-1])
+        return np.where(empty, given[-1], np.rint(between).astype(np.int64))
+
+    def reasons(self, inputs: pd.DataFrame, top: int = _REASONS) -> list[list[Reason]]:
+        """The features that cost each record most points against their references, most first.
+
+        Exact, because the score is a sum; ties stand in the order of the table.
+        """
+        lost, names = -self.terms(inputs), made_of(self.encoder)
+        order = np.argsort(-lost, axis=1, kind="stable")[:, :top]
+        return [
+            [self._lost(names[place], int(row[place])) for place in first if row[place] > 0]
+            for row, first in zip(lost, order, strict=True)
+        ]
+
+    def _lost(self, name: tuple[str, tuple[str, ...]], tenths: int) -> PointsLost:
+        points = tenths / TENTHS
+        return PointsLost(*name, points / self.scale.factor, points)
+
+    def explain(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        """`reasons` as columns `reason_1` … of features' names; None where fewer cost points."""
+        lost = -self.terms(inputs)
+        order = np.argsort(-lost, axis=1, kind="stable")[:, : len(self.texts)]
+        costs = np.take_along_axis(lost, order, axis=1) > 0
+        names = np.array([feature.column for feature in self.encoder.features], dtype=object)
+        found = np.full((len(lost), len(self.texts)), None, dtype=object)
+        found[:, : order.shape[1]] = np.where(costs, names[order], np.array(None, dtype=object))
+        return pd.DataFrame(found, inputs.index, list(self.texts), dtype=object)
+
+    def lines(self) -> list[Line]:
+        """The table as a person reads it; the first line is the offset."""
+        made = [Line("(start)", "every feature at its reference", self.offset / TENTHS)]
+        for feature, points in zip(self.encoder.features, self.points, strict=True):
+            values = _values(feature, self.encoder.coding.kind)
+            made += [
+                Line(feature.column, value, tenths / TENTHS)
+                for value, tenths in zip(values, points, strict=True)
+            ]
+        return made
+
+    def save(self, folder: Path) -> None:
+        """Write description and table, as JSON for machines and CSV for people."""
+        folder.mkdir(parents=True, exist_ok=True)
+        description = {"kind": "credit", "model": "scorecard", "scale": asdict(self.scale)}
+        (folder / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
+        (folder / CARD).write_text(json.dumps(self._to_json()), encoding="utf-8")
+        (folder / TABLE).write_text(as_csv(self.lines()), encoding="utf-8")
+
+    def _to_json(self) -> dict[str, Any]:
+        return {
+            "encoder": self.encoder.to_json(),
+            "unit": f"1/{TENTHS} point",
+            "offset": self.offset,
+            "points": {
+                feature.column: list(points)
+                for feature, points in zip(self.encoder.features, self.points, strict=True)
+            },
+        }
+
+
+def load_card(folder: Path) -> Scorecard:
+    """Read what `Scorecard.save` wrote."""
+    description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    encoder = Encoder.from_json(card["encoder"])
+    points = tuple(tuple(card["points"][feature.column]) for feature in encoder.features)
+    return Scorecard(encoder, points, card["offset"], Scale(**description["scale"]))
+
+
+def as_csv(lines: Sequence[Line]) -> str:
+    """The table as CSV text with a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["feature", "value", "points"])
+    writer.writerows([line.feature, line.value, f"{line.points:.1f}"] for line in lines)
+    return text.getvalue()
+
+
+def _values(feature: Feature, kind: str) -> list[str]:
+    """What each of a feature's points stands for, in words."""
+    if not isinstance(feature, Numeric):
+        return [*(feature.values or ()), "any other", "empty"]
+    if kind == "linear":
+        shown = [_shown(edge) for edge in feature.edges or ()]
+        return [f"{shown[0]} and less", *shown[1:-1], f"{shown[-1]} and more", "empty"]
+    inner = cuts(feature).tolist()
+    bins = [_bin(low, high) for low, high in itertools.pairwise(inner)]
+    return [f"below {_shown(inner[0])}", *bins, _from(inner[-1]), "empty"]
+
+
+def _bin(low: float, high: float) -> str:
+    if (low, high) == (-_ZERO, _ZERO):
+        return "0"
+    return f"{'above 0' if low == _ZERO else _shown(low)} to below {_shown(high)}"
+
+
+def _from(low: float) -> str:
+    return "above 0" if low == _ZERO else f"{_shown(low)} and more"
+
+
+def _shown(value: float) -> str:
+    """Five figures of a number, without an exponent where it can be helped."""
+    if abs(value) <= _ZERO:
+        return "0"
+    if 1e-3 <= abs(value) < 1e12:
+        text = f"{float(f'{value:.5g}'):,f}"
+        return text.rstrip("0").rstrip(".")
+    return f"{value:.5g}"
