@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,27 +54,26 @@ class Laps:
     """Seconds between one round and the next; the first round is not counted."""
 
     def __init__(self) -> None:
-        self._at: list[float] = []
+        self._at: list[tuple[float, float]] = []
+        self.parts: dict[str, float] = {}
 
     def __call__(self, *_: object) -> None:
         """A round has ended."""
-        self._at.append(time.perf_counter())
+        self._at.append((time.perf_counter(), time.process_time()))
 
-    def tell(self) -> None:
+    def tell(self, peak_mb: float | None = None) -> None:
         """Print the median round and the most memory this process has had, as one line of JSON."""
-        laps = np.diff(self._at).tolist()
-        print(json.dumps({"round": statistics.median(laps), "peak_mb": peak_mb()}))
+        wall, cpu = np.median(np.diff(self._at, axis=0), axis=0).tolist()
+        told = {"wall": wall, "cpu": cpu, "peak_mb": peak_mb or _peak_mb(), "parts": self.parts}
+        print(json.dumps(told))
 
 
-def peak_mb() -> float:
-    """Most memory that this process or one of its children held."""
-    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(each).ru_maxrss for each in whose) / 1024
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main(work: Callable[[Job, Laps], None]) -> None:
     """Do the job that the command line names and tell how long a round took."""
     laps = Laps()
     work(asked(), laps)
-    sys.stdout.flush()
     laps.tell()

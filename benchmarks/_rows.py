@@ -72,8 +72,16 @@ def _row(
     )
 
 
-def main(measure: Callable[[bool], list[Row]], about: str) -> None:
-    """Run a benchmark as a command with `--quick` and `--json FILE`."""
+def main(
+    measure: Callable[[bool], list[Row]], about: str, draw: Callable[[Path], None] | None = None
+) -> None:
+    """Run a benchmark as a command with `--quick` and `--json FILE`.
+
+    Args:
+        measure: Told whether to be quick, gives the rows.
+        about: What is compared.
+        draw: Puts pictures beside the JSON file, when it was not quick.
+    """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--quick", action="store_true", help="fewer repeats, under ten minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here too")
@@ -83,6 +91,8 @@ def main(measure: Callable[[bool], list[Row]], about: str) -> None:
     if options.json:
         found = {"machine": machine(), "rows": [asdict(row) for row in rows]}
         options.json.write_text(json.dumps(found, indent=2) + "\n")
+        if draw is not None and not options.quick:
+            draw(options.json)
 
 
 def _table(rows: list[Row]) -> str:

@@ -216,7 +216,7 @@ def clip(layers: Sequence[Layer], found: Trace, first: Tensor, norm: float) -> N
 
 def _squares(values: Tensor) -> Tensor:
     """‖row‖², (k, m) of (k, m, n)."""
-    return torch.linalg.vecdot(values, values)
+    return torch.linalg.vector_norm(values, dim=-1).square_()
 
 
 def add_sums(layers: Sequence[Layer], found: Trace, gradients: Sequence[Tensor]) -> None:

@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from models.checkpoint import Checkpoint
 from models.federated.clients import Client, in_order
 from models.federated.nets import layers_of
-from models.federated.one_by_one import OneByOne
 from models.federated.stack import Stack, State, load, parameters
 from models.federated.stacked import Stacked
 from models.training import shapes
@@ -137,7 +136,7 @@ def run(
     if len(rounds.history) == schedule.rounds:
         return rounds
     earlier, started = rounds.seconds, time.perf_counter()
-    training = _Training.of(model, clients, schedule)
+    training = Training.of(model, clients, schedule)
     for number in range(len(rounds.history) + 1, schedule.rounds + 1):
         before = parameters(model)
         updates = train_clients(training, before, strategy, _draws(seed, number, clients))
@@ -153,7 +152,7 @@ def run(
 
 
 @dataclass(frozen=True)
-class _Training:
+class Training:
     """What all rounds share.
 
     Attributes:
@@ -172,22 +171,29 @@ class _Training:
     gradients: Stack
 
     @classmethod
-    def of(cls, model: nn.Module, clients: list[Client], schedule: Schedule) -> _Training:
-        kind = OneByOne if layers_of(model) is None else Stacked
+    def of(cls, model: nn.Module, clients: list[Client], schedule: Schedule) -> Training:
         like, count = parameters(model), len(clients)
         records = torch.tensor([client.records for client in clients], dtype=torch.float64)
         return cls(
             clients,
             schedule,
-            kind(model, clients, schedule),
+            _engine(model, clients, schedule),
             (records / records.sum()).float(),
             Stack.of(like, count),
             Stack.of(like, count),
         )
 
 
+def _engine(model: nn.Module, clients: Sequence[Client], schedule: Schedule) -> Engine:
+    if layers_of(model) is not None:
+        return Stacked(model, clients, schedule)
+    from models.federated.one_by_one import OneByOne  # takes seconds: it imports Opacus
+
+    return OneByOne(model, clients, schedule)
+
+
 def train_clients(
-    training: _Training, start: State, strategy: Strategy, draws: Sequence[torch.Generator]
+    training: Training, start: State, strategy: Strategy, draws: Sequence[torch.Generator]
 ) -> State:
     """One round at every client, from the global parameters; returns how each has changed them."""
     params, gradients = training.params, training.gradients

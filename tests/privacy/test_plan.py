@@ -1,9 +1,11 @@
 """A calibrated plan keeps its promise, closely, and an impossible one is refused."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from opacus.accountants import PRVAccountant, RDPAccountant
 
 from domains.errors import InputError
 from privacy.accounting import epsilon_of
@@ -19,6 +21,30 @@ def test_calibrated_epsilon_is_at_most_the_target_and_within_one_per_cent(
 ) -> None:
     plan = calibrate(epsilon, 1e-5, rounds=10, local_steps=2, sampling_rate=sampling_rate)
     assert 0.99 * epsilon <= plan.spent() <= epsilon
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:Optimal order")
+@pytest.mark.parametrize(
+    ("sampling_rate", "noise", "steps"),
+    [(256 / 3000, 1.0, 120), (1.0, 20.0, 50), (1.0, 8.0, 50), (0.02, 0.8, 600), (0.5, 4.0, 10)],
+)
+def test_opacus_rdp_lies_above_a_plan_and_prv_agrees(
+    sampling_rate: float, noise: float, steps: int
+) -> None:
+    plan = PrivacyPlan(steps, 1, sampling_rate, 100.0, 1e-5, noise, 1.0)
+    rdp, prv = RDPAccountant(), PRVAccountant()
+    rdp.history = prv.history = [(noise, sampling_rate, plan.steps)]
+    assert rdp.get_epsilon(1e-5) >= plan.spent()
+    assert prv.get_epsilon(1e-5) == pytest.approx(plan.spent(), rel=0.01)
+
+
+def test_no_code_asks_opacus_for_its_gdp_figure() -> None:
+    """It lies below the truth."""
+    root = Path(__file__).parents[2]
+    floors = ("domains", "privacy", "models", "pipelines", "benchmarks")
+    sources = [path for floor in floors for path in (root / floor).rglob("*.py")]
+    assert len(sources) > 50
+    assert [path for path in sources if "GaussianAccountant" in path.read_text()] == []
 
 
 def test_bins_and_categories_are_paid_from_the_same_target() -> None:
