@@ -27,6 +27,8 @@ from pipelines.tracking import Job, log_data
 from privacy.fingerprints import row_fingerprints
 from privacy.preprocessing import merge, noised_summary
 
+_ARRAYS = ("y", "client", "group", "record", "part", "later")  # of `Loans`, beside its frame
+_ROWS = 1 << 15
 _FRAME, _FACTS, _CODES, _ENCODER = "frame.parquet", "facts.parquet", "codes.npy", "encoder.json"
 
 
@@ -58,8 +60,8 @@ class Prepared:
 
     @property
     def codes(self) -> np.ndarray:
-        """Encoded records, (n, width) float32, mapped from disk."""
-        codes: np.ndarray = np.load(self.folder / _CODES, mmap_mode="r")
+        """Encoded records, (n, width) float32, mapped from disk; changes reach no file."""
+        codes: np.ndarray = np.load(self.folder / _CODES, mmap_mode="c")
         return codes
 
     @property
@@ -75,16 +77,21 @@ class Prepared:
     def clients(self, rows: np.ndarray, sizes: Mapping[str, int] | None = None) -> list[Client]:
         """Every client's share of the given training records, as tensors.
 
+        A client's records stand together, so that its features are a slice of the mapped codes
+        where `rows` leaves no gap among them, as the training records do.
+
         Args:
             rows: Which records, (n,) bool.
             sizes: Public number of records of each client that takes part; default `sizes`.
         """
-        facts, codes = self.facts, self.codes
-        holder, y = facts["client"].to_numpy(), facts["y"].to_numpy()
+        facts, codes = self.facts, torch.from_numpy(self.codes)
+        chosen = np.flatnonzero(rows)
+        y, holders = facts["y"].to_numpy()[chosen], facts["client"].to_numpy()[chosen]
+        places = pd.Series(chosen).groupby(holders, sort=False).indices
         made = []
         for name, size in (self.sizes if sizes is None else sizes).items():
-            mine = np.flatnonzero(rows & (holder == name))
-            features, target = torch.from_numpy(codes[mine]), torch.from_numpy(y[mine])
+            mine = places.get(name, np.zeros(0, dtype=np.int64))
+            features, target = _taken(codes, chosen[mine]), torch.from_numpy(y[mine])
             made.append(Client(name, features, target, PARTS["train"] * size))
         return made
 
@@ -98,7 +105,7 @@ def prepare(job: Job, charged: Charged) -> Prepared:
     noised count on the charge stands.
     """
     with nothing_released(job, charged):
-        loans = _read(job, charged)
+        loans = _by_client(_read(job, charged))
         features = describe_features(charged.table, loans.frame)
         check_numbers(loans.frame, features)
     folder = job.folder / "loans"
@@ -109,7 +116,7 @@ def prepare(job: Job, charged: Charged) -> Prepared:
     seen.remember(job, dataset.name, loans.part, loans.record, loans.group)
     loans.frame.to_parquet(folder / _FRAME)
     _facts(loans).to_parquet(folder / _FACTS)
-    np.save(folder / _CODES, encoder.encode(loans.frame))
+    _write_codes(folder / _CODES, encoder, loans.frame)
     return Prepared(folder, charged, dataset, _counts(loans))
 
 
@@ -137,6 +144,33 @@ def _read(job: Job, charged: Charged) -> Loans:
         prints = row_fingerprints(read_table(table.path), home_key())
         open_ledger().register_records(table.name, prints)
     return loans
+
+
+def _by_client(loans: Loans) -> Loans:
+    """Training records first, client by client, the later ones of each last."""
+    client = pd.factorize(loans.client, sort=True)[0]
+    order = np.lexsort((loans.later, client, loans.part != "train"))
+    frame = loans.frame.iloc[order].reset_index(drop=True)
+    arrays = {name: getattr(loans, name)[order] for name in _ARRAYS}
+    return replace(loans, frame=frame, **arrays)
+
+
+def _write_codes(path: Path, encoder: Encoder, frame: pd.DataFrame) -> None:
+    """Encode in pieces, so that the codes need no room in memory."""
+    shape = (len(frame), encoder.width)
+    codes = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    for start in range(0, len(frame), _ROWS):
+        codes[start : start + _ROWS] = encoder.encode(frame.iloc[start : start + _ROWS])
+    codes.flush()
+
+
+def _taken(codes: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
+    """Rows in ascending order: a slice where none is missing between them, else a copy."""
+    if not len(rows):
+        return codes[:0]
+    first, last = int(rows[0]), int(rows[-1])
+    whole = last - first + 1 == len(rows)
+    return codes[first : last + 1] if whole else codes[torch.from_numpy(rows)]
 
 
 def _complete(
