@@ -69,6 +69,18 @@ def test_without_privacy_a_run_killed_after_any_round_ends_the_same(tmp_path: Pa
         assert rounds.history == whole[1].history
 
 
+def test_a_private_run_without_noise_or_sampling_killed_after_any_round_ends_the_same(
+    tmp_path: Path,
+) -> None:
+    silent = replace(PRIVATE, noise_multiplier=0.0, sampling_rate=1.0)
+    whole = _trained(None, silent)
+    ends = kills(lambda checkpoint: _trained(checkpoint, silent, lost=[]), tmp_path)
+    assert len(ends) == OPEN.rounds + 1  # the first save comes before any round
+    for state, rounds in ends:
+        assert same(state, whole[0])
+        assert rounds.history == whole[1].history
+
+
 @pytest.mark.parametrize("killed_at", [1, 2, 4, 5, 9])
 def test_without_privacy_a_run_killed_in_a_round_ends_the_same(
     killed_at: int, tmp_path: Path

@@ -197,6 +197,23 @@ def test_pieces_equal_the_whole(
             torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("most", [100, 5_000, 10**6])
+@pytest.mark.parametrize("smallest", [0, 3, 300])
+def test_neighbours_are_padded_within_their_room_and_to_little_waste(
+    smallest: int, most: int
+) -> None:
+    expected = np.geomspace(smallest + 1, 100 * (smallest + 1), 200)
+    counts = np.random.default_rng(0).poisson(expected)
+    blocks = list(stacked._blocks(counts, most))
+    assert [place for block in blocks for place in range(200)[block]] == list(range(200))
+    padded = 0
+    for block in blocks:
+        rows = len(counts[block]) * counts[block].max()
+        assert rows <= most or len(counts[block]) == 1
+        padded += rows
+    assert padded <= 1.3 * counts.sum() + 256 * len(blocks)
+
+
 def slices_of_a_file(folder: Path, gap: int) -> tuple[list[Client], np.memmap]:
     """The sample's records in one mapped file, `gap` rows of nobody between clients."""
     clients, rows = sample_clients(), list[np.ndarray]()
