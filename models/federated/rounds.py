@@ -172,6 +172,11 @@ class Training:
 
     @classmethod
     def of(cls, model: nn.Module, clients: list[Client], schedule: Schedule) -> Training:
+        """Before the first round; reads the records' norms where there is privacy.
+
+        Raises:
+            InputError: An expected batch is not a positive number.
+        """
         like, count = parameters(model), len(clients)
         records = torch.tensor([client.records for client in clients], dtype=torch.float64)
         return cls(

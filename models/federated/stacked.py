@@ -196,7 +196,7 @@ class Stacked:
         y = self._records.target.index_select(0, held).view(real.shape)
         pad = None if real.all() else torch.from_numpy(~real)
         if pad is not None:
-            x.masked_fill_(pad.unsqueeze(-1), 0.0)
+            x.view(real.size, -1).index_fill_(0, pad.view(-1).nonzero()[:, 0], 0.0)
         found = trace(self._layers, [part[clients] for part in params], x, y, pad)
         if self._private and self._squares is not None:
             squares = self._squares.index_select(0, held).view(real.shape)
