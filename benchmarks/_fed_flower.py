@@ -1,7 +1,11 @@
-"""One side of `federated`: Flower's simulation, in an environment of its own."""
+"""One side of `federated`: Flower's simulation, in an environment of its own.
+
+It takes every core of the machine; with `--kind one-core` it has one, as the other sides do.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -61,8 +65,11 @@ def work(job: Job, laps: Laps) -> None:
         sent = RecordDict({"arrays": ArrayRecord(model.state_dict()), "metrics": told})
         return Message(content=sent, reply_to=message)
 
-    cores = {"client_resources": {"num_cpus": 1, "num_gpus": 0.0}}
-    run_simulation(server, client, job.clients, backend_config=cores)
+    shares: dict[str, Any] = {"client_resources": {"num_cpus": 1, "num_gpus": 0.0}}
+    if job.kind == "one-core":
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        shares["init_args"] = {"num_cpus": 1}
+    run_simulation(server, client, job.clients, backend_config=shares)
 
 
 def _records(job: Job, client: int) -> tuple[Tensor, Tensor]:

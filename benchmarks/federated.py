@@ -5,9 +5,10 @@
 Ten clients of 3,000 records of 24 numbers, a net of 24-64-32-1, batches of 256, twelve local steps
 a round, ten rounds, one thread. Each side runs in a process of its own, in turn with the others;
 where both sides are one process, rounds are compared by the processor's time, which others on the
-machine disturb less, and by the clock where Flower's many processes are one side. Without --quick
-the job comes again with 100 and 1,000 clients, with peak memory, the curves of cost against
-clients and records, and what privacy costs in AUROC.
+machine disturb less, and by the clock where Flower's many processes are one side. Every side has
+one core, and Flower once more all of them. Without --quick the job comes again with 100 and 1,000
+clients, with peak memory, the curves of cost against clients and records, and what privacy costs
+in AUROC.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ def speed_rows(clients: int, rounds: int) -> list[Row]:
     if clients == 10:  # slower than ghost clipping, and more so with every client
         sides["hooks"] = side("opacus", "hooks")
     if clients < 1000:
-        sides["flower"] = side("flower", peer="flower")
+        sides["flower"] = side("flower", "one-core", "flower")
+        sides["flower, all cores"] = side("flower", "", "flower")
     told = _in_turn(sides)
     if clients == 10:
         _tell_parts()
@@ -80,6 +82,7 @@ def speed_rows(clients: int, rounds: int) -> list[Row]:
         _row(f"DP round beside the same without privacy, {many}", told, "dp", "plain", 0.5),
         _row(f"round without privacy beside pfl 0.6, {many}", told, "plain", "pfl", 1.5),
         _row(f"round without privacy beside Flower 1.41, {many}", told, "plain", "flower", 8.0),
+        _row(f"the same, Flower with every core, {many}", told, "plain", "flower, all cores", 1.0),
         _row(f"peak memory, DP beside Opacus {opacus}, {many}", told, "dp", opacus, 1.0, "MB"),
         _row(f"peak memory without privacy beside pfl, {many}", told, "plain", "pfl", 1.0, "MB"),
     ]
@@ -126,7 +129,7 @@ def _row(
 def _number(told: Told, unit: str, peer: str) -> float:
     if unit == "MB":
         return told.peak_mb
-    return 1e3 * (told.wall if peer == "flower" else told.cpu)
+    return 1e3 * (told.wall if peer.startswith("flower") else told.cpu)
 
 
 def _tell_parts() -> None:
