@@ -60,10 +60,7 @@ class Stacked:
         self._private = schedule if isinstance(schedule, PrivacyPlan) else None
         self._squares = self._records.squared_norms() if self._private else None
         like = list(model.parameters())
-        self._shares = Stack.of(like, len(clients))
-        shares = 1.0 / torch.tensor(expected_batches(clients, schedule.sampling_rate))
-        for part in self._shares.parts:
-            part.copy_(shares.view(-1, *(1 for _ in part.shape[1:])).expand_as(part))
+        self._shares = 1.0 / torch.tensor(expected_batches(clients, schedule.sampling_rate))
         widths = [like[layer.weight].shape for layer in layers]
         self._piece = max(1, _PIECE_NUMBERS // sum(2 * out + into for out, into in widths))
 
@@ -88,7 +85,8 @@ class Stacked:
             if self._private:
                 sigma = self._private.noise_multiplier * self._private.clip_norm
                 noise.add_gaussian(out.flat.numpy(), sigma)
-            out.flat.mul_(self._shares.flat)
+            for part in out.parts:
+                part.mul_(self._shares.view(-1, *(1 for _ in part.shape[1:])))
 
     def _draw(self, draws: Sequence[torch.Generator]) -> _Drawn:
         sizes, rate = self._records.sizes, self._schedule.sampling_rate
@@ -98,9 +96,8 @@ class Stacked:
         if self._private:
             coins = noise.bernoulli(total, rate)
         else:
-            each = zip(sizes, draws, strict=True)
-            tossed = torch.cat([torch.rand(int(n), generator=g) for n, g in each])
-            coins = (tossed < rate).numpy()
+            each = zip(sizes.tolist(), draws, strict=True)
+            coins = torch.cat([torch.rand(n, generator=g) < rate for n, g in each]).numpy()
         numbers = np.flatnonzero(coins)
         counts = np.diff(np.searchsorted(numbers, self._records.ends), prepend=0)
         return _Drawn(counts, numbers)
