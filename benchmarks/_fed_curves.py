@@ -12,7 +12,7 @@ from benchmarks._fed_peers import Missing, Told, do
 
 CLIENTS = (10, 30, 100, 300, 1000)
 RECORDS = (1_000, 10_000, 100_000, 1_000_000)
-_OWN_INK = ("#20639b", "#3caea3", "#ed553b", "#7a7a7a")
+AGAINST = {"clients": CLIENTS, "records": RECORDS}
 
 
 @dataclass
@@ -70,7 +70,7 @@ def _curve(
 def table() -> str:
     """Milliseconds of the processor a round, and peak MB."""
     curves, lines = measured(), list[str]()
-    for against, points in (("clients", CLIENTS), ("records", RECORDS)):
+    for against, points in AGAINST.items():
         lines.append(f"{'ms a round (peak MB), by ' + against:<50}" + _cells(map(str, points)))
         for curve in curves:
             if curve.against == against:
@@ -88,22 +88,29 @@ def _cells(texts: Iterable[str]) -> str:
     return "".join(f"{text:>16}" for text in texts)
 
 
-def figure(path: Path) -> None:
+def figure(path: Path) -> Path:
     """Both pictures beside each other, on logarithmic axes."""
-    import matplotlib
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    matplotlib.use("svg")
-    from matplotlib import pyplot as plt
+    from pipelines.reporting import drawing
 
-    drawn, places = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for place, against in zip(places, ("clients", "records"), strict=True):
-        mine = [curve for curve in measured() if curve.against == against]
-        for curve, ink in zip(mine, _OWN_INK, strict=False):
-            place.loglog(
-                *zip(*curve.seconds.items(), strict=True), "o-", color=ink, label=curve.name
-            )
-        place.set(xlabel=against, ylabel="CPU seconds a round")
-        place.grid(alpha=0.3)
-        place.legend(frameon=False, fontsize=7)
-    drawn.savefig(path)
-    plt.close(drawn)
+    with rc_context(drawing.STYLE):
+        drawn = Figure(figsize=(1.4 * drawing.WIDE, 3.6), layout="constrained")
+        places = drawn.subplots(1, 2)
+        for axes, (against, points) in zip(places, AGAINST.items(), strict=True):
+            mine = [curve for curve in measured() if curve.against == against]
+            for curve, ink, mark in zip(mine, drawing.COLOURS, drawing.MARKERS, strict=False):
+                at, seconds = zip(*curve.seconds.items(), strict=True)
+                axes.loglog(
+                    at, [1e3 * s for s in seconds], marker=mark, color=ink, label=curve.name
+                )
+            axes.set_xticks(points, [f"{point:,}" for point in points])
+            axes.set_xticks([], minor=True)
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+            axes.set(xlabel=against, ylabel="ms of one core a round")
+            axes.legend(fontsize=8)
+        FigureCanvasAgg(drawn)
+        drawn.savefig(path, dpi=drawing.DPI)
+    return path
