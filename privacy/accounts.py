@@ -77,7 +77,7 @@ class Account:
     def events(self) -> list[dict[str, Any]]:
         """All that counts against the grant."""
         counted = (events for job, events in self.charges.items() if job not in self.covered)
-        return [*self.bound, *itertools.chain.from_iterable(counted)]
+        return [*self.bound, *_together(itertools.chain.from_iterable(counted))]
 
     def spent(self, delta: float, more: Iterable[dict[str, Any]] = ()) -> float:
         """ε at `delta` of all that counts, and of `more`, composed together."""
@@ -134,6 +134,26 @@ def budget_of(account: Account) -> Budget:
     spent = account.known()
     left = max(0.0, account.epsilon - spent)
     return Budget(account.owner, account.epsilon, account.delta, spent, left, account.jobs)
+
+
+def _together(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Equal sampled mechanisms, of which years of one job leave thousands, counted together.
+
+    Others stay as they are: their precision is summed by whoever composes them.
+    """
+    rest: list[dict[str, Any]] = []
+    counts: dict[tuple[float, float], int] = {}
+    for event in events:
+        if event["kind"] == "poisson-gaussian":
+            mechanism = event["q"], event["sigma"]
+            counts[mechanism] = counts.get(mechanism, 0) + event["count"]
+        else:
+            rest.append(event)
+    sampled = [
+        {"kind": "poisson-gaussian", "q": q, "sigma": sigma, "count": count}
+        for (q, sigma), count in counts.items()
+    ]
+    return [*sampled, *rest]
 
 
 def again_of(name: str) -> str | None:
