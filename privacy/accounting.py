@@ -36,6 +36,7 @@ _FIELDS = {
 _COARSE = 1e-2  # grid of privacy losses for the first look
 _FINEST, _FINE = 1e-5, 1e-3  # the final grid lies between, unless ε is in the thousands
 _LINES = 5000  # of a grid between two curves' ends
+_LARGEST = 700.0  # ε of one event that floating-point numbers hold: more counts as infinite
 _RELATIVE = 1e-4  # final grid, as a share of ε's power of ten
 
 
@@ -86,6 +87,8 @@ def _epsilon(parts: _Parts, delta: float) -> float:
 
 
 def _rough(parts: _Parts, delta: float, grid: float) -> float:
+    if any(kind == "epsilon-delta" and first > _LARGEST for (kind, first, _), _ in parts):
+        return math.inf
     grid = max(grid, 1e-6 * sum(_scale(key) * count for key, count in parts))
     return float(_compose(parts, grid).get_epsilon_for_delta(delta))
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from mlflow.entities import RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
-from domains.errors import InputError
+from domains.errors import InputError, Refused
 from pipelines.life.jobs import HOME_TAG, home_mark
 from pipelines.settings import has_store, open_ledger
 from pipelines.tracking import client
@@ -38,8 +38,9 @@ def anchored(run_id: str) -> Iterator[Ledger]:
         yield ledger
     except Unsound:  # a head of it would contradict the ledger that is to be restored
         raise
-    except BaseException:
-        _note(run_id, ledger)
+    except Refused:
+        with suppress(MlflowException, InputError, OSError):  # the refusal is what must be told
+            _note(run_id, ledger)
         raise
     _note(run_id, ledger)
 

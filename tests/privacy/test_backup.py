@@ -140,6 +140,14 @@ def test_what_is_lost_is_charged_whole_and_settled(kept: Place, file: Path) -> N
     assert ledger.verify() == []
 
 
+def test_a_lost_grant_beyond_all_numbers_is_spent_all_the_same(place: Place, file: Path) -> None:
+    place.ledger().grant("a", 5000, DELTA)
+    place.ledger().backup(file)
+    anchor = Anchor(place.name(), 2, "0", "run 2")
+    restore(place, file, anchor, charge_lost=True)
+    assert place.ledger(anchor).budgets("a")[0].epsilon_left == 0
+
+
 def test_a_job_that_was_under_way_goes_on_after_a_loss(kept: Place, file: Path) -> None:
     anchor = Anchor(kept.name(), 9, "0", "run 9")
     restore(kept, file, anchor, charge_lost=True)
