@@ -15,7 +15,13 @@ os.environ["CARELEDGER_HOME"] = str(SESSION_HOME)
 os.environ["PREFECT_HOME"] = str(SESSION_HOME / "prefect")
 os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in a run, and before torch is imported
-for _name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "CARELEDGER_DEBUG", "CARELEDGER_LEDGER_URL"):
+for _name in (
+    "MLFLOW_TRACKING_URI",
+    "PREFECT_API_URL",
+    "CARELEDGER_DEBUG",
+    "CARELEDGER_LEDGER_URL",
+    "CARELEDGER_LEDGER_KEY",
+):
     os.environ.pop(_name, None)
 
 
