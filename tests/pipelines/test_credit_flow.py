@@ -272,7 +272,7 @@ def test_public_records_train_every_control(
     data = {**PRIVATE["data"], "public": True, "date": "approved", "out_of_time": "2007-01-01"}
     result = credit(_config(tmp_path, data=data, release=None, exclude=[]))
     central = {"alone", "pooled", "gradient boosting"}
-    assert set(result["controls"]) == {"no noise", "no privacy", *central}
+    assert set(result["controls"]) == {"scorecard", "no noise", "no privacy", *central}
     version = client().get_model_version("credit-loans", "1")
     findings = registry.stored_evidence(version)["findings"]
     for start in ("Noise: ", "Privacy, its few steps among it: ", "Walls between lenders: "):

@@ -28,7 +28,7 @@ from pipelines.tracking import Job
 from privacy.accounts import Cut
 from privacy.plan import PrivacyPlan, Schedule, calibrate
 
-_ROUNDS = {"tiny": 2, "small": 20}
+_ROUNDS = {("mlp", "tiny"): 2, ("mlp", "small"): 20, ("scorecard", "tiny"): 10}
 _CAP = {"tiny": 600, "small": 3000}
 _TOP = {"tiny": 3}
 _PUBLIC_GRANT = Grant(epsilon=300.0, delta=1e-5)
@@ -60,6 +60,11 @@ class Charged:
 def is_public(config: CreditConfig) -> bool:
     """Whether the records may be used without a charge: built-in ones, or said to be public."""
     return config.data.path is None or config.data.public
+
+
+def may_release(config: CreditConfig) -> bool:
+    """Whether numbers from held-out records may leave their owner."""
+    return is_public(config) or config.release == "metrics"
 
 
 @stage(retries=1)
@@ -155,7 +160,7 @@ def _noising(job: Job) -> Path:
 
 def make_schedule(config: CreditConfig, table: LoanTable, census: Census) -> Schedule:
     """Rounds, steps and sampling, with the noise that the configuration's ε asks for."""
-    rounds = min(config.rounds, _ROUNDS.get(config.scale, config.rounds))
+    rounds = min(config.rounds, _ROUNDS.get((config.model, config.scale), config.rounds))
     if config.privacy is None:
         return Schedule(rounds, config.local_steps, config.sampling_rate)
     columns = len(private_columns(table, census.columns))

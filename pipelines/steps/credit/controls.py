@@ -1,4 +1,5 @@
-"""Controls of the credit flow: the training without privacy, without partners, without walls."""
+"""Controls of the credit flow: the other model, and the training without privacy, without partners,
+without walls."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from models import scorecard
 from models.checkpoint import Checkpoint
 from models.credit import logits, train_centrally
 from models.credit_boosting import boosted_logits
@@ -18,15 +20,16 @@ from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import CreditConfig
 from pipelines.stages import stage
-from pipelines.steps.credit.prepare import Prepared
+from pipelines.steps.credit.prepare import Prepared, prepared_for
 from pipelines.steps.credit.training import (
     Shape,
     Trained,
     calibrated,
     fit,
     keep,
-    new_net,
+    new_model,
     one_thread,
+    projection,
     training_rows,
 )
 from pipelines.tracking import Job
@@ -35,8 +38,10 @@ from privacy.plan import Schedule
 QUIET, PLAIN, ALONE = "no noise", "no privacy", "alone"
 POOLED, BOOSTING = "pooled", "gradient boosting"
 LATER, LATER_BOOSTING = "out of time", "out of time, gradient boosting"
-_LONG = Schedule(rounds=160, local_steps=10, sampling_rate=0.05)
-_LONG_RATE, _LONG_MOMENTUM = 0.5, 0.95
+_LONG = {
+    "mlp": (Schedule(160, 10, 0.05), {"learning_rate": 0.5, "momentum": 0.95}),
+    "scorecard": (Schedule(300, 1, 1.0), {}),
+}
 """Federated training until more of it gains little: chosen among a few short schedules by AUROC on
 calibration records of sba at scale small."""
 
@@ -49,14 +54,15 @@ def train_controls(job: Job, prepared: Prepared) -> list[Trained]:
     with one_thread():
         return [
             once(job, Trained, name, partial(make, job, prepared))
-            for name, make in _controls(prepared).items()
+            for name, make in _controls(job, prepared).items()
         ]
 
 
-def _controls(prepared: Prepared) -> dict[str, Callable[[Job, Prepared], Trained]]:
+def _controls(job: Job, prepared: Prepared) -> dict[str, Callable[[Job, Prepared], Trained]]:
     """By name, in the order of the report."""
     private: dict[str, Callable[[Job, Prepared], Trained]] = {QUIET: _quiet}
     found = private if prepared.charged.plan else {}
+    found = {job.config.other().model: _other} | found
     found |= {PLAIN: _plain, ALONE: _alone, POOLED: _pooled, BOOSTING: _boosting}
     later = prepared.facts["later"].to_numpy()
     if later.any() and not later.all():
@@ -74,12 +80,24 @@ def _quiet(job: Job, prepared: Prepared) -> Trained:
     return _federated(job, prepared, Shape(QUIET, "control", note, 0.0), schedule, job.config)
 
 
+def _other(job: Job, prepared: Prepared) -> Trained:
+    """The other model under the same ε and δ, trained as it is by default."""
+    config = job.config.other()
+    as_it_takes = prepared_for(job, prepared, config)
+    schedule = as_it_takes.charged.schedule
+    note = f"model: {config.model}, trained as it is by default"
+    if as_it_takes.charged.plan:
+        note = f"{note}, with the same ε and δ; not charged, because the records are public"
+    return _federated(job, as_it_takes, Shape(config.model, "control", note, 0.0), schedule, config)
+
+
 def _plain(job: Job, prepared: Prepared) -> Trained:
     """No budget binds it to few steps, so it takes as many as it needs."""
-    note = f"federated without privacy until it is done: {_LONG.rounds} rounds, {_LONG.steps} steps"
-    steps = {"learning_rate": _LONG_RATE, "momentum": _LONG_MOMENTUM}
-    config = job.config.model_copy(update=steps)
-    return _federated(job, prepared, Shape(PLAIN, "control", note, 0.0), _LONG, config)
+    schedule, how = _LONG[job.config.model]
+    rounds, steps = schedule.rounds, schedule.steps
+    note = f"federated without privacy until it is done: {rounds} rounds, {steps} steps"
+    config = job.config.model_copy(update=how)
+    return _federated(job, prepared, Shape(PLAIN, "control", note, 0.0), schedule, config)
 
 
 def _federated(
@@ -100,9 +118,16 @@ def _answers(
     schedule: Schedule,
     config: CreditConfig,
 ) -> tuple[np.ndarray, Rounds]:
-    """Logits of every record by a federated net, and how it was trained."""
-    model = new_net(prepared, config)
-    rounds = fit(model, clients, schedule, config, checkpoint=checkpoint(job, name))
+    """Logits of every record by a federated model, and how it was trained."""
+    model = new_model(prepared, config)
+    rounds = fit(
+        model,
+        clients,
+        schedule,
+        config,
+        project=projection(prepared, config),
+        checkpoint=checkpoint(job, name),
+    )
     return logits(model, prepared.codes), rounds
 
 
@@ -120,7 +145,7 @@ def _alone(job: Job, prepared: Prepared) -> Trained:
         spent += seconds
         if kept.due():
             kept.save({"raw": torch.from_numpy(raw)}, {"done": number + 1, "seconds": spent})
-    note = "each client's own net on its own records, calibrated there, without privacy"
+    note = "each client's own model on its own records, calibrated there, without privacy"
     return keep(job, Shape(ALONE, "control", note, spent), raw)
 
 
@@ -128,18 +153,23 @@ def _pooled(job: Job, prepared: Prepared) -> Trained:
     say(POOLED)
     every = np.ones(len(prepared.codes), dtype=bool)
     raw, seconds = _central(job, prepared, every, checkpoint(job, POOLED))
-    note = "the same net on all records in one place, without privacy"
+    note = "the same model on all records in one place, without privacy"
     return keep(job, Shape(POOLED, "control", note, seconds), calibrated(prepared, raw))
 
 
 def _central(
     job: Job, prepared: Prepared, rows: np.ndarray, kept: Checkpoint
 ) -> tuple[np.ndarray, float]:
-    """Logits of the records among `rows` (zero elsewhere) by a net trained on them, and seconds."""
+    """Logits of the records among `rows` (zero elsewhere) by a model trained there, and seconds."""
     codes, y = prepared.codes, prepared.facts["y"].to_numpy()
     training = np.flatnonzero(rows & training_rows(prepared))
-    model = new_net(prepared, job.config)
-    seconds = train_centrally(model, codes[training], y[training], job.config.seed, kept)
+    model = new_model(prepared, job.config)
+    if job.config.model == "scorecard":
+        started = time.perf_counter()
+        scorecard.train_centrally(model, codes[training], y[training])
+        seconds = time.perf_counter() - started
+    else:
+        seconds = train_centrally(model, codes[training], y[training], job.config.seed, kept)
     raw = np.zeros(len(codes))
     raw[rows] = logits(model, codes[rows])
     return raw, seconds

@@ -11,13 +11,14 @@ import pandas as pd
 from domains.banking.census import LoanTable
 from domains.banking.credit import LATER as LATER_PART
 from domains.banking.credit import PARTS
-from domains.metrics import Interval, ece
-from pipelines.evidence import Arm, Evidence
+from domains.metrics import Interval, ece, named
+from models.scorecard_points import CARD, TABLE, load_card
+from pipelines.evidence import Arm, Evidence, Table
 from pipelines.governance.held_out import HeldOut, HeldOutcome
 from pipelines.progress import say
 from pipelines.stages import stage
 from pipelines.steps.credit import words
-from pipelines.steps.credit.charge import is_public
+from pipelines.steps.credit.charge import is_public, may_release
 from pipelines.steps.credit.controls import (
     ALONE,
     BOOSTING,
@@ -27,7 +28,7 @@ from pipelines.steps.credit.controls import (
     POOLED,
     QUIET,
 )
-from pipelines.steps.credit.pictures import draw, lender_table, uncalibrated
+from pipelines.steps.credit.pictures import draw, lender_table, points_table, uncalibrated
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.scores import (
     Lender,
@@ -38,10 +39,11 @@ from pipelines.steps.credit.scores import (
     metrics_of,
 )
 from pipelines.steps.credit.statement import statement
-from pipelines.steps.credit.training import FEDERATED, Trained, may_release
-from pipelines.tracking import Job, log_arm
+from pipelines.steps.credit.training import FEDERATED, Trained, package_of
+from pipelines.tracking import Job, client, log_arm
 
 _PREFIX = "out_of_time"
+_AHEAD = "validation.auroc_difference"
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evide
     own = found[FEDERATED] | _renamed(found, LATER)
     for each in trained:
         log_arm(job, _arm(each, found[each.name], each.name == FEDERATED), each.history)
+    proposed = _proposal(job, facts, trained, found)
     arms = _shown(trained, found)
     alone = ALONE if ALONE in tested.scores else None
     each_lender = lenders(tested, FEDERATED, alone)
@@ -126,7 +129,7 @@ def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evide
         metrics=own,
         arms=arms,
         calibration=_calibration(tested, trained[0]),
-        findings=_findings(tested, each_lender, own, later),
+        findings=[*proposed, *_findings(tested, each_lender, own, later)],
         figures=draw(job.folder / "figures", tested, each_lender, prepared, trained[0]),
         tables=[lender_table(each_lender, list(tested.scores))],
     )
@@ -135,7 +138,7 @@ def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evide
 def _bare(job: Job, prepared: Prepared, auroc: Interval | None) -> Evidence:
     """What may be said of any run: data, split, privacy, limits."""
     config, charged = job.config, prepared.charged
-    privacy = statement(job, charged)
+    privacy = statement(job, charged, prepared.encoder.width)
     again = "charged_again" in privacy if privacy else False
     return Evidence(
         pipeline=job.pipeline,
@@ -154,7 +157,36 @@ def _bare(job: Job, prepared: Prepared, auroc: Interval | None) -> Evidence:
             builtin=config.data.path is None,
             again=again,
         ),
+        scorecard=_points(job),
     )
+
+
+def _points(job: Job) -> Table | None:
+    """The table of points, beside the run as a file too; None for a net."""
+    if job.config.model != "scorecard":
+        return None
+    for name in (TABLE, CARD):
+        client().log_artifact(job.run_id, str(package_of(job) / name), "scorecard")
+    return points_table(load_card(package_of(job)))
+
+
+def _proposal(
+    job: Job, facts: pd.DataFrame, trained: Sequence[Trained], found: dict[str, dict[str, float]]
+) -> list[str]:
+    """The better of the two models on calibration records, by name, and how far it is ahead.
+
+    Those records calibrated both, by a rising line each, which moves no record before another.
+    """
+    other = job.config.other().model
+    scores = {t.name: t.read() for t in trained if t.name in (FEDERATED, other)}
+    if other not in scores:
+        return []
+    tested = _tested(facts, (facts["part"] == "calibration").to_numpy(), scores)
+    gap = difference(tested, FEDERATED, other)
+    found[other] |= named(_AHEAD, Interval(-gap.value, -gap.high, -gap.low))
+    told = words.proposal(job.config.model, other, gap)
+    say(told)
+    return [f"Which model: {told}."]
 
 
 def _on_random_split(trained: Sequence[Trained]) -> dict[str, np.ndarray]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from scipy.special import expit, logit
 
+from models.scorecard_points import Scorecard
 from pipelines.evidence import Cell, Figure, Table
 from pipelines.reporting import figures
 from pipelines.reporting.drawing import Row
+from pipelines.settings.credit import Model
 from pipelines.steps.credit.controls import ALONE, BOOSTING, PLAIN, POOLED, QUIET
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.scores import Lender, Tested
@@ -55,6 +58,21 @@ def lender_table(lenders: Sequence[Lender], arms: Sequence[str]) -> Table:
     )
 
 
+def points_table(card: Scorecard) -> Table:
+    """The table of points, one row a bin or value; a feature is named in each of its rows."""
+    scale = card.scale
+    return Table(
+        title="Points",
+        caption=f"Start with the first line and add each feature's points: the sum is the score, "
+        f"{scale.base:g} at odds of repaying of {scale.odds:g} to 1, and {scale.pdo:g} points "
+        "double the odds. A feature's points are counted from its reference, the middle of a "
+        "number's bins or the mean of a category's values; what a loan has lost by them are its "
+        "reasons.",
+        columns=["feature", "value", "points"],
+        rows=[[line.feature, line.value, line.points] for line in card.lines()],
+    )
+
+
 def uncalibrated(p: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     """Probabilities before the calibration p = σ(slope · logit + intercept)."""
     raw = (logit(np.clip(p, _EDGE, 1 - _EDGE)) - intercept) / slope
@@ -80,7 +98,7 @@ def _lenders(folder: Path, lenders: Sequence[Lender]) -> Figure | None:
 
 
 def _curves(folder: Path, tested: Tested) -> Figure:
-    arms = (FEDERATED, QUIET, PLAIN, ALONE, POOLED, BOOSTING)
+    arms = (FEDERATED, *get_args(Model), QUIET, PLAIN, ALONE, POOLED, BOOSTING)
     shown = [arm for arm in arms if arm in tested.scores]
     scores = {arm: tested.scores[arm] for arm in shown}
     path = figures.discrimination(folder / "discrimination.png", tested.y, scores)

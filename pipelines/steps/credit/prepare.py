@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,12 +19,19 @@ from domains.dataset import Dataset, digest_file
 from domains.sources import find
 from domains.splits import split_key
 from domains.tables import read_table
-from models.credit_encoding import Encoder
+from models.credit_encoding import Coding, Encoder
 from models.federated import Client
+from models.scorecard import ROW_NORM, check_monotone
 from pipelines.governance import seen
-from pipelines.settings import home_key, open_ledger
+from pipelines.settings import CreditConfig, home_key, open_ledger
 from pipelines.stages import stage
-from pipelines.steps.credit.charge import Charged, before_noise, nothing_released
+from pipelines.steps.credit.charge import (
+    Charged,
+    before_noise,
+    make_schedule,
+    may_release,
+    nothing_released,
+)
 from pipelines.tracking import Job, log_data
 from privacy.fingerprints import row_fingerprints
 from privacy.preprocessing import merge, noised_summary
@@ -40,7 +49,7 @@ class Prepared:
         folder: Holds the frame, facts about each record, codes and the encoder.
         charged: What may be done with them.
         dataset: What they are.
-        split: Part → records and groups.
+        split: Part → records and groups; without leave to tell that, the public number alone.
     """
 
     folder: Path
@@ -108,6 +117,7 @@ def prepare(job: Job, charged: Charged) -> Prepared:
         loans = _by_client(_read(job, charged))
         features = describe_features(charged.table, loans.frame)
         check_numbers(loans.frame, features)
+        check_monotone(features, job.config.monotone)
     folder = job.folder / "loans"
     folder.mkdir(exist_ok=True)
     encoder = _encoder(job, charged, loans, features)
@@ -117,7 +127,33 @@ def prepare(job: Job, charged: Charged) -> Prepared:
     loans.frame.to_parquet(folder / _FRAME)
     _facts(loans).to_parquet(folder / _FACTS)
     _write_codes(folder / _CODES, encoder, loans.frame)
-    return Prepared(folder, charged, dataset, _counts(loans))
+    return Prepared(folder, charged, dataset, _counts(loans, charged, may_release(job.config)))
+
+
+def prepared_for(job: Job, prepared: Prepared, config: CreditConfig) -> Prepared:
+    """The same loans and bins, coded and scheduled for another model; nobody is charged for that.
+
+    Args:
+        job: The job.
+        prepared: As the configured model takes them.
+        config: What the other model trains with.
+    """
+    folder = job.folder / f"loans-{config.model}"
+    folder.mkdir(exist_ok=True)
+    for name in (_FRAME, _FACTS):
+        shutil.copyfile(prepared.folder / name, folder / name)
+    encoder = replace(prepared.encoder, coding=_coding(config))
+    encoder.save(folder / _ENCODER)
+    np.save(folder / _CODES, encoder.encode(prepared.frame))
+    charged = prepared.charged
+    schedule = make_schedule(config, charged.table, charged.census)
+    return replace(prepared, folder=folder, charged=replace(charged, schedule=schedule))
+
+
+def _coding(config: CreditConfig) -> Coding:
+    if config.model == "scorecard":
+        return Coding(config.codes, balanced=True, norm=ROW_NORM)
+    return Coding(config.codes)
 
 
 def _encoder(job: Job, charged: Charged, loans: Loans, features: Sequence[Feature]) -> Encoder:
@@ -125,7 +161,8 @@ def _encoder(job: Job, charged: Charged, loans: Loans, features: Sequence[Featur
     path = job.folder / "loans" / _ENCODER
     if not path.exists():
         before_noise(job, charged)
-        made = Encoder(_complete(job, charged, loans, features), charged.table.derived)
+        complete = _complete(job, charged, loans, features)
+        made = Encoder(complete, charged.table.derived, _coding(job.config))
         with durable.replacing(path) as part:
             made.save(part)
     return Encoder.load(path)
@@ -211,13 +248,22 @@ def _dataset(charged: Charged, loans: Loans) -> Dataset:
         path=table.path,
         digest=digest_file(table.path, None if table.public else home_key()),
         rows=len(loans.frame),
-        columns=tuple((str(name), str(kind)) for name, kind in loans.frame.dtypes.items()),
+        columns=tuple((str(name), _kind(held)) for name, held in loans.frame.dtypes.items()),
         public=table.public,
         unit="borrower" if table.borrower else "row",
         licence=source.licence if source else "as its owner states",
         provenance=source.provenance if source else "a file of the user's own",
         notes=loans.notes,
     )
+
+
+def _kind(held: Any) -> str:
+    """`number`, `date` or `text`, which is the schema. How a column is stored is not: one record
+    with a fraction or an empty field changes it."""
+    if pd.api.types.is_datetime64_any_dtype(held):
+        return "date"
+    number = pd.api.types.is_numeric_dtype(held) and not pd.api.types.is_bool_dtype(held)
+    return "number" if number else "text"
 
 
 def _facts(loans: Loans) -> pd.DataFrame:
@@ -233,7 +279,11 @@ def _facts(loans: Loans) -> pd.DataFrame:
     )
 
 
-def _counts(loans: Loans) -> dict[str, dict[str, int]]:
+def _counts(loans: Loans, charged: Charged, told: bool) -> dict[str, dict[str, int]]:
+    """Records and borrowers of each part. They depend on the records through their keyed hash, so
+    where nothing of the held-out ones is released, the owners' public numbers are all there is."""
+    if not told:
+        return {"all": {"records": sum(charged.census.sizes.values())}}
     frame = pd.DataFrame({"part": loans.part, "group": loans.group})
     counted = frame.groupby("part", sort=False)["group"].agg(["size", "nunique"])
     return {

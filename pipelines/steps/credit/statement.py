@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from opacus.accountants import PRVAccountant, RDPAccountant
 
+from domains.banking.credit import PARTS
 from pipelines.settings import open_ledger
 from pipelines.steps.credit.charge import Charged
 from pipelines.tracking import Job
@@ -18,8 +19,11 @@ from privacy.plan import PrivacyPlan
 _POINTS = 5  # each costs about a second
 
 
-def statement(job: Job, charged: Charged) -> dict[str, Any] | None:
+def statement(job: Job, charged: Charged, codes: int) -> dict[str, Any] | None:
     """Unit, ε, δ, owners with their budgets, the plan's numbers and the ledger's head.
+
+    With the public numbers of training records and the number of `codes` of a record, which are
+    what an audit needs to run the plan again.
 
     ε is that of everything the job was charged for: the plan, and what had to be noised a second
     time where the job was killed and taken up again.
@@ -48,6 +52,10 @@ def statement(job: Job, charged: Charged) -> dict[str, Any] | None:
         "rounds": plan.rounds,
         "local_steps": plan.local_steps,
         "setup_columns": plan.setup_columns,
+        "shape": {
+            "training_records": [PARTS["train"] * size for size in charged.census.sizes.values()],
+            "codes": codes,
+        },
         "accountant": "PLD (dp-accounting)",
         "checked_by": checks(events[most], plan.delta),
         "ledger": {"id": ledger.name, "length": length, "head": head},

@@ -11,17 +11,20 @@ import numpy as np
 import torch
 from torch import nn
 
+from models import scorecard
 from models.calibration import fit_platt, probabilities
 from models.checkpoint import Checkpoint
 from models.credit import CreditScorer, build, logits
 from models.federated import Client, FedAvg, Rounds, run
+from models.federated.fedavg import Project
+from models.scorecard_points import Scale
 from pipelines.evidence import Role
 from pipelines.governance.anchors import anchored
 from pipelines.life.arms import checkpoint
 from pipelines.progress import say
 from pipelines.settings import CreditConfig
 from pipelines.stages import stage
-from pipelines.steps.credit.charge import Charged, is_public, reserve_again
+from pipelines.steps.credit.charge import Charged, may_release, reserve_again
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.tracking import Job
 from privacy.plan import Schedule
@@ -61,11 +64,6 @@ def package_of(job: Job) -> Path:
     return job.folder / "package"
 
 
-def may_release(config: CreditConfig) -> bool:
-    """Whether numbers from held-out records may leave their owner."""
-    return is_public(config) or config.release == "metrics"
-
-
 @stage(kind="training")
 def train_federated(job: Job, prepared: Prepared) -> Trained:
     """The model: every client trains under the plan, updates are averaged, round by round.
@@ -79,7 +77,7 @@ def train_federated(job: Job, prepared: Prepared) -> Trained:
             noised, and the first charge stands.
     """
     charged, config = prepared.charged, job.config
-    model = new_net(prepared, config)
+    model = new_model(prepared, config)
     clients = prepared.clients(training_rows(prepared))
     with one_thread():
         rounds = fit(
@@ -87,6 +85,7 @@ def train_federated(job: Job, prepared: Prepared) -> Trained:
             clients,
             charged.schedule,
             config,
+            project=projection(prepared, config),
             checkpoint=checkpoint(job, FEDERATED),
             progress=_say_rounds(charged.schedule.rounds),
             before_training=lambda lost: charge_again(job, charged, lost),
@@ -98,17 +97,39 @@ def train_federated(job: Job, prepared: Prepared) -> Trained:
     slope, intercept = (1.0, 0.0)
     if may_release(config):  # a calibration tells of held-out records
         slope, intercept = platt(prepared, raw)
-    CreditScorer(prepared.encoder, model, slope, intercept).save(package_of(job))
+    raw = _pack(job, prepared, model, (slope, intercept))
     noise = "record-level differential privacy at every client" if charged.plan else "no privacy"
     arm = Shape(
         FEDERATED, "arm", f"{len(clients)} clients, {noise}", rounds.seconds, rounds.history
     )
-    return keep(job, arm, slope * raw + intercept, (slope, intercept))
+    return keep(job, arm, raw, (slope, intercept))
 
 
-def new_net(prepared: Prepared, config: CreditConfig) -> nn.Sequential:
-    """The untrained net; its first weights are public and the same for every arm."""
+def new_model(prepared: Prepared, config: CreditConfig) -> nn.Sequential:
+    """The untrained model; its first weights are public and the same for every arm."""
+    if config.model == "scorecard":
+        return scorecard.build(prepared.encoder.width)
     return build(prepared.encoder.width, config.hidden, config.seed)
+
+
+def projection(prepared: Prepared, config: CreditConfig) -> Project | None:
+    """What keeps the parameters where the configuration wants them."""
+    return scorecard.monotone(prepared.encoder, config.monotone)
+
+
+def _pack(
+    job: Job, prepared: Prepared, model: nn.Sequential, calibration: tuple[float, float]
+) -> np.ndarray:
+    """Write the model as it will be served; its own log-odds of every record, (n,)."""
+    encoder = prepared.encoder
+    if job.config.model == "scorecard":
+        scale = Scale(**job.config.points.model_dump())
+        card = scorecard.make_card(encoder, model, *calibration, scale)
+        card.save(package_of(job))
+        return scale.log_odds(card.predict(prepared.frame)["score"].to_numpy())
+    CreditScorer(encoder, model, *calibration).save(package_of(job))
+    slope, intercept = calibration
+    return slope * logits(model, prepared.codes) + intercept
 
 
 def fit(
@@ -117,6 +138,7 @@ def fit(
     schedule: Schedule,
     config: CreditConfig,
     *,
+    project: Project | None,
     checkpoint: Checkpoint,
     progress: Callable[[int], None] | None = None,
     before_training: Callable[[int], None] | None = None,
@@ -126,7 +148,7 @@ def fit(
         model,
         clients,
         schedule,
-        FedAvg(config.learning_rate, config.momentum),
+        FedAvg(config.learning_rate, config.momentum, config.averaged, project),
         progress,
         seed=config.seed,
         checkpoint=checkpoint,

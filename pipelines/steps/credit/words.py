@@ -18,6 +18,25 @@ def headline(auroc: Interval | None, clients: int, epsilon: float | None) -> str
     return f"{clients} clients, {how}: test AUROC {_shown(auroc)}"
 
 
+def proposal(model: str, other: str, gap: Interval) -> str:
+    """Which of two models is the better one on validation records, by name.
+
+    Args:
+        model: The configured one.
+        other: The one trained beside it under the same ε.
+        gap: AUROC of the configured model minus the other's, paired, on calibration records.
+    """
+    if gap.low > 0:
+        return f"{model} is ahead of {other} on validation by {_range(gap)}: keep model: {model}"
+    if gap.high < 0:
+        ahead = Interval(-gap.value, -gap.high, -gap.low)
+        return f"{other} is ahead of {model} on validation by {_range(ahead)}: set model: {other}"
+    return (
+        f"{model} and {other} cannot be told apart on validation: {model} minus {other} is "
+        f"{_signed(gap)}"
+    )
+
+
 def cost_of_noise(gap: Interval) -> str:
     """Paired difference of the private model to the same schedule without clipping and noise."""
     return f"Noise: {_compared(gap, 'the same schedule without clipping and noise')}."
@@ -36,10 +55,8 @@ def cost_of_privacy(gap: Interval, private: bool) -> str:
 
 def cost_of_federation(gap: Interval) -> str:
     """Paired difference of federated training to pooled records, neither private."""
-    return (
-        f"Walls between lenders: {_compared(gap, 'the same net on pooled records', 'federated')}, "
-        "both trained without privacy until they are done."
-    )
+    told = _compared(gap, "the same model on pooled records", "federated")
+    return f"Walls between lenders: {told}, both trained without privacy until they are done."
 
 
 def gain_of_federation(together: Interval, inside: Interval | None) -> str:
@@ -98,7 +115,7 @@ def limits(
     ]
     if public:
         said.append(
-            "The federated model takes the few steps its plan pays for; the nets alone, pooled and "
+            "The federated model takes the few steps its plan pays for; those alone, pooled and "
             "federated without privacy train until they are done, as their owners would. So the "
             "model's differences to them hold also what those few steps leave unlearned."
         )
@@ -115,7 +132,8 @@ def limits(
     if private and not public:
         said.append(
             "No control was trained, for each would have to be charged; what privacy and "
-            "federation cost or bring was not measured on these records."
+            "federation cost or bring was not measured on these records, nor whether the other "
+            "model (scorecard or mlp) would rank them better."
         )
     if not released:
         said.append(
@@ -138,6 +156,10 @@ def _compared(gap: Interval, other: str, who: str = "the model") -> str:
     else:
         verdict = "not distinguishable from"
     return f"{who} is {verdict} {other} (AUROC {_signed(gap)})"
+
+
+def _range(gap: Interval) -> str:
+    return f"{gap.value:.3f} ({gap.low:.3f} to {gap.high:.3f})"
 
 
 def _signed(gap: Interval) -> str:
