@@ -133,7 +133,7 @@ class CreditConfig(Job):
     exclude: list[str] = Field(default=[], description="Columns that leak or must not be used")
     clients: Clients | None = None
     protected: list[str] = Field(default=[], description="Columns that are never features")
-    model: Model = Field("mlp", description="A net of one hidden layer, or a table of points")
+    model: Model = Field("scorecard", description="A table of points, or a net of one hidden layer")
     bounds: dict[str, list[float]] = Field(
         default={}, description="Public bounds, or every edge of its bins"
     )
