@@ -11,6 +11,7 @@ import typer
 
 from domains.errors import InputError, Interrupted, Refused
 from pipelines.commands import budget, data, models
+from pipelines.commands.audit import audit
 from pipelines.commands.doctor import doctor
 from pipelines.commands.resume import resume
 from pipelines.commands.score import score
@@ -29,6 +30,7 @@ app.command()(resume)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(budget.app, name="budget")
+app.command()(audit)
 app.command()(doctor)
 app.command()(score)
 app.command()(serve)

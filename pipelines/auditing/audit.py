@@ -1,0 +1,128 @@
+"""One audit: the claim read, the attack and the probes run, the answers compared and kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.acting import now
+from pipelines.auditing import checks
+from pipelines.auditing.attack import attack, noise_everywhere
+from pipelines.auditing.checks import Check
+from pipelines.auditing.claim import Claim, read_claim
+from pipelines.auditing.probe import probe
+from pipelines.progress import say
+from pipelines.tracking import client
+
+_TAG = "careledger.audit"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        claim: What was audited.
+        checks: In the order they are told.
+        records: Made-up records that were trained on.
+        seconds: Wall time.
+    """
+
+    claim: Claim
+    checks: tuple[Check, ...]
+    records: int
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check did."""
+        return all(check.passed for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values: the claim, every check with its numbers, the verdict."""
+        claim = self.claim
+        return {
+            "run_id": claim.run_id,
+            "model": claim.version,
+            "passed": self.passed,
+            "claim": {
+                "unit": "record",
+                "epsilon": claim.epsilon,
+                "delta": claim.plan.delta,
+                "noise_multiplier": claim.plan.noise_multiplier,
+                "clip_norm": claim.plan.clip_norm,
+                "sampling_rate": claim.plan.sampling_rate,
+                "rounds": claim.plan.rounds,
+                "local_steps": claim.plan.local_steps,
+                "clients": len(claim.records),
+                "codes": claim.codes,
+                "model": claim.model,
+            },
+            "checks": {
+                check.name: {"passed": check.passed, "said": check.said, **check.numbers}
+                for check in self.checks
+            },
+            "synthetic_records": self.records,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def audit(reference: str) -> Audit:
+    """Audit a run, and write the answer beside it. No real record is read and nothing is charged.
+
+    Args:
+        reference: A run's id, or MODEL, MODEL@alias or MODEL/version.
+
+    Raises:
+        InputError: Nothing that could be audited; see `claim.read_claim`.
+    """
+    claim = read_claim(reference)
+    found = examine(claim)
+    _keep(found)
+    return found
+
+
+def examine(claim: Claim) -> Audit:
+    """The checks of a claim."""
+    started = time.perf_counter()
+    say(f"single records, without noise: {claim.plan.local_steps} steps a round")
+    probed = probe(claim)
+    say(f"canaries at {len(claim.records)} clients: {claim.plan.rounds} rounds")
+    attacked = attack(claim)
+    say("noise in every weight")
+    everywhere = noise_everywhere(claim)
+    say("bounds")
+    found = (
+        checks.canaries(claim, attacked),
+        checks.noise(claim, attacked.noise, everywhere),
+        checks.count(claim, attacked, probed),
+        checks.clip(claim, probed),
+    )
+    return Audit(claim, found, attacked.records, time.perf_counter() - started)
+
+
+def describe(found: Audit) -> str:
+    """A line for the claim, one for each check, and the verdict."""
+    claim, plan = found.claim, found.claim.plan
+    who = f"{claim.version} (run {claim.run_id})" if claim.version else f"run {claim.run_id}"
+    lines = [f"{who} claims ε {claim.epsilon:.3g} at δ {plan.delta:g} for each record"]
+    lines += [
+        f"  {'pass' if check.passed else 'FAIL'}  {check.name:<9} {check.said}"
+        for check in found.checks
+    ]
+    verdict = "passed" if found.passed else "FAILED: do not rely on the claim"
+    return "\n".join([*lines, f"{verdict} ({found.seconds:.0f} s, no real record read)"])
+
+
+def _keep(found: Audit) -> None:
+    """The whole answer as an artifact of the run, the verdict as a tag of run and version."""
+    when, tracker, run_id = now(), client(), found.claim.run_id
+    told = f"{'passed' if found.passed else 'failed'} {when}"
+    place = f"audits/{when.replace(':', '')}.json"
+    tracker.log_text(run_id, json.dumps(found.to_json(), indent=1), place)
+    tracker.set_tag(run_id, _TAG, told)
+    if found.claim.version:
+        name, _, version = found.claim.version.rpartition(" ")
+        tracker.set_model_version_tag(name, version, _TAG, told)

@@ -1,0 +1,150 @@
+"""What was seen against what was promised: checks, each with its numbers and one plain line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipelines.auditing.attack import Attacked
+from pipelines.auditing.claim import Claim
+from pipelines.auditing.probe import Probed
+from privacy.accounting import epsilon_of
+from privacy.audit import chance, epsilon_at_least, epsilon_by_counting
+from privacy.noise_found import FALSE_ALARM, NoiseFound
+from privacy.tradeoff import least_wrong
+
+_SIGNIFICANCE = 0.05  # of the lower bounds on ε
+_REFUTED = 1e-3
+"""Chance of so many right guesses at which the claim is given up. Theory allows a good run to fail
+with that chance; what the attack gets from a good run lies many standard deviations below."""
+_ROUNDING = 1e-3  # by which float32 may miss a clip norm or a number of steps
+_STEPS = 0.02
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question and its answer.
+
+    Attributes:
+        name: `canaries`, `noise`, `count` or `clip`.
+        passed: Whether what was promised was found.
+        said: A sentence for a person.
+        numbers: JSON values behind it.
+    """
+
+    name: str
+    passed: bool
+    said: str
+    numbers: dict[str, Any]
+
+
+def canaries(claim: Claim, attacked: Attacked) -> Check:
+    """Could so many canaries be told if the training cost no more than was charged for it?"""
+    plan, guesses = claim.plan, attacked.guesses
+    charged = _charged(claim) or plan.round_events(plan.rounds)
+    claimed = epsilon_of(charged, plan.delta)
+    rarity = chance(guesses, least_wrong(charged))
+
+    def louder(scale: float) -> list[dict[str, Any]]:
+        noisier = replace(plan, noise_multiplier=plan.noise_multiplier * scale)
+        return noisier.round_events(plan.rounds)
+
+    bound = epsilon_at_least(guesses, louder, plan.delta, _SIGNIFICANCE)
+    counted = epsilon_by_counting(guesses, plan.delta, _SIGNIFICANCE)
+    passed = rarity > _REFUTED
+    said = (
+        f"{guesses.right} of {guesses.made} guesses on {guesses.canaries} canaries were right: "
+        f"training costs ε {bound:.2f} at least (at 95 %; {claimed:.2f} claimed at δ "
+        f"{plan.delta:g}), and under the claim so many are right with a chance of {rarity:.2g} "
+        f"at most"
+    )
+    numbers = {
+        "canaries": guesses.canaries,
+        "guesses": guesses.made,
+        "right": guesses.right,
+        "strength": attacked.strength,
+        "epsilon_at_least": bound,
+        "epsilon_at_least_by_counting": counted,
+        "confidence": 1 - _SIGNIFICANCE,
+        "epsilon_claimed_for_training": claimed,
+        "epsilon_told_for_all": claim.epsilon,
+        "tightness": bound / claimed,
+        "chance_under_the_claim": rarity,
+        "false_alarm": _REFUTED,
+    }
+    return Check("canaries", passed, said, numbers)
+
+
+def noise(claim: Claim, unused: NoiseFound, everywhere: NoiseFound) -> Check:
+    """Is the noise in every value as large as planned, and drawn afresh each time?"""
+    passed = unused.passed and everywhere.passed
+    said = (
+        f"σ is {unused.ratio:.4f} of the planned {claim.plan.noise_multiplier:.4g} in columns no "
+        f"record used ({unused.low:.4f} to {unused.high:.4f}, {unused.values} values), "
+        f"{everywhere.ratio:.4f} over every weight of clients without records "
+        f"({everywhere.low:.4f} to {everywhere.high:.4f}, {everywhere.values} values)"
+    )
+    numbers = {
+        "noise_multiplier": claim.plan.noise_multiplier,
+        "unused_columns": vars(unused),
+        "every_weight": vars(everywhere),
+        "false_alarm": FALSE_ALARM,
+    }
+    return Check("noise", passed, said, numbers)
+
+
+def count(claim: Claim, attacked: Attacked, probed: Probed) -> Check:
+    """Was every noised sum that leaves a client charged to its owner?"""
+    steps = round(probed.steps) if math.isfinite(probed.steps) else 0
+    noised = attacked.rounds * steps
+    charged = {owner: _steps(claim, events) for owner, events in claim.charged.items()}
+    least = min(charged.values(), default=0)
+    plan = claim.plan
+    taken = replace(plan, rounds=max(noised, 1), local_steps=1)
+    epsilon = epsilon_of(taken.round_events(taken.rounds), plan.delta)
+    whole = abs(probed.steps - steps) <= _STEPS
+    passed = whole and 0 < noised <= least and epsilon <= claim.epsilon
+    said = (
+        f"{noised} noised steps ({attacked.rounds} rounds of {steps}) and {least} charged to "
+        f"each of {len(charged)} owner(s); together they cost ε {epsilon:.3g}, and the run tells "
+        f"{claim.epsilon:.3g}, bins and category lists included"
+    )
+    numbers = {
+        "rounds": attacked.rounds,
+        "steps_a_round": probed.steps,
+        "noised": noised,
+        "charged": charged,
+        "epsilon_of_noised": epsilon,
+        "epsilon_told": claim.epsilon,
+    }
+    return Check("count", passed, said, numbers)
+
+
+def clip(claim: Claim, probed: Probed) -> Check:
+    """Can one record move a sum by more than the clip norm?"""
+    worst = max(probed.moves, key=lambda name: probed.moves[name])
+    passed = probed.moves[worst] <= 1.0 + _ROUNDING
+    said = (
+        f"of {len(probed.moves)} kinds of record none moves a sum by more than "
+        f"{probed.moves[worst]:.4g} of the clip norm {claim.plan.clip_norm:g} ({worst})"
+    )
+    return Check("clip", passed, said, {"clip_norm": claim.plan.clip_norm, "moves": probed.moves})
+
+
+def _charged(claim: Claim) -> list[dict[str, Any]]:
+    """What the owner charged least for training was charged for it."""
+    each = [_training(claim, events) for events in claim.charged.values()]
+    return min(each, key=lambda events: sum(e["count"] for e in events), default=[])
+
+
+def _steps(claim: Claim, events: Sequence[dict[str, Any]]) -> int:
+    return sum(int(event["count"]) for event in _training(claim, events))
+
+
+def _training(claim: Claim, events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those events that are steps of this plan: its kind, its sampling and its noise."""
+    (step,) = claim.plan.round_events()
+    wanted = {name: step.get(name) for name in ("kind", "q", "sigma")}
+    return [event for event in events if {name: event.get(name) for name in wanted} == wanted]

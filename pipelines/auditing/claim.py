@@ -1,0 +1,124 @@
+"""What a run promised: its plan, what its owners were charged, and the shape of its data."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+from pydantic import ValidationError
+
+from domains.errors import InputError
+from pipelines.governance import registry, versions
+from pipelines.settings import CreditConfig, open_ledger
+from pipelines.tracking import client
+from privacy.plan import PrivacyPlan
+
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_CONFIG = "config.yaml"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is audited.
+
+    Attributes:
+        run_id: The run.
+        version: `NAME VERSION` that it registered; empty if none.
+        plan: Noise, clip norm, sampling, rounds and steps that the run's evidence tells.
+        epsilon: ε that the evidence tells, bins and category lists included.
+        records: Public number of training records expected of each client, rising.
+        codes: Width of an encoded record.
+        model: `mlp` or `scorecard`.
+        hidden: Hidden units of the net.
+        charged: Owner → events the ledger holds for the run.
+    """
+
+    run_id: str
+    version: str
+    plan: PrivacyPlan
+    epsilon: float
+    records: tuple[float, ...]
+    codes: int
+    model: str
+    hidden: int
+    charged: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+def read_claim(reference: str) -> Claim:
+    """The claim of a run, by its id or as MODEL, MODEL@alias or MODEL/version.
+
+    Raises:
+        InputError: No such run or version; it never finished, was trained without privacy, or
+            tells its plan in a way that cannot be read.
+    """
+    run_id = _run_id(reference)
+    evidence = json.loads(_artifact(run_id, registry.EVIDENCE))
+    statement = evidence.get("privacy")
+    if not statement:
+        raise InputError(
+            f"run {run_id} trained without privacy: it promised nothing that could be audited"
+        )
+    try:
+        config = CreditConfig.model_validate(yaml.safe_load(_artifact(run_id, _CONFIG)))
+        shape = statement["shape"]
+        return Claim(
+            run_id=run_id,
+            version=_version(run_id),
+            plan=_plan(statement),
+            epsilon=float(statement["epsilon"]),
+            records=tuple(sorted(float(n) for n in shape["training_records"])),
+            codes=int(shape["codes"]),
+            model=config.model,
+            hidden=config.hidden,
+            charged=open_ledger().charged(run_id),
+        )
+    except (KeyError, TypeError, ValueError, ValidationError, yaml.YAMLError) as error:
+        raise InputError(
+            f"run {run_id}: its plan cannot be read ({type(error).__name__}), because other code "
+            "wrote it; audit it with the version that trained it, or train again"
+        ) from None
+
+
+def _plan(statement: Mapping[str, Any]) -> PrivacyPlan:
+    return PrivacyPlan(
+        rounds=int(statement["rounds"]),
+        local_steps=int(statement["local_steps"]),
+        sampling_rate=float(statement["sampling_rate"]),
+        epsilon=float(statement["target_epsilon"]),
+        delta=float(statement["delta"]),
+        noise_multiplier=float(statement["noise_multiplier"]),
+        clip_norm=float(statement["clip_norm"]),
+    )
+
+
+def _run_id(reference: str) -> str:
+    if not _RUN_ID.fullmatch(reference):
+        return str(registry.get_version(*versions.resolve(reference)).run_id)
+    try:
+        client().get_run(reference)
+    except MlflowException:
+        raise InputError(
+            f"no run {reference}; `careledger models show NAME` names the run of each version"
+        ) from None
+    return reference
+
+
+def _version(run_id: str) -> str:
+    found = client().search_model_versions(f"run_id='{run_id}'")
+    return f"{found[0].name} {found[0].version}" if found else ""
+
+
+def _artifact(run_id: str, name: str) -> str:
+    try:
+        return Path(download_artifacts(run_id=run_id, artifact_path=name)).read_text("utf-8")
+    except (MlflowException, OSError):
+        raise InputError(
+            f"run {run_id} holds no {name}: it did not finish, or its artifacts are gone"
+        ) from None
