@@ -130,7 +130,7 @@ def calibrate(
         setup_share: share of ε for bins and category lists; used only with setup_columns.
         setup_columns: columns without public bounds or categories, all in one Gaussian mechanism.
         setup_categories: how many of those are category lists, which also need a share of δ.
-        records: the smallest owner's public number of records, if it should be checked.
+        records: the largest owner's public number of records, if it should be checked.
 
     Returns:
         A plan whose `spent()` is at most ε and within 1 % of it.
@@ -153,7 +153,9 @@ def calibrate(
         schedule = (rounds, local_steps, sampling_rate)
         return PrivacyPlan(*schedule, epsilon, delta, noise, clip_norm, *setup)
 
-    return plan(_least_noise(lambda noise: plan(noise).events(), epsilon, delta))
+    steps = rounds * local_steps
+    start = math.sqrt(steps) if sampling_rate == 1.0 else 1.0
+    return plan(_least_noise(lambda noise: plan(noise).events(), epsilon, delta, start))
 
 
 def _training(schedule: Schedule, noise: float, steps: int) -> dict[str, Any]:
@@ -175,9 +177,15 @@ def _setup(noise: float, delta: float) -> list[dict[str, Any]]:
 
 
 def _least_noise(
-    events: Callable[[float], list[dict[str, Any]]], epsilon: float, delta: float
+    events: Callable[[float], list[dict[str, Any]]],
+    epsilon: float,
+    delta: float,
+    start: float = 1.0,
 ) -> float:
-    """Smallest noise with ε(noise) in [(1 − _CLOSE)·ε, ε]; ε falls as noise grows."""
+    """Smallest noise with ε(noise) in [(1 − _CLOSE)·ε, ε]; ε falls as noise grows.
+
+    The search begins at `start`: any positive number serves, one near the answer is quicker.
+    """
 
     def fine(noise: float) -> float:
         return epsilon_of(events(noise), delta)
@@ -185,24 +193,31 @@ def _least_noise(
     def rough(noise: float) -> float:
         return rough_epsilon(events(noise), delta)
 
-    low, high = _bracket(rough, epsilon)
+    low, high = _bracket(rough, epsilon, start)
     for _ in range(8):  # the coarse grid errs upwards: it finds a neighbourhood, not the value
         middle = math.sqrt(low * high)
         low, high = (middle, high) if rough(middle) > epsilon else (low, middle)
     while fine(low) <= epsilon and low > 1e-3:
         low, high = low / 1.05, low
     while not (1 - _CLOSE) * epsilon <= fine(high) <= epsilon:
-        middle = math.sqrt(low * high)
+        middle = _between(low, high, fine(low), fine(high), (1 - _CLOSE / 2) * epsilon)
         low, high = (middle, high) if fine(middle) > epsilon else (low, middle)
     return high
 
 
-def _bracket(rough: Callable[[float], float], epsilon: float) -> tuple[float, float]:
+def _between(low: float, high: float, at_low: float, at_high: float, goal: float) -> float:
+    """The noise at which ε would reach its goal, were it a power of the noise; never an end."""
+    share = math.log(at_low / goal) / math.log(at_low / at_high) if at_high > 0 else 0.5
+    share = share if math.isfinite(share) else 0.5
+    return float(low * (high / low) ** min(max(share, 0.05), 0.95))
+
+
+def _bracket(rough: Callable[[float], float], epsilon: float, start: float) -> tuple[float, float]:
     """Two noises a factor 2 apart, ε above the target at the first, at most it at the second."""
-    low = high = 1.0
+    low = high = start
     while rough(high) > epsilon:
         low, high = high, 2 * high
-        if high > _LARGEST_NOISE:
+        if high > _LARGEST_NOISE * start:
             raise InputError(
                 f"epsilon: {epsilon:g} cannot be met however large the noise; "
                 "raise epsilon or delta, or take fewer steps"
@@ -218,7 +233,7 @@ def _check_target(epsilon: float, delta: float, clip_norm: float, records: int |
     check_delta(delta)
     if records is not None and delta * records >= 1.0:
         raise InputError(
-            f"delta: found {delta:g} with {records} records at the smallest owner, expected below "
+            f"delta: found {delta:g} with {records} records at the largest owner, expected below "
             f"1/{records}: a larger one allows publishing a whole record"
         )
     if not 0.0 < clip_norm < math.inf:

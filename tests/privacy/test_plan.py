@@ -1,6 +1,7 @@
 """A calibrated plan keeps its promise, closely, and an impossible one is refused."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def test_no_code_asks_opacus_for_its_gdp_figure() -> None:
     floors = ("domains", "privacy", "models", "pipelines", "benchmarks")
     sources = [path for floor in floors for path in (root / floor).rglob("*.py")]
     assert len(sources) > 50
-    assert [path for path in sources if "GaussianAccountant" in path.read_text()] == []
+    said = re.compile(r"GaussianAccountant|\bgdp\b", re.IGNORECASE)
+    assert [path for path in sources if said.search(path.read_text())] == []
 
 
 def test_bins_and_categories_are_paid_from_the_same_target() -> None:
@@ -67,6 +69,19 @@ def test_full_batch_is_a_gaussian_event_and_sampling_a_poisson_one() -> None:
     sampled = calibrate(3, 1e-5, rounds=5, local_steps=2, sampling_rate=0.5)
     assert sampled.events()[0]["kind"] == "poisson-gaussian"
     assert sampled.noise_multiplier < full.noise_multiplier
+
+
+@pytest.mark.parametrize("rounds", [1, 50, 10_000])
+def test_full_batches_need_noise_with_the_root_of_their_number(rounds: int) -> None:
+    one = calibrate(3, 1e-5, rounds=1, local_steps=1, sampling_rate=1.0)
+    many = calibrate(3, 1e-5, rounds=rounds, local_steps=1, sampling_rate=1.0)
+    assert many.noise_multiplier == pytest.approx(one.noise_multiplier * rounds**0.5, rel=0.01)
+    assert 0.99 * 3 <= many.spent() <= 3
+
+
+def test_an_epsilon_that_no_noise_can_meet_is_refused() -> None:
+    with pytest.raises(InputError, match="epsilon: 1e-07 cannot be met"):
+        calibrate(1e-7, 1e-12, rounds=10_000, local_steps=1, sampling_rate=1.0)
 
 
 def test_rounds_and_setup_add_up_to_the_whole() -> None:

@@ -164,6 +164,7 @@ def make_schedule(config: CreditConfig, table: LoanTable, census: Census) -> Sch
     if config.privacy is None:
         return Schedule(rounds, config.local_steps, config.sampling_rate)
     columns = len(private_columns(table, census.columns))
+    sizes = census.sizes.values()
     return calibrate(
         config.privacy.epsilon,
         config.privacy.delta,
@@ -174,7 +175,7 @@ def make_schedule(config: CreditConfig, table: LoanTable, census: Census) -> Sch
         setup_share=config.privacy.setup_share if columns else 0.0,
         setup_columns=columns,
         setup_categories=columns,  # which of them hold text is not known before they are read
-        records=min(census.sizes.values()),
+        records=max(sizes) if table.lender else sum(sizes),  # of the largest owner
     )
 
 
