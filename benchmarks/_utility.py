@@ -18,6 +18,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -30,6 +34,7 @@ from models import scorecard
 from models.credit import build, logits
 from models.credit_encoding import Coding, Encoder
 from models.federated import Client, FedAvg, run
+from pipelines.reporting import drawing
 from pipelines.settings.credit import TRAINING, Model, Privacy
 from privacy.plan import Schedule, calibrate
 from privacy.preprocessing import merge, noised_summary
@@ -126,34 +131,31 @@ def measured() -> tuple[Measured, ...]:
 
 def figure(path: Path) -> Path:
     """AUROC against ε, a curve a model and kind of bins, with boosting as a line."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with rc_context(drawing.STYLE):
+        figure = Figure(figsize=(drawing.WIDE, 3.6), layout="constrained")
+        _curves(figure.add_subplot())
+        FigureCanvasAgg(figure)
+        figure.savefig(path, dpi=drawing.DPI)
+    return path
 
-    from pipelines.reporting import drawing
 
-    figure = Figure(figsize=(drawing.WIDE, 3.6), layout="constrained")
-    axes = figure.add_subplot()
+def _curves(axes: Axes) -> None:
     names = [f"{e:g}" if e else "none" for e in EPSILONS]
     curves: dict[str, list[Measured]] = {}
     for each in measured():
         curves.setdefault(f"{each.model}, {each.bins} bins", []).append(each)
     for number, (name, points) in enumerate(curves.items()):
-        colour = drawing.COLOURS[number % len(drawing.COLOURS)]
         if points[0].model == BOOSTING:
-            axes.axhline(points[0].mean, color=drawing.MUTED, linestyle=drawing.DASHED, label=name)
+            axes.axhline(points[0].mean, color="#5b6472", linestyle="--", label=BOOSTING)
             continue
-        places = np.arange(len(points)) + 0.06 * (number - 1.5)
         low, high = np.array([point.interval for point in points]).T
         means = np.array([point.mean for point in points])
-        axes.errorbar(places, means, (means - low, high - means), marker="o", color=colour,
-                      label=name)  # fmt: skip
+        places = np.arange(len(points)) + 0.06 * (number - 1.5)
+        axes.errorbar(places, means, (means - low, high - means), marker="o", label=name)
     axes.set_xticks(range(len(names)), names)
     axes.set_xlabel("ε at δ = 1e-5, each record of each of ten clients")
     axes.set_ylabel("AUROC, test records")
     axes.legend()
-    FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=drawing.DPI)
-    return path
 
 
 def _aurocs(

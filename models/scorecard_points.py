@@ -20,10 +20,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
 
 from domains.banking.features import Feature, Numeric, derive, need, numbers
 from models.calibration import probabilities
@@ -33,6 +34,7 @@ from models.intake import Field
 from models.scorer import DESCRIPTION
 
 CARD, TABLE = "scorecard.json", "scorecard.csv"
+_ENCODER, _POINTS = "encoder.json", "points.safetensors"
 TENTHS = 10
 _REASONS = 4
 _ZERO = 1e-6  # zero's own bin, as `privacy.preprocessing` cuts it, lies between this on either side
@@ -192,32 +194,29 @@ class Scorecard:
         return made
 
     def save(self, folder: Path) -> None:
-        """Write description and table, as JSON for machines and CSV for people."""
+        """Write description, encoder and points, and the table for people and other programs."""
         folder.mkdir(parents=True, exist_ok=True)
         description = {"kind": "credit", "model": "scorecard", "scale": asdict(self.scale)}
         (folder / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
-        (folder / CARD).write_text(json.dumps(self._to_json()), encoding="utf-8")
+        self.encoder.save(folder / _ENCODER)
+        flat = [self.offset, *itertools.chain.from_iterable(self.points)]
+        save_file({"tenths": torch.tensor(flat)}, folder / _POINTS)
+        table = {**asdict(self.scale), "lines": [asdict(line) for line in self.lines()]}
+        (folder / CARD).write_text(json.dumps(table, indent=1), encoding="utf-8")
         (folder / TABLE).write_text(as_csv(self.lines()), encoding="utf-8")
-
-    def _to_json(self) -> dict[str, Any]:
-        return {
-            "encoder": self.encoder.to_json(),
-            "unit": f"1/{TENTHS} point",
-            "offset": self.offset,
-            "points": {
-                feature.column: list(points)
-                for feature, points in zip(self.encoder.features, self.points, strict=True)
-            },
-        }
 
 
 def load_card(folder: Path) -> Scorecard:
     """Read what `Scorecard.save` wrote."""
     description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    encoder = Encoder.from_json(card["encoder"])
-    points = tuple(tuple(card["points"][feature.column]) for feature in encoder.features)
-    return Scorecard(encoder, points, card["offset"], Scale(**description["scale"]))
+    encoder = Encoder.load(folder / _ENCODER)
+    offset, *flat = load_file(folder / _POINTS)["tenths"].tolist()
+    given = iter(flat)
+    points = tuple(
+        tuple(itertools.islice(given, len(_values(feature, encoder.coding.kind))))
+        for feature in encoder.features
+    )
+    return Scorecard(encoder, points, offset, Scale(**description["scale"]))
 
 
 def as_csv(lines: Sequence[Line]) -> str:

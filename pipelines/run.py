@@ -83,6 +83,7 @@ def describe(result: Result) -> str:
     for name, metrics in result["controls"].items():
         first = _metrics(metrics)[:1]
         lines += [f"  control   {name}: {line}" for line in first]
+    lines += [f"  model     {told}" for told in _proposals(result["controls"])]
     if result["privacy"]:
         p = result["privacy"]
         lines.append(f"  privacy   ε {p['epsilon']:.3g} at δ {p['delta']:g} a {p['unit']}")
@@ -92,6 +93,18 @@ def describe(result: Result) -> str:
         f"{seconds['orchestration']:.0f} Prefect, MLflow and reports"
     )
     return "\n".join([*lines, f"  report    {result['report']}"])
+
+
+def _proposals(controls: dict[str, dict[str, float]]) -> list[str]:
+    """Which of two models is the better one, where the other was trained as a control."""
+    name = "validation.auroc_difference"
+    return [
+        f"{other} minus this model on validation: AUROC {found[name]:+.3f} "
+        f"({found[f'{name}_low']:+.3f} to {found[f'{name}_high']:+.3f})"
+        + (f": set model: {other}" if found[f"{name}_low"] > 0 else "")
+        for other, found in controls.items()
+        if name in found
+    ]
 
 
 def _metrics(metrics: dict[str, float]) -> list[str]:

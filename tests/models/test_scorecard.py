@@ -124,7 +124,7 @@ def test_a_scorecard_saved_and_loaded_predicts_the_same(kind: str, tmp_path: Pat
     assert isinstance(again, Scorecard)
     assert again == card
     pd.testing.assert_frame_equal(again.predict(frame), card.predict(frame))
-    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".csv"}
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".csv", ".safetensors"}
 
 
 def test_a_new_category_is_other_and_a_new_column_is_passed_over() -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from domains.banking import census
 from domains.errors import InputError, Refused
+from domains.metrics import Interval
+from models.scorecard_points import Scorecard
 from models.scorer import load
 from pipelines.credit import credit
 from pipelines.governance import registry
@@ -252,18 +254,53 @@ def test_protected_columns_are_never_features(tmp_path: Path, home: Path) -> Non
         assert sorted(prepared.encoder.columns) == ["amount", "income", "purpose"]
 
 
-def test_without_leave_no_number_of_held_out_records_is_told(tmp_path: Path, home: Path) -> None:
-    with open_job("credit", _config(tmp_path, release=None)) as job:
+@pytest.mark.parametrize("model", ["scorecard", "mlp"])
+def test_without_leave_no_number_of_held_out_records_is_told(
+    model: str, tmp_path: Path, home: Path
+) -> None:
+    with open_job("credit", _config(tmp_path, release=None, model=model)) as job:
         prepared = prepare.fn(job, charge.fn(job, find_loans.fn(job)))
-        model = train_federated.fn(job, prepared)
-        evidence = evaluate.fn(job, prepared, [model])
-        scorer = json.loads((package_of(job) / "scorer.json").read_text())
+        trained = train_federated.fn(job, prepared)
+        evidence = evaluate.fn(job, prepared, [trained])
+        scorer: Any = load(package_of(job))
     assert evidence.metrics == {}
     assert evidence.figures == []
     assert evidence.tables == []
     assert evidence.calibration["method"] == "none"
-    assert (scorer["slope"], scorer["intercept"]) == (1.0, 0.0)
+    assert evidence.split == {"all": {"records": 1200}}
+    assert trained.calibration == (1.0, 0.0)
+    assert isinstance(scorer, Scorecard) or (scorer.slope, scorer.intercept) == (1.0, 0.0)
+    assert (evidence.scorecard is not None) == (model == "scorecard")
     assert evidence.privacy is not None
+
+
+def test_a_direction_of_a_category_gives_the_charge_back(tmp_path: Path, home: Path) -> None:
+    with pytest.raises(InputError, match="monotone: column 'purpose' holds categories"):
+        _prepared(_config(tmp_path, monotone={"purpose": "up"}))
+    assert set(_spent().values()) == {0.0}
+
+
+def test_a_scorecards_table_stands_beside_its_run(run: dict[str, Any]) -> None:
+    table = run["evidence"]["scorecard"]
+    assert {row[0] for row in table["rows"]} == {"(start)", "amount", "income", "purpose"}
+    assert "score" in run["scored"]
+    page = Path(run["result"]["report"]).read_text()
+    card = Path(run["result"]["report"]).with_name("model_card.md").read_text()
+    for text in ("The scorecard", "points</b> to start with"):
+        assert text in page
+    assert "## Scorecard" in card
+
+
+@pytest.mark.parametrize(
+    ("gap", "said"),
+    [
+        (Interval(-0.012, -0.02, -0.004), "0.012 (0.004 to 0.020): set model: scorecard"),
+        (Interval(0.012, 0.004, 0.02), "0.012 (0.004 to 0.020): keep model: mlp"),
+        (Interval(0.001, -0.004, 0.006), "cannot be told apart on validation"),
+    ],
+)
+def test_the_better_model_on_validation_is_proposed_by_name(gap: Interval, said: str) -> None:
+    assert said in words.proposal("mlp", "scorecard", gap)
 
 
 def test_public_records_train_every_control(
@@ -272,10 +309,18 @@ def test_public_records_train_every_control(
     data = {**PRIVATE["data"], "public": True, "date": "approved", "out_of_time": "2007-01-01"}
     result = credit(_config(tmp_path, data=data, release=None, exclude=[]))
     central = {"alone", "pooled", "gradient boosting"}
-    assert set(result["controls"]) == {"scorecard", "no noise", "no privacy", *central}
+    assert set(result["controls"]) == {"mlp", "no noise", "no privacy", *central}
+    ahead = result["controls"]["mlp"]
+    name = "validation.auroc_difference"
+    assert ahead[f"{name}_low"] <= ahead[name] <= ahead[f"{name}_high"]
     version = client().get_model_version("credit-loans", "1")
     findings = registry.stored_evidence(version)["findings"]
-    for start in ("Noise: ", "Privacy, its few steps among it: ", "Walls between lenders: "):
+    for start in (
+        "Which model: ",
+        "Noise: ",
+        "Privacy, its few steps among it: ",
+        "Walls between lenders: ",
+    ):
         assert sum(finding.startswith(start) for finding in findings) == 1, start
     assert all("auroc" in metrics for metrics in result["controls"].values())
     for metrics in (result["metrics"], result["controls"]["gradient boosting"]):
