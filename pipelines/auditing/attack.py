@@ -22,7 +22,7 @@ from pipelines.auditing.synthetic import (
 )
 from pipelines.auditing.watched import State, rate_for, watch
 from privacy.audit import Guesses
-from privacy.noise_found import NoiseFound, NoiseTally
+from privacy.noise_found import FALSE_ALARM, NoiseFound, NoiseTally
 from privacy.plan import PrivacyPlan
 
 _GUESSED = 1 / 3  # share of canaries on which a guess is made, the most extreme ones
@@ -65,7 +65,7 @@ def attack(claim: Claim) -> Attacked:
 
     watch(start_of(claim, layout), clients, plan, rate, see)
     rounds, guesses = len(tally.steps), _guess(scores, coins)
-    return Attacked(guesses, canary.strength, tally.found(), rounds, records)
+    return Attacked(guesses, canary.strength, tally.found(FALSE_ALARM / 2), rounds, records)
 
 
 def noise_everywhere(claim: Claim) -> NoiseFound:
@@ -79,7 +79,7 @@ def noise_everywhere(claim: Claim) -> NoiseFound:
         tally.add(flat.numpy() / scale[:, None])
 
     watch(model, empty_clients(claim, claim.codes), claim.plan, rate, see)
-    return tally.found()
+    return tally.found(FALSE_ALARM / 2)
 
 
 def _evidence(moved: np.ndarray, plan: PrivacyPlan, strength: float) -> np.ndarray:

@@ -127,8 +127,8 @@ def clip(claim: Claim, probed: Probed) -> Check:
     worst = max(probed.moves, key=lambda name: probed.moves[name])
     passed = probed.moves[worst] <= 1.0 + _ROUNDING
     said = (
-        f"of {len(probed.moves)} kinds of record none moves a sum by more than "
-        f"{probed.moves[worst]:.4g} of the clip norm {claim.plan.clip_norm:g} ({worst})"
+        f"of {len(probed.moves)} kinds of record, the one that moves a sum most ({worst}) moves "
+        f"it by {probed.moves[worst]:.4g} of the clip norm {claim.plan.clip_norm:g}"
     )
     return Check("clip", passed, said, {"clip_norm": claim.plan.clip_norm, "moves": probed.moves})
 
