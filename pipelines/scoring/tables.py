@@ -22,10 +22,12 @@ from domains.errors import InputError
 from domains.tables import MISSING, column_names, native
 from models.intake import Accepted, Field, accept, need
 from pipelines.scoring.pieces import Piece
+from pipelines.scoring.swallowed import torn_rows
 
 _BLOCK = 1 << 20  # what is parsed stays in a core's cache; no record is longer
 _BUFFER = 1 << 20
 _MOST_TORN = 1_000_000
+_LOOKED_UP = 1000  # swallowed rows whose lines are looked up: each costs a look at the file
 
 Torn = deque[tuple[int, str]]
 """Numbers, from 1, and reasons of rows with a wrong number of fields, ascending."""
@@ -127,7 +129,7 @@ def _csv(path: Path, columns: list[str], torn: Torn) -> Iterator[pa.RecordBatch]
             content,
             read_options=csv.ReadOptions(use_threads=False, block_size=_BLOCK),
             parse_options=csv.ParseOptions(
-                newlines_in_values=True, invalid_row_handler=_remember(torn)
+                newlines_in_values=True, invalid_row_handler=_remember(path, torn)
             ),
             convert_options=csv.ConvertOptions(
                 include_columns=columns,
@@ -140,10 +142,15 @@ def _csv(path: Path, columns: list[str], torn: Torn) -> Iterator[pa.RecordBatch]
         yield from reader
 
 
-def _remember(torn: Torn) -> Callable[[csv.InvalidRow], str]:
+def _remember(path: Path, torn: Torn) -> Callable[[csv.InvalidRow], str]:
+    swallowed = 0  # rows that the reader took for a part of another one
+
     def handler(row: csv.InvalidRow) -> str:
-        found = f"{row.actual_columns} fields, expected {row.expected_columns} as in the header"
-        torn.append((row.number - 1, found))  # Arrow counts the header
+        nonlocal swallowed
+        first = row.number - 1 + swallowed  # Arrow counts the header
+        reasons = torn_rows(path if swallowed < _LOOKED_UP else None, row)
+        torn.extend(enumerate(reasons, first))
+        swallowed += len(reasons) - 1
         return "skip"
 
     return handler
