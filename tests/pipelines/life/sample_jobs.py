@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +61,21 @@ def die(work: Work | None = None, error: BaseException | None = None) -> str:
     return seen[0]
 
 
-def take_up(run_id: str, work: Work) -> Any:
-    """Another process goes on with a dead job."""
+@contextmanager
+def taken_up(run_id: str) -> Iterator[None]:
+    """Another process, which goes on with a dead job."""
     record, held = reopening.take(run_id)
     try:
         reopening.give(record, held)
-        return run(work)
+        yield
     finally:
         held.release()
+
+
+def take_up(run_id: str, work: Work) -> Any:
+    """Another process goes on with a dead job of `run`."""
+    with taken_up(run_id):
+        return run(work)
 
 
 def only_crashed() -> lives.Crashed:

@@ -23,7 +23,7 @@ from pipelines.tracking import Job, open_job
 from privacy.ledger import Ledger
 from privacy.plan import PrivacyPlan
 from tests.domains.sample_loans import sample_loans
-from tests.pipelines.life.sample_jobs import killed
+from tests.pipelines.life.sample_jobs import killed, only_crashed, taken_up
 
 pytestmark = pytest.mark.usefixtures("home")
 SETUP = [{"kind": "gaussian", "sigma": 9.0, "count": 1}]
@@ -59,24 +59,10 @@ def _work(config: CreditConfig) -> Prepared:
         return prepare.fn(job, charge.fn(job, find_loans.fn(job)))
 
 
-def _die(config: CreditConfig) -> str:
-    with pytest.raises(TerminationSignal):
-        _work(config)
-    (dead,) = lives.crashed()
-    return dead.run_id
-
-
-def _take_up(run_id: str, config: CreditConfig) -> Prepared:
-    record, held = reopening.take(run_id)
-    try:
-        reopening.give(record, held)
-        return _work(config)
-    finally:
-        held.release()
-
-
-def _end(patch: pytest.MonkeyPatch, place: Any, name: str, after: bool) -> None:
-    """Have a function end the process once, before or after its work."""
+def _die(
+    patch: pytest.MonkeyPatch, config: CreditConfig, place: Any, name: str, *, after: bool = True
+) -> str:
+    """A job that a function ends, once, before or after its work; its run id."""
     whole, calls = getattr(place, name), []
 
     def cut(*words: Any, **named: Any) -> Any:
@@ -87,6 +73,14 @@ def _end(patch: pytest.MonkeyPatch, place: Any, name: str, after: bool) -> None:
         return done
 
     patch.setattr(place, name, cut)
+    with pytest.raises(TerminationSignal):
+        _work(config)
+    return only_crashed().run_id
+
+
+def _take_up(run_id: str, config: CreditConfig) -> Prepared:
+    with taken_up(run_id):
+        return _work(config)
 
 
 def _spy(encode: Any, seen: list[str]) -> Any:
@@ -104,42 +98,24 @@ def _setups(run_id: str) -> dict[str, int]:
     return {owner: events.count(SETUP[0]) for owner, events in charged.items()}
 
 
-def test_a_job_killed_after_its_reservation_keeps_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("place", "name", "charges"),
+    [(Ledger, "reserve", 1), (preparing, "read_loans", 1), (preparing, "noised_summary", 2)],
+)
+def test_a_killed_job_is_charged_again_only_where_it_may_have_noised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Any, name: str, charges: int
 ) -> None:
     config = _config(tmp_path)
-    _end(monkeypatch, Ledger, "reserve", after=True)
-    run_id = _die(config)
-    _take_up(run_id, config)
-    assert _setups(run_id) == dict.fromkeys(OWNERS, 1)
-    assert Ledger(ledger_path()).standing(f"{run_id}.2") == "unknown"
-
-
-def test_a_job_killed_before_it_noised_is_not_charged_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = _config(tmp_path)
-    _end(monkeypatch, preparing, "read_loans", after=True)
-    run_id = _die(config)
+    run_id = _die(monkeypatch, config, place, name)
     assert Ledger(ledger_path()).standing(run_id) == "reserved"
     _take_up(run_id, config)
-    assert _setups(run_id) == dict.fromkeys(OWNERS, 1)
-
-
-def test_counts_that_may_have_been_noised_are_charged_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = _config(tmp_path)
-    _end(monkeypatch, preparing, "noised_summary", after=True)
-    run_id = _die(config)
-    _take_up(run_id, config)
-    assert _setups(run_id) == dict.fromkeys(OWNERS, 2)
+    assert _setups(run_id) == dict.fromkeys(OWNERS, charges)
+    assert (Ledger(ledger_path()).standing(f"{run_id}.2") == "unknown") == (charges == 1)
 
 
 def test_counts_that_were_kept_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = _config(tmp_path)
-    _end(monkeypatch, preparing, "log_data", after=False)
-    run_id = _die(config)
+    run_id = _die(monkeypatch, config, preparing, "log_data", after=False)
     folder = jobs.folder_of(run_id) / "loans"
     before = (folder / "encoder.json").read_text()
     seen: list[str] = []
@@ -153,10 +129,8 @@ def test_what_the_grant_does_not_cover_a_second_time_waits_for_a_larger_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = _config(tmp_path, epsilon=4.1)
-    _end(monkeypatch, preparing, "noised_summary", after=True)
-    spent: list[float] = []
-    run_id = _die(config)
-    spent += [b.epsilon_spent for b in Ledger(ledger_path()).budgets()]
+    run_id = _die(monkeypatch, config, preparing, "noised_summary")
+    spent = [b.epsilon_spent for b in Ledger(ledger_path()).budgets()]
     for owner in OWNERS:
         Ledger(ledger_path()).grant(owner, max(spent) + 1e-3, 1e-4)
     for _ in range(reopening.MOST_ATTEMPTS):  # waiting is no attempt
@@ -172,8 +146,7 @@ def test_what_the_grant_does_not_cover_a_second_time_waits_for_a_larger_one(
 
 
 def _nobody_but_a_person_takes_it_up(run_id: str) -> None:
-    (dead,) = lives.crashed()
-    assert "budget grant" in dead.waits
+    assert "budget grant" in only_crashed().waits
     assert lives.recover(run_id) == "waiting"
     assert recovery.gone() == []
     (need,) = [need for need in needs.people(snapshot.take()) if "a run waits" in need.what]
@@ -186,8 +159,7 @@ def test_a_mistake_found_after_noising_may_have_begun_gives_nothing_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = _config(tmp_path)
-    _end(monkeypatch, preparing, "noised_summary", after=True)
-    run_id = _die(config)
+    run_id = _die(monkeypatch, config, preparing, "noised_summary")
     _config(tmp_path, frame=sample_loans(300).assign(defaulted=None))
     with pytest.raises(InputError):
         _take_up(run_id, config)
@@ -198,8 +170,7 @@ def test_a_job_whose_charge_was_given_back_noises_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = _config(tmp_path, frame=sample_loans(300).assign(defaulted=None))
-    _end(monkeypatch, Ledger, "cancel", after=True)
-    run_id = _die(config)
+    run_id = _die(monkeypatch, config, Ledger, "cancel")
     assert Ledger(ledger_path()).standing(run_id) == "cancelled"
     _config(tmp_path)  # mended
     with pytest.raises(Refused, match="was given back; train again"):
@@ -208,8 +179,7 @@ def test_a_job_whose_charge_was_given_back_noises_nothing(
 
 def test_a_changed_file_is_another_charge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = _config(tmp_path)
-    _end(monkeypatch, Ledger, "reserve", after=True)
-    run_id = _die(config)
+    run_id = _die(monkeypatch, config, Ledger, "reserve")
     _config(tmp_path, frame=sample_loans(300).assign(bank="East"))
     with pytest.raises(InputError, match="reserved in the ledger already, for another charge"):
         _take_up(run_id, config)

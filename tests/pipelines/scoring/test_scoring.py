@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,29 +19,14 @@ from pipelines.scoring.batch import Result, score_file
 from pipelines.settings import ScoreConfig, home_key
 from pipelines.tracking import client
 from tests.pipelines.governance.sample_versions import LOANS, loan_scorer, loans, register
+from tests.pipelines.scoring.sample_scores import score
 
 SECRET = "Zemblanity-7340"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home with one champion, shared by the tests here, and room for files beside it."""
-    folder = tmp_path_factory.mktemp("scoring")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("CARELEDGER_HOME", str(folder / "home"))
-        register(loan_scorer(), LOANS)
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def scorer() -> CreditScorer:
     return loan_scorer()
-
-
-def _score(source: Path, output: Path, **options: object) -> Result:
-    return score_file(
-        ScoreConfig.model_validate({"model": LOANS, "input": source, "output": output, **options})
-    )
 
 
 def _written(frame: pd.DataFrame, path: Path) -> Path:
@@ -60,7 +44,7 @@ def test_every_format_holds_the_scorers_own_answers(
 ) -> None:
     frame = loans(1000)
     source = _written(frame, folder / given)
-    result = _score(source, folder / wanted, id="loan", chunk=300)
+    result = score(source, folder / wanted, id="loan", chunk=300)
     parquet = wanted.endswith("parquet")
     out = pd.read_parquet(folder / wanted) if parquet else pd.read_csv(folder / wanted)
     assert list(out) == ["id", "probability", "model", "version", "data_digest"]
@@ -102,7 +86,7 @@ def test_one_row_out_for_one_row_in_whatever_is_wrong_with_it(
     lines = [[*row[:3], "more"][: row[3]] for row in rows]
     csv.writer(text).writerows([["amount", "income", "purpose"], *lines])
     source.write_text(text.getvalue(), encoding="utf-8", newline="")
-    result = _score(source, output, chunk=1 + 20 * seed)
+    result = score(source, output, chunk=1 + 20 * seed)
     out = pd.read_parquet(output)
     good = [number for number, row in enumerate(rows) if _acceptable(row)]
     assert out["id"].tolist() == list(range(1, len(rows) + 1))
@@ -136,7 +120,7 @@ def test_a_whole_column_of_numbers_or_words_labels_its_cells_alike(
 ) -> None:
     text = "amount,income,purpose\n1,1,1\n1,1,1.0\n1,1,01\n1,1,2\n"
     (folder / "codes.csv").write_text(text)
-    _score(folder / "codes.csv", folder / "codes.parquet")
+    score(folder / "codes.csv", folder / "codes.parquet")
     known, spelled, padded, other = pd.read_parquet(folder / "codes.parquet")["probability"]
     assert known == spelled == padded != other
 
@@ -144,10 +128,10 @@ def test_a_whole_column_of_numbers_or_words_labels_its_cells_alike(
 def test_rows_that_could_be_scored_leave_no_list_of_rejected_ones(folder: Path) -> None:
     source, output = folder / "mended.csv", folder / "mended.out.csv"
     source.write_text("amount,income,purpose\n1,x,car\n")
-    first = _score(source, output)
+    first = score(source, output)
     assert Path(first["rejects"]).exists()
     source.write_text("amount,income,purpose\n1,2,car\n")
-    assert _score(source, output)["rejects"] is None
+    assert score(source, output)["rejects"] is None
     assert not Path(first["rejects"]).exists()
 
 
@@ -155,7 +139,7 @@ def test_predictions_do_not_depend_on_where_pieces_end(folder: Path) -> None:
     source = _written(loans(100), folder / "ends.csv")
     found = []
     for chunk in (3, 17, 99, 10_000):
-        _score(source, folder / "ends.parquet", chunk=chunk)
+        score(source, folder / "ends.parquet", chunk=chunk)
         found.append(pd.read_parquet(folder / "ends.parquet")["probability"])
     assert max(np.abs(each - found[-1]).max() for each in found) < 1e-12
 
@@ -171,7 +155,7 @@ def test_ids_come_from_the_column_that_named_records_in_training(folder: Path) -
 def test_who_scored_what_is_kept_and_no_record_is(folder: Path, tmp_path: Path) -> None:
     source = tmp_path / f"{SECRET}.csv"
     source.write_text(f"amount,income,purpose,loan\n1,2,{SECRET},{SECRET}\n{SECRET},1,car,4\n")
-    result = _score(source, tmp_path / "out.csv", id="loan")
+    result = score(source, tmp_path / "out.csv", id="loan")
     (act,) = [act for act in acts("score") if act["digest"] == result["data"]["digest"]]
     assert (act["model"], act["version"], act["ended"]) == (LOANS, "1", "done")
     assert (act["rows"], act["rejected"], act["how"]) == (2, 1, "batch")

@@ -6,7 +6,6 @@ import gzip
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -15,28 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from domains.errors import InputError
-from pipelines.scoring.batch import Result, score_file
-from pipelines.settings import ScoreConfig
-from tests.pipelines.governance.sample_versions import LOANS, loan_scorer, loans, register
+from tests.pipelines.governance.sample_versions import LOANS, loans
+from tests.pipelines.scoring.sample_scores import score
 
 SECRET = "Zemblanity-7340"
 GOOD = "amount,income,purpose\n1,2,car\n"
-
-
-@pytest.fixture(scope="module")
-def home_of_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home with one champion, shared by the tests here."""
-    folder = tmp_path_factory.mktemp("bad")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("CARELEDGER_HOME", str(folder / "home"))
-        register(loan_scorer(), LOANS)
-        yield folder / "home"
-
-
-def _score(source: Path, output: Path, model: str = LOANS, **options: object) -> Result:
-    return score_file(
-        ScoreConfig.model_validate({"model": model, "input": source, "output": output, **options})
-    )
 
 
 BAD: list[tuple[str, bytes, str]] = [
@@ -56,36 +38,34 @@ BAD: list[tuple[str, bytes, str]] = [
 
 @pytest.mark.parametrize(("name", "content", "said"), BAD)
 def test_a_file_that_is_no_table_is_refused_by_name(
-    home_of_one: Path, tmp_path: Path, name: str, content: bytes, said: str
+    folder: Path, tmp_path: Path, name: str, content: bytes, said: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=rf"{name}: .*{said}") as caught:
-        _score(tmp_path / name, tmp_path / "out.csv")
+        score(tmp_path / name, tmp_path / "out.csv")
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == [name]
 
 
-def test_a_gzip_file_cut_in_its_middle_is_refused(home_of_one: Path, tmp_path: Path) -> None:
+def test_a_gzip_file_cut_in_its_middle_is_refused(folder: Path, tmp_path: Path) -> None:
     loans(20_000).to_csv(tmp_path / "loans.csv.gz", index=False)
     content = (tmp_path / "loans.csv.gz").read_bytes()
     (tmp_path / "loans.csv.gz").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"loans.csv.gz: .*truncated or damaged"):
-        _score(tmp_path / "loans.csv.gz", tmp_path / "out.csv", chunk=500)
+        score(tmp_path / "loans.csv.gz", tmp_path / "out.csv", chunk=500)
     assert os.listdir(tmp_path) == ["loans.csv.gz"]
 
 
 def test_a_parquet_column_of_another_kind_costs_its_rows_alone(
-    home_of_one: Path, tmp_path: Path
+    folder: Path, tmp_path: Path
 ) -> None:
     table = pa.Table.from_pandas(loans(4)).set_column(1, "amount", pa.array([[1.0], [], None, [2]]))
     pq.write_table(table, tmp_path / "nested.parquet")
-    result = _score(tmp_path / "nested.parquet", tmp_path / "out.csv")
+    result = score(tmp_path / "nested.parquet", tmp_path / "out.csv")
     assert (result["scored"], result["rejected"]) == (1, 3)
 
 
-def test_decimals_and_dates_are_what_they_are_in_training(
-    home_of_one: Path, tmp_path: Path
-) -> None:
+def test_decimals_and_dates_are_what_they_are_in_training(folder: Path, tmp_path: Path) -> None:
     frame = loans(3).assign(purpose="1")
     plain = pa.Table.from_pandas(frame, preserve_index=False)
     for name in ("amount", "purpose"):
@@ -96,7 +76,7 @@ def test_decimals_and_dates_are_what_they_are_in_training(
         pq.write_table(typed, tmp_path / "typed.parquet")
         found = []
         for kind in ("plain", "typed"):
-            _score(tmp_path / f"{kind}.parquet", tmp_path / f"{kind}.out.parquet")
+            score(tmp_path / f"{kind}.parquet", tmp_path / f"{kind}.out.parquet")
             found.append(pd.read_parquet(tmp_path / f"{kind}.out.parquet")["probability"])
         assert found[0].equals(found[1])
 
@@ -111,15 +91,15 @@ def test_decimals_and_dates_are_what_they_are_in_training(
     ],
 )
 def test_a_version_that_is_not_there_is_named(
-    home_of_one: Path, tmp_path: Path, model: str, said: str
+    folder: Path, tmp_path: Path, model: str, said: str
 ) -> None:
     (tmp_path / "in.csv").write_text(GOOD)
     with pytest.raises(InputError, match=said):
-        _score(tmp_path / "in.csv", tmp_path / "out.csv", model)
+        score(tmp_path / "in.csv", tmp_path / "out.csv", model)
 
 
 def test_places_that_cannot_be_are_refused_before_anything_is_read(
-    home_of_one: Path, tmp_path: Path
+    folder: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "in.csv"
     source.write_text(GOOD)
@@ -135,24 +115,22 @@ def test_places_that_cannot_be_are_refused_before_anything_is_read(
         (tmp_path / ".csv", "unknown kind of output"),
     ]:
         with pytest.raises(InputError, match=said):
-            _score(source, output)
+            score(source, output)
     with pytest.raises(InputError, match="no such file"):
-        _score(tmp_path / "none.csv", tmp_path / "out.csv")
+        score(tmp_path / "none.csv", tmp_path / "out.csv")
     with pytest.raises(InputError, match="a folder, expected a table"):
-        _score(tmp_path, tmp_path / "out.csv")
+        score(tmp_path, tmp_path / "out.csv")
     with pytest.raises(InputError, match="no column 'loan' to take ids from"):
-        _score(source, tmp_path / "out.csv", id="loan")
+        score(source, tmp_path / "out.csv", id="loan")
     with pytest.raises(InputError, match="takes tables, not images"):
-        _score(source, tmp_path / "out.csv", image="path")
+        score(source, tmp_path / "out.csv", image="path")
     assert source.read_text() == GOOD
     assert sorted(os.listdir(tmp_path)) == ["folder.csv", "in.csv", "link.csv"]
 
 
-def test_rows_torn_to_the_last_one_are_rejected_and_counted(
-    home_of_one: Path, tmp_path: Path
-) -> None:
+def test_rows_torn_to_the_last_one_are_rejected_and_counted(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "torn.csv").write_text("amount,income,purpose\n1,2\n1,2,car,x\n1,2\n")
-    result = _score(tmp_path / "torn.csv", tmp_path / "out.csv", chunk=2)
+    result = score(tmp_path / "torn.csv", tmp_path / "out.csv", chunk=2)
     assert (result["rows"], result["scored"], result["rejected"]) == (3, 0, 3)
     listed = pd.read_csv(result["rejects"])
     assert listed["row"].tolist() == [1, 2, 3]
@@ -160,7 +138,7 @@ def test_rows_torn_to_the_last_one_are_rejected_and_counted(
 
 
 def test_the_command_says_it_in_one_line_and_by_its_exit_status(
-    home_of_one: Path, tmp_path: Path
+    folder: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "in.csv"
     source.write_text(f"amount,purpose\n{SECRET},car\n")
