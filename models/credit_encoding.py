@@ -5,6 +5,9 @@ A number x with edges e_0 < … < e_m becomes m codes clip((x − e_j) / (e_{j+1
 inner edges (`steps`, a thermometer: m bins, the outer two of them open), and an indicator of being
 empty. A category becomes one code a listed value, one for every other value and one for empty.
 
+For trees a feature is one code, the number of its bin (`bins`): those of `steps`, or the listed
+values, then other; empty is the last one.
+
 Balanced codes of a number lie between −½ and ½, and are 0 where it is empty: the same models with
 rows half as long, which under a clip norm is twice the signal; and every feature's codes are as far
 apart at most as any other's, however many they are. All scales depend on the features alone, so
@@ -44,12 +47,13 @@ class Coding:
     """How numbers are written, and how long a row may be.
 
     Attributes:
-        kind: `linear` or `steps`.
+        kind: `linear`, `steps` or `bins`.
         balanced: Whether numbers lie around 0, and all features' codes spread alike.
-        norm: Largest norm of a row. 6 is large enough for a net to learn in a few noised steps.
+        norm: Largest norm of a row, which `bins` have not. 6 is large enough for a net to learn in
+            a few noised steps.
     """
 
-    kind: Literal["linear", "steps"] = "linear"
+    kind: Literal["linear", "steps", "bins"] = "linear"
     balanced: bool = False
     norm: float = 6.0
 
@@ -104,6 +108,8 @@ class Encoder:
     @property
     def scales(self) -> tuple[float, ...]:
         """For each feature the constant that its codes are multiplied with."""
+        if self.coding.kind == "bins":
+            return (1.0,) * len(self.features)
         most = np.array([_most(feature, self.coding) for feature in self.features])
         # two values of a category are √2 apart where the ends of a number are 2·√most
         spread = [1.0 if isinstance(feature, Numeric) else 2.0 for feature in self.features]
@@ -191,8 +197,23 @@ def cuts(feature: Numeric) -> np.ndarray:
     return edges[1:-1] if len(edges) > 2 else edges.mean(keepdims=True)
 
 
+def bins_of(feature: Feature) -> int:
+    """Number of bins of a number or values of a category, other and empty among them."""
+    if isinstance(feature, Categorical):
+        return len(feature.values or ()) + 2
+    return len(cuts(feature)) + 2
+
+
+def bin_numbers(x: np.ndarray, feature: Numeric) -> np.ndarray:
+    """The bin of each number, (n,); NaN is empty."""
+    found = np.searchsorted(cuts(feature), x, side="right")
+    return np.where(np.isnan(x), len(cuts(feature)) + 1, found)
+
+
 def width_of(feature: Feature, coding: Coding) -> int:
     """Number of codes that a feature becomes; the last of them means empty."""
+    if coding.kind == "bins":
+        return 1
     if isinstance(feature, Categorical):
         return len(feature.values or ()) + 2
     return len(cuts(feature)) + 1 if coding.kind == "steps" else len(feature.edges or ())
@@ -200,6 +221,8 @@ def width_of(feature: Feature, coding: Coding) -> int:
 
 def number_codes(x: np.ndarray, feature: Numeric, coding: Coding) -> np.ndarray:
     """Codes of a number before they are scaled, (n, width) float32; NaN is empty."""
+    if coding.kind == "bins":
+        return bin_numbers(x, feature).astype(np.float32)[:, None]
     empty = np.isnan(x)
     codes = np.zeros((len(x), width_of(feature, coding)), dtype=np.float32)
     filled = np.where(empty, (feature.edges or (0.0,))[0], x)[:, None]
@@ -236,6 +259,8 @@ def _most(feature: Feature, coding: Coding) -> float:
 def _encode(frame: pd.DataFrame, feature: Feature, coding: Coding) -> np.ndarray:
     if isinstance(feature, Numeric):
         return number_codes(numbers(frame, feature.column), feature, coding)
+    if coding.kind == "bins":
+        return places(frame[feature.column], feature).astype(np.float32)[:, None]
     listed = np.zeros((len(frame), width_of(feature, coding)), dtype=np.float32)
     listed[np.arange(len(frame)), places(frame[feature.column], feature)] = 1.0
     return listed

@@ -1,0 +1,197 @@
+"""Rounds of boosting: every client tells the noised leaf sums of a batch of trees, they are added.
+
+Maddock, Cormode, Wang, Maple and Jha, "Federated Boosted Decision Trees with Differential Privacy"
+(CCS 2022, arXiv:2210.02910): totally random splits, Newton's leaves, batches of trees a round, few
+features a tree. What leaves a client is `leaves.released`; all else here is made of that, of splits
+that no record had a say in, and of public numbers, and costs no further privacy. Unit, neighbours,
+ε and δ are the plan's (`privacy.plan`); a tree is one of its steps, a round has `local_steps` of
+them, and every record is in every tree (sampling rate 1).
+
+With a checkpoint, a round is done when its leaves are on disk. A private run that was killed reuses
+every such round; the one it was in may have been noised without a trace, and is charged again
+before it is taken again. Without privacy, the resumed run ends in the same leaves bit by bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from domains.errors import InputError
+from models.checkpoint import Checkpoint
+from models.federated import Client, Rounds
+from models.federated.clients import in_order
+from models.trees.leaves import leaf_sums, newton, pairs, released
+from models.trees.model import Trees, as_bins
+from privacy.plan import PrivacyPlan, Schedule
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """How leaves become a model; public numbers, and free.
+
+    `v ← β·v + η·mean(trees of the round)`, `F ← F + v`: boosting with momentum (compare Lu et al.,
+    "Accelerating gradient boosting machines", AISTATS 2020, arXiv:1903.08708); β = 0 is plain.
+
+    Attributes:
+        learning_rate: η.
+        momentum: β.
+        ridge: λ of `leaves.newton`.
+    """
+
+    learning_rate: float
+    momentum: float = 0.0
+    ridge: float = 1.0
+
+    def weight(self, rounds: int) -> float:
+        """What a round's trees count for when so many rounds, itself among them, have passed."""
+        carried = sum(self.momentum**each for each in range(rounds))
+        return self.learning_rate * carried
+
+
+class _Records:
+    """All clients' records side by side, and what the trees so far say of them."""
+
+    def __init__(self, clients: Sequence[Client], model: Trees) -> None:
+        self.bins = np.concatenate([as_bins(client.features) for client in clients], axis=1)
+        self.y = np.concatenate([client.target.double().numpy() for client in clients])
+        self.client = np.repeat(np.arange(len(clients)), [len(c.target) for c in clients])
+        self.log_odds, self._velocity = np.zeros(len(self.y)), np.zeros(len(self.y))
+        self._splits = model.splits
+
+    def leaf(self, tree: int) -> np.ndarray:
+        """Of one tree."""
+        return self._splits.leaf(tree, self.bins)
+
+    def take(self, trees: range, values: np.ndarray, how: Boosting) -> None:
+        """Move on by a round's trees, whose values are (trees, leaves)."""
+        step = np.zeros(len(self.y))
+        for tree, value in zip(trees, values, strict=True):
+            step += value[self.leaf(tree)]
+        self._velocity *= how.momentum
+        self._velocity += how.learning_rate / len(trees) * step
+        self.log_odds += self._velocity
+
+
+def run(
+    model: Trees,
+    clients: Sequence[Client],
+    schedule: Schedule,
+    how: Boosting,
+    progress: Callable[[int], None] | None = None,
+    *,
+    checkpoint: Checkpoint | None = None,
+    before_training: Callable[[int], None] | None = None,
+) -> Rounds:
+    """Fill the leaves of `model` in `schedule.rounds` rounds of `schedule.local_steps` trees.
+
+    The order of `clients` changes nothing.
+
+    Args:
+        model: With as many trees as the schedule has steps.
+        clients: Who takes part, with bins for features; one client is central training.
+        schedule: Rounds and trees of each; a `PrivacyPlan` trains with its noise.
+        how: What becomes of the leaves.
+        progress: Told the number of each round that is done.
+        checkpoint: Saved after every round of a private run, and when it is due without privacy.
+        before_training: Told, before a private run goes on, how many rounds an earlier attempt
+            may have noised whose result is lost. It charges them, or raises.
+
+    Raises:
+        InputError: The schedule samples records, or has another number of trees than the model.
+    """
+    _check(model, schedule)
+    clients, started = in_order(clients), time.perf_counter()
+    kept = checkpoint.of(*_described(model, clients, schedule, how)) if checkpoint else None
+    rounds, leaves = _resumed(kept, model)
+    if kept and isinstance(schedule, PrivacyPlan):
+        _settle(kept, rounds, leaves, schedule, before_training)
+    records, earlier = _Records(clients, model), rounds.seconds
+    for number in range(1, schedule.rounds + 1):
+        trees = range((number - 1) * schedule.local_steps, number * schedule.local_steps)
+        known = number <= len(rounds.history)
+        if not known:
+            sums = _released(records, trees, schedule, (len(clients), leaves.shape[1]))
+            leaves[trees] = newton(sums.sum(axis=0), len(clients), how.ridge, schedule)
+            length = float(np.linalg.norm(leaves[trees]))
+            rounds.history.append({"round": float(number), "step_length": length})
+            rounds.seconds = earlier + time.perf_counter() - started
+        records.take(trees, leaves[trees], how)
+        if not known:
+            _keep(kept, rounds, leaves, schedule)
+            if progress is not None:
+                progress(number)
+    model.value.copy_(torch.from_numpy(_weighed(leaves, schedule, how)))
+    return rounds
+
+
+def _released(
+    records: _Records, trees: range, schedule: Schedule, shape: tuple[int, int]
+) -> np.ndarray:
+    """What every client tells of a round's trees, noised, (clients, trees, leaves, 2)."""
+    added = pairs(records.log_odds, records.y, schedule)
+    exact = [leaf_sums(records.leaf(tree), records.client, added, shape) for tree in trees]
+    return released(np.stack(exact, axis=1), schedule)
+
+
+def _weighed(leaves: np.ndarray, schedule: Schedule, how: Boosting) -> np.ndarray:
+    """Leaves as the sum of all rounds takes them, (trees, leaves)."""
+    batch = schedule.local_steps
+    after = schedule.rounds - np.arange(len(leaves)) // batch
+    weights = np.array([how.weight(int(rounds)) for rounds in after]) / batch
+    return np.asarray(leaves * weights[:, None])
+
+
+def _check(model: Trees, schedule: Schedule) -> None:
+    if schedule.sampling_rate != 1.0:
+        found = schedule.sampling_rate
+        raise InputError(f"sampling_rate: found {found}, expected 1: a tree takes every record")
+    if model.splits.trees != schedule.steps:
+        raise InputError(
+            f"trees: the model has {model.splits.trees}, the schedule {schedule.steps} steps"
+        )
+
+
+def _described(
+    model: Trees, clients: Sequence[Client], schedule: Schedule, how: Boosting
+) -> tuple[object, ...]:
+    drawn = hashlib.blake2b(model.feature.numpy().tobytes(), digest_size=16)
+    drawn.update(model.right.numpy().tobytes())
+    public = [(client.name, client.records) for client in clients]
+    return "trees", schedule, how, public, tuple(model.value.shape), drawn.hexdigest()
+
+
+def _resumed(kept: Checkpoint | None, model: Trees) -> tuple[Rounds, np.ndarray]:
+    """How far an earlier attempt came, and its leaves before they are weighed."""
+    found = kept.load() if kept else None
+    if found is None:
+        return Rounds(), np.zeros(model.value.shape)
+    return Rounds(**found[1]), found[0]["leaves"].numpy().copy()
+
+
+def _settle(
+    kept: Checkpoint,
+    rounds: Rounds,
+    leaves: np.ndarray,
+    schedule: Schedule,
+    before_training: Callable[[int], None] | None,
+) -> None:
+    """Have lost rounds charged, and leave a sign on disk before the first leaf is noised."""
+    begun = kept.path.exists()
+    unfinished = len(rounds.history) < schedule.rounds
+    lost = int(unfinished) if begun else schedule.rounds * kept.set_aside
+    if lost and before_training is not None:
+        before_training(lost)
+    if not begun:
+        kept.save({"leaves": torch.from_numpy(leaves)}, vars(rounds))
+
+
+def _keep(kept: Checkpoint | None, rounds: Rounds, leaves: np.ndarray, schedule: Schedule) -> None:
+    done = len(rounds.history) == schedule.rounds
+    if kept and (isinstance(schedule, PrivacyPlan) or done or kept.due()):
+        kept.save({"leaves": torch.from_numpy(leaves)}, vars(rounds))
