@@ -19,6 +19,9 @@ _VELOCITY, _AVERAGE = "velocity.", "average."
 class FedAvg:
     """FedAvg (McMahan et al., AISTATS 2017, arXiv:1602.05629); FedAvgM with momentum.
 
+    Another strategy is a class of its own that changes one of three things: `correct` (the
+    clients' steps), `combine` (how many updates become one) or `advance` (the step made of it).
+
     `v ← β·v + Σ_k w_k·Δ_k`, `θ ← P(θ + v)` (Hsu et al., 2019, arXiv:1909.06335); β = 0 is FedAvg,
     and P puts θ back into a set that it may not leave. The weights come from public numbers of
     records. Under a plan the Δ are noised before they leave their client, so momentum, projection
@@ -32,12 +35,21 @@ class FedAvg:
             last model is the result.
         project: P, a function with a name or a value whose `repr` tells what it does.
 
+    Attributes:
+        least: Clients that a round needs.
+        weighed: Whether the clients' weights matter.
+        local: Whether it changes the clients' steps, from the second of a round on.
+
     Raises:
         InputError: The share is not within [0, 1].
 
     >>> FedAvg(0.5).fold([torch.zeros(1)], [torch.tensor([[1.0], [2.0]])], torch.tensor([0.5, 0.5]))
     [tensor([1.5000])]
     """
+
+    least = 1
+    weighed = True
+    local = False
 
     def __init__(
         self,
@@ -50,6 +62,7 @@ class FedAvg:
             raise InputError(f"averaged: found {averaged}, expected a share within [0, 1]")
         self.learning_rate, self.momentum, self.averaged = learning_rate, momentum, averaged
         self._project = project
+        self._own: dict[str, float] = {}
         self._velocity: State = []
         self._sum: State = []
 
@@ -60,7 +73,11 @@ class FedAvg:
         if self._project is not None:
             name = getattr(self._project, "__qualname__", None)
             said.append(f"project={name or repr(self._project)}")
-        return f"FedAvg({', '.join(said)})"
+        said += [f"{name}={value!r}" for name, value in self._own.items()]
+        return f"{type(self).__name__}({', '.join(said)})"
+
+    def begin(self, shares: Tensor) -> None:
+        """Nothing is kept of each client."""
 
     def correct(self, gradients: State, _params: State, _start: State, /) -> State:
         """Plain SGD at every client."""
@@ -68,11 +85,19 @@ class FedAvg:
 
     def fold(self, start: State, updates: State, weights: Tensor) -> State:
         """The average of the clients' changes, carried on by the momentum of earlier rounds."""
-        mean = [torch.tensordot(weights, each, dims=1) for each in updates]
-        before = self._velocity or [torch.zeros_like(each) for each in mean]
-        self._velocity = [self.momentum * v + m for v, m in zip(before, mean, strict=True)]
-        moved = [old + v for old, v in zip(start, self._velocity, strict=True)]
+        steps = self.advance(self.combine(updates, weights))
+        moved = [old + step for old, step in zip(start, steps, strict=True)]
         return moved if self._project is None else self._project(moved)
+
+    def combine(self, updates: State, weights: Tensor) -> State:
+        """One change for all, (*shape), of each client's, (clients, *shape); see `fold`."""
+        return [torch.tensordot(weights, each, dims=1) for each in updates]
+
+    def advance(self, change: State) -> State:
+        """The step of the global model, (*shape), that such a change makes."""
+        before = self._velocity or [torch.zeros_like(each) for each in change]
+        self._velocity = [self.momentum * v + m for v, m in zip(before, change, strict=True)]
+        return self._velocity
 
     def result(self, state: State, number: int, rounds: int) -> State:
         """The average of the last rounds' models after the last of them; before that, the model."""
@@ -90,10 +115,11 @@ class FedAvg:
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on with what `state` told."""
-        self._velocity = _listed(state, _VELOCITY)
-        self._sum = _listed(state, _AVERAGE)
+        self._velocity = listed(state, _VELOCITY)
+        self._sum = listed(state, _AVERAGE)
 
 
-def _listed(state: Mapping[str, Tensor], prefix: str) -> State:
+def listed(state: Mapping[str, Tensor], prefix: str) -> State:
+    """Tensors that `state` tells under a prefix, by number."""
     count = sum(name.startswith(prefix) for name in state)
     return [state[f"{prefix}{i}"] for i in range(count)]

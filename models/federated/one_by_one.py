@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -37,7 +38,12 @@ class OneByOne:
         self._step = replace(schedule, local_steps=1)
 
     def gradients(
-        self, params: State, out: Stack, draws: Sequence[torch.Generator], alike: bool
+        self,
+        params: State,
+        out: Stack,
+        draws: Sequence[torch.Generator],
+        alike: bool,
+        taking: np.ndarray | None = None,
     ) -> None:
         """One step's gradients; see `stacked.Stacked.gradients`.
 
@@ -45,7 +51,10 @@ class OneByOne:
             InputError: A layer mixes records.
         """
         del alike
+        out.flat.zero_()
         for place, (client, draw) in enumerate(zip(self._clients, draws, strict=True)):
+            if taking is not None and not taking[place]:
+                continue
             load(self._model, [part[place] for part in params])
             with _drawing_from(draw):
                 self._update(client, self._expected[place])

@@ -2,7 +2,8 @@
 
 Unit, neighbours, ε and δ are the plan's (`privacy.plan`). What leaves a client is its update after
 the last noised step; everything here is computed from such updates and from public numbers, and
-costs no further privacy. Every client takes part in every round.
+costs no further privacy. Every client takes part in every round, unless the `Terms` say otherwise;
+each is charged for every round, whether it took part or not.
 
 With a checkpoint, a round is done when its result is on disk. A private run that was killed reuses
 every such round; the round it was in may have been noised without a trace, and is charged again
@@ -17,14 +18,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.checkpoint import Checkpoint
 from models.federated.clients import Client, in_order
 from models.federated.nets import layers_of
+from models.federated.screening import Conduct, expected_noise, note, screen, shares_of
 from models.federated.stack import Stack, State, load, parameters
 from models.federated.stacked import Stacked
+from models.federated.strategy import Strategy
+from models.federated.terms import EVERYONE, NOT_DRAWN, Terms, call
 from models.training import shapes
 from privacy.plan import PrivacyPlan, Schedule
 
@@ -33,51 +38,16 @@ _GLOBAL, _CARRIED = "global.", "strategy."
 Point = dict[str, float]
 
 
-class Strategy(Protocol):
-    """A federated algorithm: correct the clients' steps, fold what came back.
-
-    Stacked tensors hold all clients, in one order for the whole run: what a strategy keeps of each
-    client has the same first dimension. Its `repr` tells its settings: a checkpoint belongs to one
-    strategy.
-
-    Attributes:
-        learning_rate: Of the clients' steps.
-    """
-
-    learning_rate: float
-
-    def correct(self, gradients: State, params: State, start: State, /) -> State:
-        """What each client steps along, after its noise.
-
-        Args:
-            gradients, params: Of each client, (clients, *shape).
-            start: The global parameters of this round, (*shape).
-        """
-
-    def fold(self, start: State, updates: State, weights: Tensor) -> State:
-        """The next global parameters, (*shape).
-
-        Args:
-            start: The last ones, (*shape).
-            updates: Each client's change of them, (clients, *shape).
-            weights: Shares of the clients, (clients,), that add up to 1.
-        """
-
-    def result(self, state: State, number: int, rounds: int) -> State:
-        """What a training of so many rounds has come to after round `number`; told every round."""
-
-    def state(self) -> dict[str, Tensor]:
-        """What it carries from round to round, computed from updates that left their clients."""
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on with what `state` told."""
-
-
 class Engine(Protocol):
     """Computes all clients' gradients."""
 
     def gradients(
-        self, params: State, out: Stack, draws: Sequence[torch.Generator], alike: bool
+        self,
+        params: State,
+        out: Stack,
+        draws: Sequence[torch.Generator],
+        alike: bool,
+        taking: np.ndarray | None = None,
     ) -> None:
         """See `stacked.Stacked.gradients`."""
 
@@ -87,13 +57,16 @@ class Rounds:
     """How far a training came.
 
     Attributes:
-        history: One mapping a round: its number, and the length of the global step. Nothing else
-            is measured, for anything measured on training records would have to be charged.
+        history: One mapping a round: its number, the length of the global step, and how many
+            clients' updates counted. Nothing else is measured, for anything measured on training
+            records would have to be charged.
         seconds: Wall time, attempts before this one included.
+        conduct: Of each client whose update did not count as sent: why → in how many rounds.
     """
 
     history: list[Point] = field(default_factory=list)
     seconds: float = 0.0
+    conduct: Conduct = field(default_factory=dict)
 
 
 def run(
@@ -106,6 +79,7 @@ def run(
     seed: int = 0,
     checkpoint: Checkpoint | None = None,
     before_training: Callable[[int], None] | None = None,
+    terms: Terms = EVERYONE,
 ) -> Rounds:
     """Train `model` in place for `schedule.rounds` rounds.
 
@@ -122,12 +96,16 @@ def run(
         checkpoint: Saved after every round of a private run, and when it is due without privacy.
         before_training: Told, before a private run goes on, how many rounds an earlier attempt
             may have noised whose result is lost. It charges them, or raises.
+        terms: How often clients take part, with what weight, and how far each may move.
 
     Raises:
-        InputError: An expected batch is not a positive number, or a layer mixes records.
+        InputError: An expected batch is not a positive number, a layer mixes records, or the
+            strategy needs more clients.
+        Interrupted: In one round too few clients' updates count; earlier rounds are kept.
     """
     clients = in_order(clients)
-    described = (seed, schedule, strategy, _public(clients), shapes(model))
+    terms.check(len(clients), strategy.least, _named(strategy))
+    described = (seed, schedule, strategy, _public(clients), shapes(model), terms)
     kept = checkpoint.of(*described) if checkpoint else None
     private = isinstance(schedule, PrivacyPlan)
     rounds = (_resumed(kept, model, strategy) if kept else None) or Rounds()
@@ -136,19 +114,52 @@ def run(
     if len(rounds.history) == schedule.rounds:
         return rounds
     earlier, started = rounds.seconds, time.perf_counter()
-    training = Training.of(model, clients, schedule)
+    training = Training.of(model, clients, schedule, terms)
+    strategy.begin(training.weights)
     for number in range(len(rounds.history) + 1, schedule.rounds + 1):
-        before = parameters(model)
-        updates = train_clients(training, before, strategy, _draws(seed, number, clients))
-        after = strategy.fold(before, updates, training.weights)
-        rounds.history.append({"round": float(number), "step_length": _length(before, after)})
-        load(model, strategy.result(after, number, schedule.rounds))
+        load(model, _round(training, strategy, parameters(model), number, seed, rounds))
         rounds.seconds = earlier + time.perf_counter() - started
         if kept and (private or number == schedule.rounds or kept.due()):
             _save(kept, model, strategy, rounds)
         if progress is not None:
             progress(number)
     return rounds
+
+
+def _round(
+    training: Training, strategy: Strategy, start: State, number: int, seed: int, rounds: Rounds
+) -> State:
+    """One exchange; returns what the model is after it, and adds to what is told of the rounds."""
+    clients, terms, schedule = training.clients, training.terms, training.schedule
+    private = isinstance(schedule, PrivacyPlan)
+    missing = call(terms, clients, number, None if private else seed)
+    draws = _draws(seed, number, clients)
+    updates = train_clients(training, start, strategy, draws, _taking(missing, len(clients)))
+    size = sum(each.numel() for each in start)
+    noise = expected_noise(schedule, clients, strategy.learning_rate, size)
+    found = screen(updates, missing, terms, noise)
+    said = f"round {number}, {_named(strategy)}"
+    weights = shares_of(training.weights, found, strategy.least, said)
+    after = strategy.fold(start, updates, weights)
+    note(rounds.conduct, clients, found)
+    counted = float((weights > 0).sum())
+    point = {"round": float(number), "step_length": _length(start, after), "clients": counted}
+    rounds.history.append(point)
+    return strategy.result(after, number, schedule.rounds)
+
+
+def _taking(missing: Mapping[int, str], clients: int) -> np.ndarray | None:
+    """Who was drawn and so trains, (clients,) bool; None: all."""
+    away = [place for place, why in missing.items() if why == NOT_DRAWN]
+    if not away:
+        return None
+    taking = np.ones(clients, dtype=bool)
+    taking[away] = False
+    return taking
+
+
+def _named(strategy: Strategy) -> str:
+    return type(strategy).__name__
 
 
 @dataclass(frozen=True)
@@ -161,6 +172,7 @@ class Training:
         engine: Computes their gradients.
         weights: Their shares of the average, (clients,).
         params, gradients: Room for them.
+        terms: On which they take part.
     """
 
     clients: list[Client]
@@ -169,16 +181,20 @@ class Training:
     weights: Tensor
     params: Stack
     gradients: Stack
+    terms: Terms = EVERYONE
 
     @classmethod
-    def of(cls, model: nn.Module, clients: list[Client], schedule: Schedule) -> Training:
+    def of(
+        cls, model: nn.Module, clients: list[Client], schedule: Schedule, terms: Terms
+    ) -> Training:
         """Before the first round; reads the records' norms where there is privacy.
 
         Raises:
             InputError: An expected batch is not a positive number.
         """
         like, count = parameters(model), len(clients)
-        records = torch.tensor([client.records for client in clients], dtype=torch.float64)
+        sizes = [client.records if terms.weights == "size" else 1.0 for client in clients]
+        records = torch.tensor(sizes, dtype=torch.float64)
         return cls(
             clients,
             schedule,
@@ -186,6 +202,7 @@ class Training:
             (records / records.sum()).float(),
             Stack.of(like, count),
             Stack.of(like, count),
+            terms,
         )
 
 
@@ -198,13 +215,20 @@ def _engine(model: nn.Module, clients: Sequence[Client], schedule: Schedule) -> 
 
 
 def train_clients(
-    training: Training, start: State, strategy: Strategy, draws: Sequence[torch.Generator]
+    training: Training,
+    start: State,
+    strategy: Strategy,
+    draws: Sequence[torch.Generator],
+    taking: np.ndarray | None = None,
 ) -> State:
-    """One round at every client, from the global parameters; returns how each has changed them."""
+    """One round at every client, from the global parameters; returns how each has changed them.
+
+    No record is touched of a client that is not `taking` part, (clients,) bool.
+    """
     params, gradients = training.params, training.gradients
     params.fill(start)
     for step in range(training.schedule.local_steps):
-        training.engine.gradients(params.parts, gradients, draws, alike=step == 0)
+        training.engine.gradients(params.parts, gradients, draws, step == 0, taking)
         along = strategy.correct(gradients.parts, params.parts, start)
         for part, each in zip(params.parts, along, strict=True):
             part.sub_(each, alpha=strategy.learning_rate)

@@ -67,7 +67,12 @@ class Stacked:
         self._piece = max(1, _PIECE_NUMBERS // sum(2 * out + into for out, into in widths))
 
     def gradients(
-        self, params: State, out: Stack, draws: Sequence[torch.Generator], alike: bool
+        self,
+        params: State,
+        out: Stack,
+        draws: Sequence[torch.Generator],
+        alike: bool,
+        taking: np.ndarray | None = None,
     ) -> None:
         """One step's gradients.
 
@@ -76,10 +81,12 @@ class Stacked:
             out: Where each client's gradient goes, noised under a plan.
             draws: A generator for each client; sampling without privacy takes from it.
             alike: Whether all clients have the same parameters.
+            taking: Who takes part, (clients,) bool; of others no record is touched, and what is
+                left of them is noise. None: all.
         """
         out.flat.zero_()
         with torch.no_grad():
-            drawn = self._draw(draws)
+            drawn = self._draw(draws, taking)
             if drawn.numbers is None:
                 self._add_all(params, out.parts, alike)
             else:
@@ -90,16 +97,20 @@ class Stacked:
             for part in out.parts:
                 part.mul_(self._shares.view(-1, *(1 for _ in part.shape[1:])))
 
-    def _draw(self, draws: Sequence[torch.Generator]) -> _Drawn:
+    def _draw(self, draws: Sequence[torch.Generator], taking: np.ndarray | None) -> _Drawn:
         sizes, rate = self._records.sizes, self._schedule.sampling_rate
-        if rate == 1.0:
+        if rate == 1.0 and taking is None:
             return _Drawn(sizes, None)
         total = int(sizes.sum())
-        if self._private:
+        if rate == 1.0:
+            coins = np.ones(total, dtype=bool)
+        elif self._private:
             coins = noise.bernoulli(total, rate)
         else:
             each = zip(sizes.tolist(), draws, strict=True)
             coins = torch.cat([torch.rand(n, generator=g) < rate for n, g in each]).numpy()
+        if taking is not None:
+            coins &= np.repeat(taking, sizes)
         numbers = np.flatnonzero(coins)
         counts = np.diff(np.searchsorted(numbers, self._records.ends), prepend=0)
         return _Drawn(counts, numbers)

@@ -14,6 +14,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from domains.errors import InputError
+from models.strategies import STRATEGIES, make
 from pipelines.settings.base import Job, Section
 
 
@@ -79,6 +81,24 @@ class Privacy(Section):
     grant: Grant | None = None
     setup_share: float = Field(
         0.3, gt=0, lt=1, description="Share of ε for bins and categories that are not public"
+    )
+
+
+class Updates(Section):
+    """How far a client may move the model in one round."""
+
+    times_median: float | None = Field(
+        None,
+        ge=1,
+        allow_inf_nan=False,
+        description="How many times as long as the round's median an update may be, or as its own "
+        "expected noise, if that is longer; default: any length",
+    )
+    longest: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Public bound on an update's length"
+    )
+    beyond: Literal["exclude", "clip"] = Field(
+        "exclude", description="What becomes of a longer one"
     )
 
 
@@ -155,6 +175,36 @@ class CreditConfig(Job):
     averaged: float = _by_model(
         "averaged", "Share of the last rounds whose models are averaged", ge=0, le=1
     )
+    strategy: str = Field(
+        "fedavg",
+        description=f"{', '.join(STRATEGIES)}; fedprox and scaffold change a client's steps from "
+        "the second of a round on, so they need local_steps above 1",
+        json_schema_extra={"enum": list(STRATEGIES)},
+    )
+    strategy_settings: dict[str, float] = Field(
+        default={},
+        description="fedprox: mu (0.1); fedadam: server_rate (0.1), beta2 (0.99), tau (0.001), "
+        "with momentum as its first beta; trimmed-mean: trim (0.1), the share of clients left out "
+        "at either end",
+    )
+    weights: Literal["size", "equal"] | None = Field(
+        None,
+        description="What a client counts: by its public number of records, or as every other; "
+        "default: size, but median and trimmed-mean count each client once",
+    )
+    participation: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the clients drawn for each round; an owner is charged for all rounds",
+    )
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Chance of a client's update to be lost in a round, as a rehearsal",
+    )
+    updates: Updates = Updates()
     bins: int = _by_model("bins", "Bins of a number without public bounds", ge=2)
     codes: Literal["linear", "steps"] = _by_model("codes", "How a number fills its bins")
     hidden: int = Field(16, ge=1, description="Hidden units of the net")
@@ -176,6 +226,17 @@ class CreditConfig(Job):
         """The same job with the other model, trained as that one is by default."""
         (model,) = set(get_args(Model)) - {self.model}
         return self.model_copy(update={"model": model, "monotone": {}, **TRAINING[model]})
+
+    @model_validator(mode="after")
+    def _has_a_strategy(self) -> CreditConfig:
+        if self.strategy not in STRATEGIES:
+            raise ValueError(f"strategy: expected {', '.join(STRATEGIES)}, found {self.strategy!r}")
+        if self.strategy_settings:
+            try:
+                make(self.strategy, self.strategy_settings, learning_rate=self.learning_rate)
+            except InputError as error:
+                raise ValueError(f"strategy_settings.{error}") from None
+        return self
 
     @model_validator(mode="after")
     def _complete(self) -> CreditConfig:

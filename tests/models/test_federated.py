@@ -149,7 +149,7 @@ def test_history_tells_rounds_and_steps_and_nothing_measured_on_records() -> Non
     told: list[int] = []
     rounds = run(model, _clients(), EVERY, FedAvg(0.3), told.append)
     assert told == [1, 2, 3]
-    assert [set(point) for point in rounds.history] == [{"round", "step_length"}] * 3
+    assert [set(point) for point in rounds.history] == [{"round", "step_length", "clients"}] * 3
 
 
 def test_training_learns() -> None:

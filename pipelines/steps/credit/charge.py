@@ -24,6 +24,7 @@ from pipelines.life.outside import outside
 from pipelines.progress import say
 from pipelines.settings import CreditConfig, Grant, open_ledger
 from pipelines.stages import stage
+from pipelines.steps.credit.strategy import check_strategy
 from pipelines.tracking import Job
 from privacy.accounts import Cut
 from privacy.plan import PrivacyPlan, Schedule, calibrate
@@ -83,9 +84,11 @@ def charge(job: Job, table: LoanTable) -> Charged:
     Raises:
         Refused: An owner granted nothing, the plan does not fit in what is left, or the records
             were cut otherwise before; nobody is charged then.
+        InputError: The strategy cannot be had, or not with so few clients.
     """
     config: CreditConfig = job.config
     census = take_census(table)
+    check_strategy(config, len(census.sizes))
     schedule = make_schedule(config, table, census)
     if not isinstance(schedule, PrivacyPlan) or config.privacy is None:
         return Charged(table, census, schedule)

@@ -15,7 +15,7 @@ from models import scorecard
 from models.calibration import fit_platt, probabilities
 from models.checkpoint import Checkpoint
 from models.credit import CreditScorer, build, logits
-from models.federated import Client, FedAvg, Rounds, run
+from models.federated import Client, Rounds, run
 from models.federated.fedavg import Project
 from models.scorecard_points import Scale
 from pipelines.evidence import Role
@@ -26,6 +26,7 @@ from pipelines.settings import CreditConfig
 from pipelines.stages import stage
 from pipelines.steps.credit.charge import Charged, may_release, reserve_again
 from pipelines.steps.credit.prepare import Prepared
+from pipelines.steps.credit.strategy import described, strategy_of, terms_of
 from pipelines.tracking import Job
 from privacy.plan import Schedule
 
@@ -99,9 +100,9 @@ def train_federated(job: Job, prepared: Prepared) -> Trained:
         slope, intercept = platt(prepared, raw)
     raw = _pack(job, prepared, model, (slope, intercept))
     noise = "record-level differential privacy at every client" if charged.plan else "no privacy"
-    arm = Shape(
-        FEDERATED, "arm", f"{len(clients)} clients, {noise}", rounds.seconds, rounds.history
-    )
+    unusual = described(config, charged.schedule.local_steps, rounds.conduct)
+    note = "; ".join(filter(None, [f"{len(clients)} clients, {noise}", unusual]))
+    arm = Shape(FEDERATED, "arm", note, rounds.seconds, rounds.history)
     return keep(job, arm, raw, (slope, intercept))
 
 
@@ -148,11 +149,12 @@ def fit(
         model,
         clients,
         schedule,
-        FedAvg(config.learning_rate, config.momentum, config.averaged, project),
+        strategy_of(config, project),
         progress,
         seed=config.seed,
         checkpoint=checkpoint,
         before_training=before_training,
+        terms=terms_of(config),
     )
 
 
