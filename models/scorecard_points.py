@@ -28,7 +28,7 @@ from safetensors.torch import load_file, save_file
 
 from domains.banking.features import Feature, Numeric, derive, need, numbers
 from models.calibration import probabilities
-from models.credit_encoding import Encoder, cuts, places
+from models.credit_encoding import Encoder, bin_numbers, cuts, places
 from models.credit_reasons import Reason, made_of
 from models.intake import Field
 from models.scorer import DESCRIPTION
@@ -149,10 +149,9 @@ class Scorecard:
         if not isinstance(feature, Numeric):
             return np.asarray(given[places(frame[feature.column], feature)])
         x = numbers(frame, feature.column)
-        empty = np.isnan(x)
         if self.encoder.coding.kind == "steps":
-            bins = np.searchsorted(cuts(feature), x, side="right")
-            return np.asarray(given[np.where(empty, len(given) - 1, bins)])
+            return np.asarray(given[bin_numbers(x, feature)])
+        empty = np.isnan(x)
         between = np.interp(np.where(empty, 0.0, x), np.array(feature.edges), given[:-1])
         return np.where(empty, given[-1], np.rint(between).astype(np.int64))
 
@@ -237,7 +236,11 @@ def _values(feature: Feature, kind: str) -> list[str]:
         return [f"{shown[0]} and less", *shown[1:-1], f"{shown[-1]} and more", "empty"]
     inner = cuts(feature).tolist()
     bins = [_bin(low, high) for low, high in itertools.pairwise(inner)]
-    return [f"below {_shown(inner[0])}", *bins, _from(inner[-1]), "empty"]
+    return [_to(inner[0]), *bins, _from(inner[-1]), "empty"]
+
+
+def _to(high: float) -> str:
+    return "0 and less" if high == _ZERO else f"below {_shown(high)}"
 
 
 def _bin(low: float, high: float) -> str:

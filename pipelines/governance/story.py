@@ -110,6 +110,7 @@ def _version(name: str, version: str, aliases: list[str]) -> Story:
         return {**told, "evidence": None, "missing": missing, "lineage": lineage(found, None)}
     controls = {a["name"]: a["metrics"] for a in evidence["arms"] if a["role"] == "control"}
     kept = {key: evidence.get(key) for key in _KEPT} | {"controls": controls}
+    kept["scorecard"] = (evidence.get("scorecard") or {}).get("rows")
     return {**told, "evidence": kept, "lineage": lineage(found, evidence)}
 
 

@@ -6,13 +6,14 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipelines.reporting.wording import title
 
 Story = dict[str, Any]
 _LABEL = 12
+_WIDEST = 3  # features of a scorecard that are named
 _UNJUDGED = "not judged: its run was cut short"
 _FIRST = ("mean", "auroc", "cindex", "r2", "accuracy")
 
@@ -75,6 +76,9 @@ def _whole(version: Story) -> Iterator[str]:
         yield from _evidence(evidence)
     yield from _all("gate", version["gate"] or [_UNJUDGED])
     yield from _lineage(version["lineage"])
+    if ((evidence or {}).get("privacy") or {}).get("shape"):
+        command = f"`careledger audit {version['run_id']}`"
+        yield from _said("audit", f"{command} tests what the run promised, on made-up records")
     yield from _scored(version["scored"])
     for name in ("card", "report"):
         yield from _said(name, version[name] or "not in this home; with the run in MLflow")
@@ -93,11 +97,42 @@ def _evidence(evidence: Story) -> Iterator[str]:
     shown = [_metric(n, metrics) for n in metrics if not n.endswith(("_low", "_high"))]
     yield from _all("test", shown or ["not released: the owner has not allowed it"])
     yield from _all("control", [_control(n, m) for n, m in evidence["controls"].items()])
+    if rows := evidence["scorecard"]:
+        yield from _all("scorecard", _scorecard(rows))
     if privacy := evidence["privacy"]:
-        said = f"ε {privacy['epsilon']:.3g} at δ {privacy['delta']:g} a {privacy['unit']}"
-        yield from _said("privacy", said)
+        yield from _all("privacy", _privacy(privacy))
     yield from _all("found", evidence["findings"] or [])
     yield from _all("limits", evidence["limits"] or [])
+
+
+def _scorecard(rows: list[list[Any]]) -> Iterator[str]:
+    """Where the sum starts, and the features whose points lie farthest apart."""
+    (_, reference, start), *lines = rows
+    by_feature: dict[str, list[float]] = {}
+    for feature, _, points in lines:
+        by_feature.setdefault(feature, []).append(points)
+    apart = sorted(by_feature, key=lambda f: min(by_feature[f]) - max(by_feature[f]))
+    said = [f"{f} {min(by_feature[f]):+.1f} to {max(by_feature[f]):+.1f}" for f in apart[:_WIDEST]]
+    yield f"starts at {start:.1f} points ({reference}); {len(apart)} features, {len(lines)} lines"
+    yield f"widest: {', '.join(said)}; the card has every line"
+
+
+def _privacy(privacy: Story) -> Iterator[str]:
+    """ε and what it bought; each key beside ε, δ and the unit may be absent."""
+    yield f"ε {privacy['epsilon']:.3g} at δ {privacy['delta']:g} a {privacy['unit']}"
+    if noise := privacy.get("noise_multiplier"):
+        local = privacy["local_steps"]
+        steps = f"{privacy['rounds']} rounds of {local} local step{'s' if local != 1 else ''}"
+        sampled = f"each on {privacy['sampling_rate']:.0%} of the records"
+        yield f"{steps}, {sampled}, noise {noise:.3g} times the clip norm"
+    if "setup_columns" in privacy:
+        columns = privacy["setup_columns"]
+        paid = (
+            f"{columns} columns are noised and charged"
+            if columns
+            else "are public and cost nothing"
+        )
+        yield f"bins and category lists: {paid}"
 
 
 def _control(name: str, metrics: dict[str, float]) -> str:
@@ -115,7 +150,9 @@ def _lineage(told: Story) -> Iterator[str]:
     asked = f", asked for {run['asked']}" if run.get("asked") else ""
     yield from _said("run", told.get("missing") or f"{run['id']}{asked}")
     if ledger := told["ledger"]:
-        yield from _said("ledger", f"entry {ledger.get('length')}, head {ledger.get('head')}")
+        entry = f"entry {ledger.get('length')}, head {ledger.get('head')}"
+        check = "`careledger budget verify` holds the ledger against it"
+        yield from _said("ledger", f"{entry}; {check}")
 
 
 def _scored(told: Story) -> Iterator[str]:
@@ -169,7 +206,7 @@ def _metric(name: str, metrics: dict[str, float]) -> str:
     return f"{title(name)} {metrics[name]:.3f}{interval}"
 
 
-def _all(label: str, texts: list[str]) -> Iterator[str]:
+def _all(label: str, texts: Iterable[str]) -> Iterator[str]:
     """Texts under one label, which stands before the first."""
     for text in texts:
         yield from _said(label, text)

@@ -86,8 +86,9 @@ def _plain(declared: Any, value: Any) -> Any:
 
 
 def _one_of(members: Iterable[Any], value: Any) -> Any:
-    """The first member of a union that the value can be; a class only by its name."""
-    for member in members:
+    """The value's own type if a union names it, or the first member that it can be; a class only
+    by its name."""
+    for member in sorted(members, key=lambda member: member is not type(value)):
         try:
             return decode(member, value)
         except (TypeError, ValueError, KeyError):

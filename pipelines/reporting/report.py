@@ -43,6 +43,7 @@ SECTIONS = {
     "data": ("data", "samples", "split"),
 }
 _PHOTOS = ("samples", "gradcam", "images")
+_ELSEWHERE = ("external.", "validation.")  # not of the test records that arms are compared on
 _COMPARES = ("arms", "outcomes")  # figures that already set the arms against each other
 
 
@@ -146,13 +147,16 @@ def _view(evidence: Evidence, result: Mapping[str, Any]) -> dict[str, Any]:
         "key": wording.key_metrics(evidence.metrics),
         "main": wording.main_metrics(evidence.metrics),
         "all_metrics": wording.names(evidence.metrics),
-        "compared": [name for name in compared if not name.startswith("external.")],
+        "compared": [name for name in compared if not name.startswith(_ELSEWHERE)],
         "best": {name: _best_value(evidence.arms, name) for name in compared},
         "best_control": {
             name: _best([arm for arm in evidence.arms if arm.role == "control"], name)
             for name in compared
         },
         "owners": statements.owners(evidence.privacy or {}),
+        "budget_note": statements.BUDGET,
+        "thin_note": statements.THIN,
+        "checking": statements.checking(evidence.privacy or {}, str(result.get("run_id") or "")),
         "unit": statements.unit(evidence.privacy or {}),
         "plan": statements.plan(evidence.privacy or {}),
         "records": sum(part.get("records", 0) for part in evidence.split.values()),

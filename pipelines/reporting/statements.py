@@ -65,6 +65,41 @@ _UNCOVERED = (
 )
 
 
+BUDGET = (
+    "ε of this run holds at the run's δ; ε spent and ε granted at the δ of the grant, where the "
+    "losses of several jobs compose to less than the sum of their ε."
+)
+
+THIN = (
+    "Under differential privacy every line carries noise. A value that few training records have, "
+    "such as “empty” where nothing is missing, has points that may be noise alone."
+)
+
+
+def checking(privacy: Mapping[str, Any], run_id: str) -> list[str]:
+    """How a reader tests the promise: the ledger against this run, and the code against its plan.
+
+    An audit is named only where the run told the shape of its data, which it takes to run again.
+    """
+    ledger = privacy.get("ledger")
+    said = []
+    if isinstance(ledger, Mapping):
+        said.append(
+            "`careledger budget verify` holds the ledger against its entry "
+            f"{ledger.get('length')}, which this run remembers, and tells whether it was edited, "
+            "shortened or rewritten."
+        )
+    if privacy.get("shape") and run_id:
+        said.append(
+            f"`careledger audit {run_id}` trains this plan again, with the code that is installed, "
+            "on made-up records: are σ, the number of noised steps and the clip as promised, and "
+            "what do canaries give away? It does not attack the noise on bins and category lists. "
+            "For few, sampled steps canaries prove no loss at all: their bound is then 0, which "
+            "says nothing either way."
+        )
+    return said
+
+
 def uncovered(released: bool) -> tuple[str, ...]:
     """What the promise of differential privacy leaves out of this run."""
     return (_RELEASED if released else _KEPT, *_UNCOVERED)

@@ -13,7 +13,7 @@ from models.scorecard_points import Scorecard
 from pipelines.evidence import Cell, Figure, Table
 from pipelines.reporting import figures
 from pipelines.reporting.drawing import Row
-from pipelines.settings.credit import Model
+from pipelines.settings.credit_models import Model
 from pipelines.steps.credit.controls import ALONE, BOOSTING, PLAIN, POOLED, QUIET
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.scores import Lender, Tested
@@ -66,8 +66,8 @@ def points_table(card: Scorecard) -> Table:
         caption=f"Start with the first line and add each feature's points: the sum is the score, "
         f"{scale.base:g} at odds of repaying of {scale.odds:g} to 1, and {scale.pdo:g} points "
         "double the odds. A feature's points are counted from its reference, the middle of a "
-        "number's bins or the mean of a category's values; what a loan has lost by them are its "
-        "reasons.",
+        "number's bins or the mean of a category's values; the four features that cost a loan most "
+        "points against it are its reasons.",
         columns=["feature", "value", "points"],
         rows=[[line.feature, line.value, line.points] for line in card.lines()],
     )

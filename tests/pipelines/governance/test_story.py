@@ -64,6 +64,38 @@ def test_one_version_is_told_in_full_by_number_and_by_alias() -> None:
     assert "a finding" in text
 
 
+def test_a_scorecard_is_told_with_what_its_bins_cost_and_how_to_check_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    charged = {
+        "unit": "record", "epsilon": 0.997, "delta": 1e-5, "noise_multiplier": 28.21,
+        "rounds": 50, "local_steps": 1, "sampling_rate": 1.0, "setup_columns": 20,
+        "shape": {"training_records": [1200.0], "codes": 9},
+    }  # fmt: skip
+    rows = [
+        ["(start)", "every feature at its reference", 531.9],
+        ["Amount", "below 10", -10.0],
+        ["Amount", "empty", 9.4],
+        ["Purpose", "car", 1.0],
+    ]
+    whole = {**evidence(), "privacy": charged, "scorecard": {"rows": rows}}
+    monkeypatch.setattr("tests.pipelines.governance.sample_registry.evidence", lambda _: whole)
+    promotion.promote(NAME, register(0.1))
+    told = story(f"{NAME}/1")
+    assert told["versions"][0]["evidence"]["scorecard"] == rows
+    text = tell(told)
+    for expected in (
+        "starts at 531.9 points",
+        "2 features, 3 lines",
+        "Amount -10.0 to +9.4",
+        "50 rounds of 1 local step, each on 100% of the records",
+        "20 columns are noised and charged",
+        f"`careledger audit {told['versions'][0]['run_id']}`",
+    ):
+        assert expected in text  # fmt: skip
+    assert "noised and charged" not in tell(story(NAME))
+
+
 def test_unknown_aliases_and_versions_say_what_there_is() -> None:
     promotion.promote(NAME, register(0.1))
     with pytest.raises(InputError, match="no alias 'best'; it has champion"):

@@ -77,6 +77,12 @@ def test_values_come_back_as_they_went(declared: Any, value: Any) -> None:
     assert type(back) is type(value)
 
 
+def test_a_whole_number_stays_one_in_a_cell_that_may_hold_a_fraction() -> None:
+    assert repr(_back(list[str | float | int | None], [635, 0.5, "a", None])) == (
+        "[635, 0.5, 'a', None]"
+    )
+
+
 def test_a_charged_job_comes_back_whole() -> None:
     config = load_config("credit", scale="tiny")
     assert isinstance(config, CreditConfig)

@@ -179,6 +179,41 @@ def test_privacy_says_what_it_covers_and_what_not(site: dict[str, Any]) -> None:
     assert "without differential privacy" in without
 
 
+def test_a_reader_is_told_how_to_check_the_promise_and_what_that_leaves_out(
+    site: dict[str, Any],
+) -> None:
+    evidence, result = site["runs"][2]
+    told = Page(Path(result["report"])).text
+    card = report.model_card(evidence, result)
+    for text in (told, card.replace("`", "")):
+        for expected in (
+            f"careledger audit {result['run_id']}",
+            "careledger budget verify",
+            "entry 52",
+            "does not attack the noise on bins",
+            "bound is then 0",
+        ):
+            assert expected in text  # fmt: skip
+    unshaped = {k: v for k, v in (evidence.privacy or {}).items() if k not in ("shape", "ledger")}
+    assert "careledger audit" not in report.model_card(replace(evidence, privacy=unshaped), result)
+
+
+def test_a_scorecard_is_told_with_its_signs_and_what_noise_does_to_it(site: dict[str, Any]) -> None:
+    evidence, result = site["runs"][2]
+    text = Page(Path(result["report"])).text
+    for expected in ("531.9 points", "-10.0 to +12.7 points", "+9.4", "may be noise alone"):
+        assert expected in text
+    public = Page(report.render(replace(evidence, privacy=None), result,
+                                Path(result["report"]).with_name("public.html"))).text  # fmt: skip
+    assert "may be noise alone" not in public
+
+
+def test_what_was_measured_on_validation_stands_beside_no_test_result(site: dict[str, Any]) -> None:
+    text = Page(Path(site["runs"][2][1]["report"])).text
+    assert "auroc difference" not in text
+    assert "-0.031" not in text
+
+
 def test_sparse_evidence_still_makes_a_page(tmp_path: Path) -> None:
     bare = Evidence("credit", "h", {"name": "mine"}, {}, {"auroc": 0.7}, [])
     page = Page(report.render(bare, {"run_id": "1", "model": None}, tmp_path / "r.html"))
