@@ -18,6 +18,7 @@ from domains.metrics import auroc
 from models.credit import logits
 from models.credit_encoding import Coding, Encoder, cuts
 from models.federated import Client, FedAvg, run
+from models.federated.fedavg import Project
 from models.scorecard import Direction, build, check_monotone, make_card, monotone, train_centrally
 from models.scorecard_points import TABLE, PointsLost, Scale, Scorecard
 from models.scorer import load
@@ -30,14 +31,14 @@ KINDS = pytest.mark.parametrize("kind", ["steps", "linear"])
 
 
 def _trained(
-    encoder: Encoder, project: object = None, schedule: Schedule = FULL_BATCH
+    encoder: Encoder, project: Project | None = None, schedule: Schedule = FULL_BATCH
 ) -> torch.nn.Sequential:
     frame = sample_loans(900)
     codes = torch.from_numpy(encoder.encode(frame))
     y = torch.from_numpy(frame["defaulted"].to_numpy(dtype=np.float32))
     clients = [Client(str(k), codes[k::3], y[k::3], 300.0) for k in range(3)]
     model = build(encoder.width)
-    run(model, clients, schedule, FedAvg(4.0, 0.8, 0.5, project))  # type: ignore[arg-type]
+    run(model, clients, schedule, FedAvg(4.0, 0.8, 0.5, project))
     return model
 
 

@@ -1,63 +1,24 @@
-"""The credit pipeline: no record is read before its owner's budget allows it; what follows then."""
+"""The credit pipeline: what its runs leave, and what they tell of records that are nobody's."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from domains.banking import census
 from domains.errors import InputError, Refused
 from domains.metrics import Interval
 from models.scorecard_points import Scorecard
 from models.scorer import load
 from pipelines.credit import credit
 from pipelines.governance import registry
-from pipelines.settings import CreditConfig, ledger_path, load_config
 from pipelines.steps.credit import words
-from pipelines.steps.credit.charge import charge, find_loans
 from pipelines.steps.credit.evidence import evaluate, held_out
-from pipelines.steps.credit.prepare import Prepared, prepare
-from pipelines.steps.credit.statement import checks
 from pipelines.steps.credit.training import package_of, train_federated
 from pipelines.tracking import client, open_job
-from privacy.ledger import Ledger
 from tests.domains.sample_loans import sample_loans
-
-PRIVATE: dict[str, Any] = {
-    "data": {"path": "loans.csv", "name": "loans"},
-    "target": {"column": "defaulted", "positive": 1},
-    "clients": {"column": "bank"},
-    "protected": ["sex"],
-    "exclude": ["approved"],
-    "bounds": {"amount": [0, 1e6]},
-    "privacy": {"epsilon": 6, "delta": 1e-4, "grant": {"epsilon": 6, "delta": 1e-4}},
-    "release": "metrics",
-    "rounds": 6,
-    "sampling_rate": 0.2,
-    "learning_rate": 1,
-}
-
-
-def _config(folder: Path, frame: pd.DataFrame | None = None, **keys: Any) -> CreditConfig:
-    """A configuration beside a file of loans, read as a user's is."""
-    (sample_loans() if frame is None else frame).to_csv(folder / "loans.csv", index=False)
-    (folder / "job.yaml").write_text(json.dumps({**PRIVATE, **keys}))  # JSON is YAML
-    config = load_config("credit", folder / "job.yaml")
-    assert isinstance(config, CreditConfig)
-    return config
-
-
-def _prepared(config: CreditConfig) -> Prepared:
-    """The flow up to encoded records."""
-    with open_job("credit", config) as job:
-        return prepare.fn(job, charge.fn(job, find_loans.fn(job)))
-
-
-def _spent() -> dict[str, float]:
-    return {b.owner: b.epsilon_spent for b in Ledger(ledger_path()).budgets()}
+from tests.pipelines.sample_credit import PRIVATE, config_of, prepare_in, spent
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +27,13 @@ def run(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> dict[s
     folder = tmp_path_factory.mktemp("credit")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CARELEDGER_HOME", str(folder / "home"))
-        result: dict[str, Any] = credit(_config(folder))
+        result: dict[str, Any] = credit(config_of(folder))
         evidence = registry.stored_evidence(client().get_model_version("credit-loans", "1"))
         scored = load(registry.package_folder("credit-loans", "1")).predict(sample_loans(50))
-        broken = _config(folder, sample_loans().assign(amount=np.inf, defaulted=None))
+        broken = config_of(folder, sample_loans().assign(amount=np.inf, defaulted=None))
         with pytest.raises(Refused, match="budget grant") as second:
             credit(broken)
-        after, versions = _spent(), registry.list_versions()
+        after, versions = spent(), registry.list_versions()
     return {
         "result": result,
         "evidence": evidence,
@@ -124,85 +85,14 @@ def test_no_record_leaves_a_trace_in_the_evidence(run: dict[str, Any]) -> None:
     assert not any(str(amount) in text for amount in sample_loans()["amount"])
 
 
-def test_nothing_but_the_clients_column_is_read_before_the_charge(
-    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[Any] = []
-
-    def spy(path: Path, columns: Any = None) -> pd.DataFrame:
-        asked.append(columns)
-        return pd.read_csv(path, usecols=columns)
-
-    monkeypatch.setattr(census, "read_table", spy)
-    with open_job("credit", _config(tmp_path)) as job:
-        charge.fn(job, find_loans.fn(job))
-    assert asked == [["bank"]]
-
-
-def test_without_a_grant_the_run_is_refused_with_the_command(tmp_path: Path, home: Path) -> None:
-    config = _config(tmp_path, privacy={"epsilon": 6, "delta": 1e-4})
-    with pytest.raises(Refused, match="careledger budget grant"):
-        _prepared(config)
-
-
-def test_all_owners_are_charged_or_none(tmp_path: Path, home: Path) -> None:
-    for owner, epsilon in (("loans/North", 10.0), ("loans/South", 1.0), ("loans/West", 10.0)):
-        Ledger(ledger_path()).grant(owner, epsilon, 1e-4)
-    with pytest.raises(Refused, match="loans/South"):
-        _prepared(_config(tmp_path))
-    assert set(_spent().values()) == {0.0}
-
-
-def test_a_mistake_in_the_file_gives_the_charge_back(tmp_path: Path, home: Path) -> None:
-    frame = sample_loans()
-    frame.loc[3, "defaulted"] = None
-    with pytest.raises(InputError, match="'defaulted' is empty in 1 of 1200"):
-        _prepared(_config(tmp_path, frame))
-    assert set(_spent().values()) == {0.0}
-    _prepared(_config(tmp_path))  # and the same grant pays for the mended file
-
-
-def test_bounds_on_a_text_column_give_the_charge_back(tmp_path: Path, home: Path) -> None:
-    with pytest.raises(InputError, match="column 'purpose': text, expected a number"):
-        _prepared(_config(tmp_path, bounds={"purpose": [0, 1]}))
-    assert set(_spent().values()) == {0.0}
-
-
-def test_cutting_the_clients_otherwise_brings_no_new_budget(tmp_path: Path, home: Path) -> None:
-    _prepared(_config(tmp_path))
-    for clients in ({"count": 2}, {"column": "purpose"}):
-        with pytest.raises(Refused, match=r"set clients\.column: bank"):
-            _prepared(_config(tmp_path, clients=clients, exclude=["approved", "sex"]))
-    assert set(_spent()) == {"loans/North", "loans/South", "loans/West"}
-
-
-def test_another_number_of_parts_is_the_same_cut(tmp_path: Path, home: Path) -> None:
-    privacy = PRIVATE["privacy"] | {"grant": {"epsilon": 20, "delta": 1e-4}}
-    for count in (2, 4):
-        clients, exclude = {"count": count}, ["approved", "bank"]
-        _prepared(_config(tmp_path, clients=clients, exclude=exclude, privacy=privacy))
-    with pytest.raises(Refused, match=r"set clients\.count"):
-        _prepared(_config(tmp_path, privacy=privacy))
-    assert set(_spent()) == {"loans"}
-
-
-def test_the_same_records_with_a_constant_column_are_known_again(
-    tmp_path: Path, home: Path
-) -> None:
-    _prepared(_config(tmp_path))
-    data = {"path": "loans.csv", "name": "fresh"}
-    with pytest.raises(Refused, match="known under the name loans"):
-        _prepared(_config(tmp_path, sample_loans().assign(country="US"), data=data))
-
-
 def test_no_rate_of_training_records_is_told(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = {**PRIVATE["data"], "date": "approved", "out_of_time": "2007-01-01"}
     told: list[tuple[float, float]] = []
     monkeypatch.setattr(words, "over_time", lambda *said: told.append(said[2]))
-    with open_job("credit", _config(tmp_path, data=data, exclude=[])) as job:
-        prepared = prepare.fn(job, charge.fn(job, find_loans.fn(job)))
+    with open_job("credit", config_of(tmp_path, data=data, exclude=[])) as job:
+        prepared = prepare_in(job)
         evaluate.fn(job, prepared, [train_federated.fn(job, prepared)])
         facts = prepared.facts
     rates = facts.groupby("part")["y"].mean()
@@ -212,8 +102,8 @@ def test_no_rate_of_training_records_is_told(
 
 def test_a_split_is_named_by_all_that_decides_it(tmp_path: Path, home: Path) -> None:
     def name(**keys: Any) -> str:
-        with open_job("credit", _config(tmp_path, **plain, **keys)) as job:
-            return held_out(prepare.fn(job, charge.fn(job, find_loans.fn(job))), 0).split
+        with open_job("credit", config_of(tmp_path, **plain, **keys)) as job:
+            return held_out(prepare_in(job), 0).split
 
     plain: dict[str, Any] = {"privacy": None, "release": None}
     data = {"path": "loans.csv", "public": True, "name": "loans", "date": "approved"}
@@ -230,27 +120,9 @@ def test_a_split_is_named_by_all_that_decides_it(tmp_path: Path, home: Path) -> 
     assert len({first, *others}) == 7
 
 
-def test_the_same_records_under_another_name_are_refused_and_cost_nothing(
-    tmp_path: Path, home: Path
-) -> None:
-    _prepared(_config(tmp_path))
-    renamed = _config(tmp_path, data={"path": "loans.csv", "name": "fresh"})
-    with pytest.raises(Refused, match="known under the name loans"):
-        _prepared(renamed)
-    assert _spent()["fresh/North"] == 0.0
-
-
-def test_clients_that_the_job_cuts_share_one_owner(tmp_path: Path, home: Path) -> None:
-    prepared = _prepared(_config(tmp_path, clients={"count": 4}, exclude=["approved", "bank"]))
-    assert prepared.charged.owners == ("loans",)
-    plan = prepared.charged.plan
-    assert plan is not None
-    assert _spent()["loans"] == pytest.approx(plan.spent())
-
-
 def test_protected_columns_are_never_features(tmp_path: Path, home: Path) -> None:
-    with open_job("credit", _config(tmp_path)) as job:
-        prepared = prepare.fn(job, charge.fn(job, find_loans.fn(job)))
+    with open_job("credit", config_of(tmp_path)) as job:
+        prepared = prepare_in(job)
         assert sorted(prepared.encoder.columns) == ["amount", "income", "purpose"]
 
 
@@ -258,8 +130,8 @@ def test_protected_columns_are_never_features(tmp_path: Path, home: Path) -> Non
 def test_without_leave_no_number_of_held_out_records_is_told(
     model: str, tmp_path: Path, home: Path
 ) -> None:
-    with open_job("credit", _config(tmp_path, release=None, model=model)) as job:
-        prepared = prepare.fn(job, charge.fn(job, find_loans.fn(job)))
+    with open_job("credit", config_of(tmp_path, release=None, model=model)) as job:
+        prepared = prepare_in(job)
         trained = train_federated.fn(job, prepared)
         evidence = evaluate.fn(job, prepared, [trained])
         scorer: Any = load(package_of(job))
@@ -272,12 +144,6 @@ def test_without_leave_no_number_of_held_out_records_is_told(
     assert isinstance(scorer, Scorecard) or (scorer.slope, scorer.intercept) == (1.0, 0.0)
     assert (evidence.scorecard is not None) == (model == "scorecard")
     assert evidence.privacy is not None
-
-
-def test_a_direction_of_a_category_gives_the_charge_back(tmp_path: Path, home: Path) -> None:
-    with pytest.raises(InputError, match="monotone: column 'purpose' holds categories"):
-        _prepared(_config(tmp_path, monotone={"purpose": "up"}))
-    assert set(_spent().values()) == {0.0}
 
 
 def test_a_scorecards_table_stands_beside_its_run(run: dict[str, Any]) -> None:
@@ -307,7 +173,7 @@ def test_public_records_train_every_control(
     tmp_path: Path, home: Path, prefect_server: str
 ) -> None:
     data = {**PRIVATE["data"], "public": True, "date": "approved", "out_of_time": "2007-01-01"}
-    result = credit(_config(tmp_path, data=data, release=None, exclude=[]))
+    result = credit(config_of(tmp_path, data=data, release=None, exclude=[]))
     central = {"alone", "pooled", "gradient boosting"}
     assert set(result["controls"]) == {"mlp", "no noise", "no privacy", *central}
     ahead = result["controls"]["mlp"]
@@ -329,11 +195,4 @@ def test_public_records_train_every_control(
 
 def test_controls_on_private_records_are_refused_by_the_configuration(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="controls: full"):
-        _config(tmp_path, controls="full")
-
-
-def test_what_opacus_finds_includes_the_bins(tmp_path: Path, home: Path) -> None:
-    plan = _prepared(_config(tmp_path)).charged.plan
-    assert plan is not None
-    assert plan.setup_columns == 2  # income and purpose; amount has public bounds
-    assert checks(plan.events(), plan.delta)["opacus_prv"] == pytest.approx(plan.spent(), rel=0.03)
+        config_of(tmp_path, controls="full")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from privacy.ledger import Ledger
-from tests.privacy.sample_ledgers import Place
+from tests.privacy.sample_ledgers import CHARGE, DELTA, Place
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +44,20 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 @pytest.fixture
 def ledger(place: Place) -> Ledger:
     return place.ledger()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "backup"
+
+
+@pytest.fixture
+def kept(place: Place, file: Path) -> Place:
+    """A ledger with a backup of four entries, fingerprints among them."""
+    ledger = place.ledger()
+    ledger.grant("a", 5, DELTA)
+    ledger.grant("b", 5, DELTA)
+    ledger.register_records("loans", {b"12345678"})
+    ledger.reserve("1", {"a": CHARGE})
+    assert ledger.backup(file) == 4
+    return place

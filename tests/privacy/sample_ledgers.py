@@ -10,9 +10,11 @@ from typing import Any
 import psycopg
 
 from privacy import key as keys
+from privacy import restoring
 from privacy.accounting import epsilon_of
 from privacy.anchors import Anchor
 from privacy.ledger import Ledger
+from privacy.restoring import Restored
 from privacy.stores import Store, store_at
 
 DELTA = 1e-5
@@ -99,3 +101,10 @@ class Place:
 
     def name(self) -> str:
         return keys.name_of(keys.read(self.key))
+
+
+def restore(place: Place, file: Path, *anchors: Anchor, charge_lost: bool = False) -> Restored:
+    """Put a backup in place, with these as all that anything remembers."""
+    return restoring.restore(
+        file, place.store(), place.key, lambda _: anchors, charge_lost=charge_lost
+    )

@@ -107,7 +107,7 @@ def spend(place: Place, prefix: int, told: int) -> None:
 def test_a_kill_at_any_moment_forgets_nothing(place: Place) -> None:
     """What a process saw recorded stays recorded; the ledger stays sound, and its mark behind."""
     place.ledger().grant("a", 300, DELTA)
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(7)
     seen: dict[str, str] = {}
     for attempt in range(30):
         told, tells = os.pipe()

@@ -18,18 +18,10 @@ from domains.errors import InputError
 from privacy import dpsgd
 from privacy.dpsgd import local_update, mean_cross_entropy, plain_update
 from privacy.plan import PrivacyPlan, Schedule
+from tests.privacy.sample_plans import SILENT
 
 RARELY = 1e-9
 pytestmark = pytest.mark.filterwarnings("ignore:Full backward hook is firing")
-SILENT = PrivacyPlan(
-    rounds=1,
-    local_steps=1,
-    sampling_rate=1.0,
-    epsilon=100.0,
-    delta=1e-5,
-    noise_multiplier=0.0,
-    clip_norm=1.0,
-)
 UNCLIPPED = replace(SILENT, clip_norm=1e9)
 
 

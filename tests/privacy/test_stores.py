@@ -9,12 +9,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
 
 from domains.errors import InputError, Refused
 from privacy.ledger import Ledger
+from privacy.stores import postgres
 from tests.privacy.sample_ledgers import CHARGE, DELTA, Place, spent
 
 SECRET = "s3cr3t-w0rd"
@@ -227,18 +230,7 @@ def test_what_the_server_says_does_not_bring_the_password_out(server: Place) -> 
     assert "nowhere" in str(caught.value)
 
 
-def test_a_server_that_may_forget_is_refused(
-    server: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from privacy.stores import postgres
-
-    class Answer:
-        def fetchone(self) -> tuple[str]:
-            return ("off",)
-
-    class Server:
-        def execute(self, _: str) -> Answer:
-            return Answer()
-
+def test_a_server_that_may_forget_is_refused() -> None:
+    forgetful: Any = SimpleNamespace(execute=lambda _: SimpleNamespace(fetchone=lambda: ("off",)))
     with pytest.raises(InputError, match="fsync = off"):
-        postgres._check_durable("here", Server())  # type: ignore[arg-type]
+        postgres._check_durable("here", forgetful)

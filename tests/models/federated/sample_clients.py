@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -12,19 +13,12 @@ from models.federated import Client
 from models.federated.clients import in_order
 from models.federated.stack import Stack, State, parameters
 from models.federated.stacked import Stacked
-from privacy.plan import PrivacyPlan, Schedule
+from privacy.plan import Schedule
+from tests.privacy import sample_plans
 
 WIDTH = 6
 SIZES = (40, 3, 120, 1, 17)
-SILENT = PrivacyPlan(
-    rounds=1,
-    local_steps=1,
-    sampling_rate=1.0,
-    epsilon=100.0,
-    delta=1e-5,
-    noise_multiplier=0.0,
-    clip_norm=0.5,
-)
+SILENT = replace(sample_plans.SILENT, clip_norm=0.5)
 SHAPES = ((), (5,), (5, 4))
 
 

@@ -99,7 +99,7 @@ def test_rollbacks_among_promotions_go_back_one_step_each(
 def test_processes_killed_at_any_moment_leave_one_chain(
     server: str, processes: ForkServerContext, tmp_path: Path
 ) -> None:
-    draw = random.Random(0)  # noqa: S311
+    draw = random.Random(0)
     versions = [register(0.10 + 0.01 * i) for i in range(PROCESSES)]
     started = [_started(processes, server, tmp_path, "promote", v) for v in versions]
     time.sleep(1.0)
@@ -131,7 +131,7 @@ def _numbers() -> list[int]:
 def _started(
     context: ForkServerContext, server: str, tmp_path: Path, act: str, version: str
 ) -> BaseProcess:
-    home = tmp_path / f"home-{act}-{version}-{random.random()}"  # noqa: S311
+    home = tmp_path / f"home-{act}-{version}-{random.random()}"
     home.mkdir()
     process = context.Process(target=_act, args=(server, str(home), act, version))
     process.start()

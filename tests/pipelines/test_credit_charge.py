@@ -1,0 +1,119 @@
+"""No record is read before its owner's budget allows it, and a mistake gives the charge back."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from domains.banking import census
+from domains.errors import InputError, Refused
+from pipelines.settings import ledger_path
+from pipelines.steps.credit.charge import charge, find_loans
+from pipelines.steps.credit.statement import checks
+from pipelines.tracking import open_job
+from privacy.ledger import Ledger
+from tests.domains.sample_loans import sample_loans
+from tests.pipelines.sample_credit import PRIVATE, config_of, prepared, spent
+
+
+def test_nothing_but_the_clients_column_is_read_before_the_charge(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def spy(path: Path, columns: Any = None) -> pd.DataFrame:
+        asked.append(columns)
+        return pd.read_csv(path, usecols=columns)
+
+    monkeypatch.setattr(census, "read_table", spy)
+    with open_job("credit", config_of(tmp_path)) as job:
+        charge.fn(job, find_loans.fn(job))
+    assert asked == [["bank"]]
+
+
+def test_without_a_grant_the_run_is_refused_with_the_command(tmp_path: Path, home: Path) -> None:
+    config = config_of(tmp_path, privacy={"epsilon": 6, "delta": 1e-4})
+    with pytest.raises(Refused, match="careledger budget grant"):
+        prepared(config)
+
+
+def test_all_owners_are_charged_or_none(tmp_path: Path, home: Path) -> None:
+    for owner, epsilon in (("loans/North", 10.0), ("loans/South", 1.0), ("loans/West", 10.0)):
+        Ledger(ledger_path()).grant(owner, epsilon, 1e-4)
+    with pytest.raises(Refused, match="loans/South"):
+        prepared(config_of(tmp_path))
+    assert set(spent().values()) == {0.0}
+
+
+def test_a_mistake_in_the_file_gives_the_charge_back(tmp_path: Path, home: Path) -> None:
+    frame = sample_loans()
+    frame.loc[3, "defaulted"] = None
+    with pytest.raises(InputError, match="'defaulted' is empty in 1 of 1200"):
+        prepared(config_of(tmp_path, frame))
+    assert set(spent().values()) == {0.0}
+    prepared(config_of(tmp_path))  # and the same grant pays for the mended file
+
+
+def test_bounds_on_a_text_column_give_the_charge_back(tmp_path: Path, home: Path) -> None:
+    with pytest.raises(InputError, match="column 'purpose': text, expected a number"):
+        prepared(config_of(tmp_path, bounds={"purpose": [0, 1]}))
+    assert set(spent().values()) == {0.0}
+
+
+def test_a_direction_of_a_category_gives_the_charge_back(tmp_path: Path, home: Path) -> None:
+    with pytest.raises(InputError, match="monotone: column 'purpose' holds categories"):
+        prepared(config_of(tmp_path, monotone={"purpose": "up"}))
+    assert set(spent().values()) == {0.0}
+
+
+def test_cutting_the_clients_otherwise_brings_no_new_budget(tmp_path: Path, home: Path) -> None:
+    prepared(config_of(tmp_path))
+    for clients in ({"count": 2}, {"column": "purpose"}):
+        with pytest.raises(Refused, match=r"set clients\.column: bank"):
+            prepared(config_of(tmp_path, clients=clients, exclude=["approved", "sex"]))
+    assert set(spent()) == {"loans/North", "loans/South", "loans/West"}
+
+
+def test_another_number_of_parts_is_the_same_cut(tmp_path: Path, home: Path) -> None:
+    privacy = PRIVATE["privacy"] | {"grant": {"epsilon": 20, "delta": 1e-4}}
+    for count in (2, 4):
+        clients, exclude = {"count": count}, ["approved", "bank"]
+        prepared(config_of(tmp_path, clients=clients, exclude=exclude, privacy=privacy))
+    with pytest.raises(Refused, match=r"set clients\.count"):
+        prepared(config_of(tmp_path, privacy=privacy))
+    assert set(spent()) == {"loans"}
+
+
+def test_the_same_records_with_a_constant_column_are_known_again(
+    tmp_path: Path, home: Path
+) -> None:
+    prepared(config_of(tmp_path))
+    data = {"path": "loans.csv", "name": "fresh"}
+    with pytest.raises(Refused, match="known under the name loans"):
+        prepared(config_of(tmp_path, sample_loans().assign(country="US"), data=data))
+
+
+def test_the_same_records_under_another_name_are_refused_and_cost_nothing(
+    tmp_path: Path, home: Path
+) -> None:
+    prepared(config_of(tmp_path))
+    renamed = config_of(tmp_path, data={"path": "loans.csv", "name": "fresh"})
+    with pytest.raises(Refused, match="known under the name loans"):
+        prepared(renamed)
+    assert spent()["fresh/North"] == 0.0
+
+
+def test_clients_that_the_job_cuts_share_one_owner(tmp_path: Path, home: Path) -> None:
+    config = config_of(tmp_path, clients={"count": 4}, exclude=["approved", "bank"])
+    charged = prepared(config).charged
+    assert charged.owners == ("loans",)
+    assert charged.plan is not None
+    assert spent()["loans"] == pytest.approx(charged.plan.spent())
+
+
+def test_what_opacus_finds_includes_the_bins(tmp_path: Path, home: Path) -> None:
+    plan = prepared(config_of(tmp_path)).charged.plan
+    assert plan is not None
+    assert plan.setup_columns == 2  # income and purpose; amount has public bounds
+    assert checks(plan.events(), plan.delta)["opacus_prv"] == pytest.approx(plan.spent(), rel=0.03)
