@@ -155,6 +155,7 @@ def _view(evidence: Evidence, result: Mapping[str, Any]) -> dict[str, Any]:
         },
         "owners": statements.owners(evidence.privacy or {}),
         "budget_note": statements.BUDGET,
+        "additive_note": statements.ADDITIVE,
         "thin_note": statements.THIN,
         "checking": statements.checking(evidence.privacy or {}, str(result.get("run_id") or "")),
         "unit": statements.unit(evidence.privacy or {}),

@@ -70,6 +70,11 @@ BUDGET = (
     "losses of several jobs compose to less than the sum of their ε."
 )
 
+ADDITIVE = (
+    "The score adds features up and has no terms for pairs: what two of them mean together, which "
+    "boosted trees can learn, it cannot say."
+)
+
 THIN = (
     "Under differential privacy every line carries noise. A value that few training records have, "
     "such as “empty” where nothing is missing, has points that may be noise alone."

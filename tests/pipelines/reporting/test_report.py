@@ -201,7 +201,13 @@ def test_a_reader_is_told_how_to_check_the_promise_and_what_that_leaves_out(
 def test_a_scorecard_is_told_with_its_signs_and_what_noise_does_to_it(site: dict[str, Any]) -> None:
     evidence, result = site["runs"][2]
     text = Page(Path(result["report"])).text
-    for expected in ("531.9 points", "-10.0 to +12.7 points", "+9.4", "may be noise alone"):
+    for expected in (
+        "531.9 points",
+        "-10.0 to +12.7 points",
+        "+9.4",
+        "no terms for pairs",
+        "may be noise alone",
+    ):
         assert expected in text
     public = Page(report.render(replace(evidence, privacy=None), result,
                                 Path(result["report"]).with_name("public.html"))).text  # fmt: skip
