@@ -10,15 +10,26 @@ import time
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from pipelines.acting import now
+
 if TYPE_CHECKING:
     from pipelines.tracking import Job
 
 _STARTED = time.monotonic()
+_when = False
+
+
+def say_when() -> None:
+    """From here on begin every line with the moment in UTC: for a log that several processes
+    write to, one after another, for months."""
+    global _when
+    _when = True
 
 
 def say(text: str) -> None:
-    """One line with the seconds since the program started."""
-    print(f"{time.monotonic() - _STARTED:7.1f} s  {text}", file=sys.stderr, flush=True)
+    """One line with the seconds since the program started, or with the moment."""
+    begin = now() if _when else f"{time.monotonic() - _STARTED:7.1f} s"
+    print(f"{begin}  {text}", file=sys.stderr, flush=True)
 
 
 def show_progress(job: Job, done: int) -> None:

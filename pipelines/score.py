@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import traceback
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +14,13 @@ from prefect.cache_policies import NO_CACHE
 
 from domains.errors import InputError, Interrupted, Refused, StageFailed
 from pipelines.environment import time_limit
+from pipelines.life import flow_runs
 from pipelines.progress import say
-from pipelines.scoring.batch import Result, score_file
+from pipelines.scoring import rounds
+from pipelines.scoring.batch import Result, named, score_file
 from pipelines.scoring.inbox import waiting
 from pipelines.scoring.output import KINDS
+from pipelines.scoring.wording import reason
 from pipelines.settings import ScoreConfig, writable_home
 
 
@@ -36,26 +39,42 @@ def score(config: ScoreConfig) -> dict[str, Any]:
         InputError: Not every input could be scored.
         Interrupted: The disk is full; what is finished is kept for the next time.
     """
-    orders = orders_of(config, writable_home())
-    if not orders:
-        say(f"{config.model}: nothing new to score")
-    done: list[Result] = []
+    run_id = flow_runs.current()[0] or secrets.token_hex(16)
+    with rounds.noted(run_id, named(config.model)) as done:
+        orders = orders_of(config, writable_home())
+        if not orders:
+            say(f"{config.model}: nothing new to score")
+        return {"model": config.model, "files": _score_all(orders, run_id, done)}
+
+
+def _score_all(orders: list[ScoreConfig], run_id: str, done: rounds.Round) -> list[Result]:
+    """Score what can be scored, and then say what could not.
+
+    Raises:
+        InputError: Not every input could be scored.
+    """
+    results: list[Result] = []
     failed: list[str] = []
+    done.files = len(orders)
     for order in orders:
         try:
-            done.append(score_one(order))
-        except (InputError, StageFailed) as error:
+            results.append(score_one(order, run_id))
+        except BaseException as error:
+            done.failed += 1
+            if not isinstance(error, InputError | StageFailed):
+                raise
             failed.append(str(error))
+        done.rows, done.rejected = (sum(one[k] for one in results) for k in ("rows", "rejected"))
     if failed:
         raise InputError(f"{len(failed)} of {len(orders)} not scored: {'; '.join(failed[:3])}")
-    return {"model": config.model, "files": done}
+    return results
 
 
 @task(name="score one", cache_policy=NO_CACHE, persist_result=False)
-def score_one(order: ScoreConfig) -> Result:
+def score_one(order: ScoreConfig, run_id: str) -> Result:
     """Score one input; a task, so that Prefect shows each."""
     with _no_record_in_errors():
-        return score_file(order)
+        return score_file(order, run_id)
 
 
 def orders_of(config: ScoreConfig, home: Path) -> list[ScoreConfig]:
@@ -88,6 +107,4 @@ def _no_record_in_errors() -> Iterator[None]:
     except Exception as error:
         if os.environ.get("CARELEDGER_DEBUG"):
             raise
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        raise StageFailed(f"scoring failed with {type(error).__name__} at {where}") from None
+        raise StageFailed(f"scoring failed with {reason(error)}") from None

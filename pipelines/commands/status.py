@@ -27,8 +27,9 @@ def status(
         bool,
         typer.Option(
             "--check",
-            help="Exit 1 when something needs a person: no champion, a crash, a last run or "
-            "scoring that failed or was refused, a budget that pays for no further run, a service "
+            help="Exit 1 when something needs a person: no champion, a crash, a last run that "
+            "failed or was refused, an input that was not scored, a file in an inbox of a kind "
+            "that never is, a budget that pays for no further run, a service "
             "that is down, a late schedule, notifications that nobody takes, a full disk.",
         ),
     ] = False,

@@ -17,8 +17,10 @@ def note(kind: str, **facts: Any) -> None:
     """Append an act.
 
     Args:
-        kind: `score` (a file or folder was scored), `serve` (requests answered).
-        facts: JSON values: model, version, rows, digest, …; no record, no path.
+        kind: `score` (a file or folder was scored, or was not), `serve` (requests answered),
+            `round` (a scheduled run of scoring).
+        facts: JSON values: model, version, rows, digest, …; no record, and no path but that of an
+            input which could not be scored.
     """
     line = json.dumps({"when": now(), "who": who(), "kind": kind, **facts}) + "\n"
     path = home() / _FILE

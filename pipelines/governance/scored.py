@@ -25,7 +25,7 @@ def summed(found: list[Act]) -> dict[str, Any]:
     """Acts in a few numbers: `batch` files, and `served` requests, each with who and when last."""
     batch = [act for act in found if act["kind"] == "score"]
     served = [act for act in found if act["kind"] == "serve"]
-    done = [act for act in batch if act.get("ended") != "failed"]
+    done = [act for act in batch if act.get("ended") not in ("failed", "stopped")]
     return {
         "batch": {
             "scorings": len(done),

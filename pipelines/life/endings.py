@@ -42,7 +42,8 @@ def close(tracker: MlflowClient, record: Record, status: str, why: str = "") -> 
 
 
 def mark(tracker: MlflowClient, record: Record) -> Record:
-    """Say once that a job's process ended without a word. The job's lock must be held.
+    """Say once that a job's process ended without a word, or was stopped on purpose, which is only
+    written down. The job's lock must be held.
 
     Returns:
         The record as it now stands.
@@ -50,9 +51,12 @@ def mark(tracker: MlflowClient, record: Record) -> Record:
     if record.marked == record.attempts:
         return record
     stage = jobs.stage_of(record.folder)
-    why = f"crashed: its process ended without a word during {stage}"
     marked = replace(record, marked=record.attempts, marked_at=time.time())
     jobs.write(marked)
+    if record.stopped:
+        _tell(tracker, record.run_id, "KILLED", f"{how_cut(record)} during {stage}")
+        return marked
+    why = f"crashed: {how_cut(record)} during {stage}"
     _tell(tracker, record.run_id, "KILLED", why, {CRASHED: f"{now()} during {stage}"})
     notify(
         "crash",
@@ -64,6 +68,11 @@ def mark(tracker: MlflowClient, record: Record) -> Record:
         attempt=str(record.attempts),
     )
     return marked
+
+
+def how_cut(record: Record) -> str:
+    """How the process of a job without one came to its end."""
+    return "stopped by make down" if record.stopped else "its process ended without a word"
 
 
 def pause(tracker: MlflowClient, record: Record, error: Interrupted) -> None:

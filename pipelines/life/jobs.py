@@ -49,8 +49,10 @@ class Record:
         deployed: Whether that is the run of a deployment, which a worker can take up again.
         marked: The attempt whose end without a word was told already.
         marked_at: Unix time when it was.
-        offered: How often the job was given back to Prefect's workers.
+        offered: How often the job was given back to Prefect's workers since its last attempt.
         waits: What the job was refused and waits for; nobody but a person takes it up then.
+        stopped: Whether its present attempt was ended on purpose, by `make down`.
+        stops: Attempts that were: they have killed no process.
         ended: `FINISHED`, `FAILED` or `KILLED` once nothing but clearing up is left.
     """
 
@@ -69,6 +71,8 @@ class Record:
     marked_at: float = 0.0
     offered: int = 0
     waits: str = ""
+    stopped: bool = False
+    stops: int = 0
     ended: str = ""
 
     @property

@@ -45,6 +45,7 @@ class Crashed:
         flow_run_id: Its Prefect flow run, if that was one of a deployment.
         since: Unix time when its last attempt began.
         waits: What it was refused and waits for, where it did not crash.
+        stopped: Whether `make down` has ended its process.
     """
 
     run_id: str
@@ -55,6 +56,7 @@ class Crashed:
     flow_run_id: str | None
     since: float
     waits: str = ""
+    stopped: bool = False
 
 
 def crashed() -> list[Crashed]:
@@ -82,7 +84,7 @@ def mark_crashed(run_id: str) -> bool:
             return False
         endings.mark(client(), record)
         if record.flow_run_id:
-            flow_runs.crash(record.flow_run_id, "its process ended without a word")
+            flow_runs.crash(record.flow_run_id, endings.how_cut(record))
         return True
 
 
@@ -154,8 +156,9 @@ def describe(dead: Crashed) -> str:
     """One line for a person: what was cut short, and what can be done about it."""
     if dead.waits:
         return f"{dead.name}: run {dead.run_id} waits: {dead.waits}"
+    how = "stopped by make down" if dead.stopped else "cut short"
     return (
-        f"{dead.name}: run {dead.run_id} was cut short during {dead.stage}; "
+        f"{dead.name}: run {dead.run_id} was {how} during {dead.stage}; "
         f"`careledger resume {dead.run_id}` goes on with it, with --drop removes it"
     )
 
@@ -274,6 +277,7 @@ def _crashed(record: Record) -> Crashed:
         record.flow_run_id if record.deployed else None,
         record.began,
         record.waits,
+        record.stopped,
     )
 
 

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from domains.errors import InputError, Refused
 from pipelines.clock import spent_before
 from pipelines.life import flow_runs, jobs
-from pipelines.life.endings import ENDED, RESUMED, announce, close, mark
+from pipelines.life.endings import ENDED, RESUMED, announce, close, how_cut, mark
 from pipelines.life.jobs import Hold, Record
 from pipelines.progress import say
 from pipelines.provenance import git_revision
@@ -95,8 +95,8 @@ def take(run_id: str) -> tuple[Record, Hold]:
 def _next_attempt(tracker: MlflowClient, record: Record, asked: float) -> Record:
     record = mark(tracker, record)
     if record.flow_run_id and record.flow_run_id != flow_runs.current()[0]:
-        flow_runs.crash(record.flow_run_id, "its process ended without a word")
-    if record.attempts >= MOST_ATTEMPTS:
+        flow_runs.crash(record.flow_run_id, how_cut(record))
+    if record.attempts - record.stops >= MOST_ATTEMPTS:
         raise _given_up(tracker, record)
     flow_run_id, deployed = flow_runs.current()
     now = replace(
@@ -106,13 +106,16 @@ def _next_attempt(tracker: MlflowClient, record: Record, asked: float) -> Record
         flow_run_id=flow_run_id,
         deployed=deployed,
         waits="",
+        stopped=False,
+        offered=0,
     )
     jobs.write(now)
     tracker.update_run(record.run_id, "RUNNING")
     tracker.set_tag(record.run_id, RESUMED, str(now.attempts - 1))
     tracker.set_tag(record.run_id, ENDED, "")
     (record.folder / "progress").unlink(missing_ok=True)  # the bar of another flow run
-    say(f"{record.name}: run {record.run_id} goes on, attempt {now.attempts} of {MOST_ATTEMPTS}")
+    own = f"attempt {now.attempts - now.stops} of {MOST_ATTEMPTS}"
+    say(f"{record.name}: run {record.run_id} goes on, {own}")
     if record.revision != git_revision():
         say(f"the code has changed since it began, from {record.revision[:12]}")
     return now
@@ -122,7 +125,8 @@ def _given_up(tracker: MlflowClient, record: Record) -> Refused:
     """Close a job that has killed too many processes; returns what to say."""
     stage = jobs.stage_of(record.folder)
     said = Refused(
-        f"{record.name}: run {record.run_id} was cut short {record.attempts} times, last during "
+        f"{record.name}: run {record.run_id} was cut short {record.attempts - record.stops} times, "
+        f"last during "
         f"{stage}; it is closed, and what it was charged stays charged: find out what ends it, "
         "then train again"
     )

@@ -13,7 +13,7 @@ from domains.errors import InputError
 from domains.tables import column_names
 from pipelines.governance.versions import Loaded, load_version, resolve
 from pipelines.progress import say
-from pipelines.scoring import record
+from pipelines.scoring import record, seen
 from pipelines.scoring.images import ImageSource
 from pipelines.scoring.output import STAMPS, kind_of, publish, rejects_of
 from pipelines.scoring.pieces import ID, REASON, Piece, Source, ahead
@@ -29,7 +29,7 @@ _ROWS = {"imaging": 256}
 _TABLE_ROWS = 1 << 16
 
 
-def score_file(config: ScoreConfig) -> Result:
+def score_file(config: ScoreConfig, flow_run: str | None = None) -> Result:
     """Score an input into an output: one row a row, in order.
 
     The alias is resolved once; a scoring that was cut short goes on if it still means the same
@@ -37,6 +37,7 @@ def score_file(config: ScoreConfig) -> Result:
 
     Args:
         config: `input` and `output` are files, or a folder of images and a file.
+        flow_run: The scheduled run that this belongs to, which nobody watches.
 
     Returns:
         `model`, `rows`, `scored`, `rejected`, `output`, `rejects`, `data`, `seconds`.
@@ -47,7 +48,7 @@ def score_file(config: ScoreConfig) -> Result:
         Interrupted: The disk is full.
     """
     started = time.monotonic()
-    act = Act(config.model.partition("@")[0].partition("/")[0])
+    act = Act(config, flow_run, named(config.model))
     try:
         result = _score(config, act)
     except BaseException as error:
@@ -69,8 +70,10 @@ def _score(config: ScoreConfig, act: Act) -> Result:
 
 def _work(config: ScoreConfig, act: Act, loaded: Loaded, source: Source, work: Workspace) -> Result:
     say(f"reading {config.input.name} once for its digest")
-    before = _state(config.input)
+    before, act.state = _state(config.input), seen.state(config.input)
     act.digest = source.digest(home_key())
+    listed = isinstance(source, ImageSource) and config.input.is_file()
+    act.content = seen.content(config.input) if listed else act.digest
     key = {
         "format": _FORMAT,
         "model": loaded.name,
@@ -108,10 +111,15 @@ def _texts(scorer: Any, piece: Piece) -> pd.DataFrame | None:
     return scorer.explain(piece.records) if hasattr(scorer, "explain") else None
 
 
-def _state(path: Path) -> tuple[int, int]:
-    """Size and time of a file: they tell whether it was written to in between."""
+def named(reference: str) -> str:
+    """The model's name in MODEL, MODEL@alias or MODEL/version."""
+    return reference.partition("@")[0].partition("/")[0]
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """Number, size and time of a file: they tell whether it was replaced or written to."""
     found = path.stat()
-    return (0, 0) if path.is_dir() else (found.st_size, found.st_mtime_ns)
+    return (0, 0, 0) if path.is_dir() else (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _open(work: Workspace, key: dict[str, Any], act: Act) -> str:

@@ -11,6 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 
 from domains.errors import InputError
+from pipelines import progress
 from pipelines.life import flow_runs, jobs, lives
 from pipelines.progress import say
 from pipelines.services import processes, records
@@ -25,6 +26,7 @@ _MOST_STARTS = 3
 
 def recover() -> int:
     """Mark what crashed, and have it resumed: by the worker, or in a process started here."""
+    progress.say_when()
     for record in records.flows():
         if not records.alive(record):
             flow_run_id = record.name.removeprefix("flow-")
@@ -36,7 +38,8 @@ def recover() -> int:
     lives.tidy()
     for dead in lives.crashed():
         answer = lives.recover(dead.run_id)
-        say(f"{dead.name}: run {dead.run_id} was cut short during {dead.stage}: {answer}")
+        how = "stopped by make down" if dead.stopped else "cut short"
+        say(f"{dead.name}: run {dead.run_id} was {how} during {dead.stage}: {answer}")
         if answer == "resume":
             _resume(dead.run_id)
     return 0

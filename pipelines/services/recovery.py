@@ -65,7 +65,10 @@ class Recovery:
         if now > self._once_more:
             self._once_more = float("inf")
         self._acting = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.services", "recover"], cwd=ROOT, env=surroundings()
+            [sys.executable, "-m", "pipelines.services", "recover"],
+            cwd=ROOT,
+            # Its lines go to the supervisor's log, which others write to in a form of their own.
+            env={"PREFECT_LOGGING_LEVEL": "CRITICAL", **surroundings()},
         )
 
 

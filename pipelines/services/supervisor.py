@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines import progress
 from pipelines.notices.notify import notify
+from pipelines.progress import say
 from pipelines.services import processes, records
 from pipelines.services.plan import Service, planned
 from pipelines.services.recovery import Recovery
@@ -49,6 +51,7 @@ class Watched:
 
 def main() -> int:
     """Watch until SIGTERM; 0 at once when another supervisor of this home is at it."""
+    progress.say_when()
     stopped: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _: stopped.append(got))
@@ -102,7 +105,7 @@ def look_after(each: Watched) -> None:
     elif now >= each.not_before:
         _clear(each.service.name)
         each.process, each.well = processes.start(each.service), now
-        _log(f"{each.service.name} started")
+        say(f"{each.service.name} started")
 
 
 def _check(each: Watched, now: float) -> None:
@@ -114,9 +117,9 @@ def _check(each: Watched, now: float) -> None:
         each.well = now
         if not each.begun:
             each.begun = True
-            _log(f"{each.service.name} is well at {each.service.url}")
+            say(f"{each.service.name} is well at {each.service.url}")
     elif now - each.well > _UNWELL:
-        _log(f"{each.service.name} has not answered for {_UNWELL:.0f} s and is ended")
+        say(f"{each.service.name} has not answered for {_UNWELL:.0f} s and is ended")
         _clear(each.service.name)
 
 
@@ -128,7 +131,7 @@ def _mourn(each: Watched, now: float) -> None:
     pause = min(2.0 ** (len(each.deaths) - 1), _LONGEST_PAUSE)
     each.not_before = now + pause
     ended = f"exit status {code}" if code is not None else "it is gone"
-    _log(f"{each.service.name} died ({ended}); starting it again in {pause:.0f} s")
+    say(f"{each.service.name} died ({ended}); starting it again in {pause:.0f} s")
     if len(each.deaths) >= ATTEMPTS:
         _give_up(each)
 
@@ -141,7 +144,7 @@ def _give_up(each: Watched) -> None:
         f"see {processes.log_of(name)}, then: make up"
     )
     given_up_path(name).write_text(text + "\n")
-    _log(text)
+    say(text)
     notify("failure", text, service=name)
 
 
@@ -155,7 +158,3 @@ def _clear(name: str) -> None:
     record = records.read(name)
     if record is not None:
         processes.end([record])
-
-
-def _log(text: str) -> None:
-    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}", flush=True)

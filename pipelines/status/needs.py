@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from pipelines.status import telling
 from pipelines.status.snapshot import Snapshot
-from pipelines.status.telling import ALLOW
+from pipelines.status.telling import ALLOW, SCORE
 from pipelines.status.words import epsilon, size
 
 LEAST_FREE = 2 * 1024**3
@@ -30,6 +32,7 @@ def people(snapshot: Snapshot) -> list[Need]:
         *_crashed(snapshot),
         *_runs(snapshot),
         *_scorings(snapshot),
+        *_inboxes(snapshot),
         *_budgets(snapshot),
         *_services(snapshot),
         *_schedules(snapshot),
@@ -67,6 +70,8 @@ def _champions(snapshot: Snapshot) -> Iterator[Need]:
 
 def _crashed(snapshot: Snapshot) -> Iterator[Need]:
     for job in snapshot.listed("crashed"):
+        if job.get("stopped"):
+            continue  # on purpose
         if waits := job.get("waits"):
             why, _, command = waits.partition(ALLOW)
             yield Need(f"{job['name']}: a run waits: {why}", command.partition(" (")[0])
@@ -75,13 +80,18 @@ def _crashed(snapshot: Snapshot) -> Iterator[Need]:
 
 
 def _runs(snapshot: Snapshot) -> Iterator[Need]:
-    """The last run of a model, when it did not end well: an earlier one has been made good."""
+    """The last training and the last scoring of a model, when it did not end well: an earlier one
+    has been made good."""
     crashed = {job["run_id"] for job in snapshot.listed("crashed")}
     seen = set()
     for run in snapshot.listed("runs"):
-        last = run["model"] not in seen
-        seen.add(run["model"])
-        if last and run["end"] in _WRONG and run["run_id"] not in crashed:
+        last = (run["pipeline"] == SCORE, run["model"]) not in seen
+        seen.add((run["pipeline"] == SCORE, run["model"]))
+        if not last or run["run_id"] in crashed:
+            continue
+        if run["pipeline"] == SCORE:
+            yield from _round(run)
+        elif run["end"] in _WRONG:
             how = "was refused" if run["end"] == "refused" else run["end"]
             why, _, command = run["why"].partition(ALLOW)
             command, _, more = command.partition(" (")
@@ -89,13 +99,22 @@ def _runs(snapshot: Snapshot) -> Iterator[Need]:
             yield Need(f"{run['model']}: the last run {how}: {why}", command)
 
 
+def _round(run: dict[str, Any]) -> Iterator[Need]:
+    """A scheduled scoring that failed before any input did; inputs are told one by one."""
+    if run["end"] in ("failed", "crashed") and not (run["scored"] or {}).get("failed"):
+        yield Need(f"{run['model']}: the last scheduled scoring {run['end']}: {run['why']}")
+
+
 def _scorings(snapshot: Snapshot) -> Iterator[Need]:
-    seen = set()
-    for act in (snapshot.of("activity") or {"scorings": []})["scorings"]:
-        last = act["model"] not in seen
-        seen.add(act["model"])
-        if last and act["ended"] == "failed":
-            yield Need(f"{act['model']}: the last scoring failed, with version {act['version']}")
+    """Inputs that could not be scored, until they are scored or taken away."""
+    for act in (snapshot.of("activity") or {"failures": []})["failures"]:
+        yield Need(f"{act['model']}: {act['input']} was not scored: {act['why']}", act["command"])
+
+
+def _inboxes(snapshot: Snapshot) -> Iterator[Need]:
+    for inbox in snapshot.listed("inboxes"):
+        if names := inbox["passed_over"]:
+            yield Need(f"{inbox['folder']}: {telling.passed_over(names)}")
 
 
 def _budgets(snapshot: Snapshot) -> Iterator[Need]:

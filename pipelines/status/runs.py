@@ -1,4 +1,4 @@
-"""What ran: the last jobs with how they ended, why, and what came of them."""
+"""What ran: the last jobs and scheduled scorings, how each ended, why, and what came of it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ from domains.errors import InputError
 from pipelines.governance.moves import moves
 from pipelines.life import jobs
 from pipelines.settings import CONFIGS, home
+from pipelines.status import rounds
 from pipelines.status.tracked import moment, tracker
 from pipelines.status.words import DECIDED
 
 _LAST = 12
 _ENDED = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
+_STOPPED = "stopped by make down; the next make up or careledger resume goes on with it"
 Run = dict[str, Any]
 
 
 def read() -> list[Run]:
-    """The last jobs, newest first; `end` is one of finished, refused, failed, killed, crashed,
-    running.
+    """The last jobs and scheduled scorings, newest first; `end` is one of finished, refused,
+    failed, killed, crashed, stopped, running.
 
     Arms and controls are runs of their own in MLflow, and part of their job here.
     """
+    found = [*_jobs(), *rounds.read()]
+    return sorted(found, key=lambda run: str(run["started"]), reverse=True)
+
+
+def _jobs() -> list[Run]:
     client = tracker()
     if client is None:
         return []
@@ -47,7 +54,7 @@ def _run(run: Any, registered: tuple[str, str] | None) -> Run:
     end, why = ending(info.status, tags.get("careledger.ended"))
     stage, progress = _place(info.run_id) if end == "running" else (None, None)
     if end in ("running", "killed") and _dead(info.run_id):
-        end = "crashed"
+        end, why = ("stopped", _STOPPED) if _was_stopped(info.run_id) else ("crashed", why)
     until = time.time() * 1000 if end == "running" else info.end_time
     report = home() / "reports" / info.run_id / "report.html"
     return {
@@ -64,6 +71,7 @@ def _run(run: Any, registered: tuple[str, str] | None) -> Run:
         "version": version,
         "verdict": verdict,
         "report": str(report) if report.exists() else None,
+        "scored": None,
     }
 
 
@@ -83,6 +91,13 @@ def _dead(run_id: str) -> bool:
     """Whether its folder is here and no process holds it."""
     folder = jobs.folder_of(run_id)
     return folder.exists() and not jobs.is_alive(folder)
+
+
+def _was_stopped(run_id: str) -> bool:
+    try:
+        return jobs.read(jobs.folder_of(run_id)).stopped
+    except (OSError, InputError):
+        return False
 
 
 def ending(status: str, said: str | None) -> tuple[str, str]:

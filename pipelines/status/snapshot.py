@@ -21,6 +21,7 @@ SOURCES = {
     "runs": "pipelines.status.runs",
     "crashed": "pipelines.status.stopped",
     "activity": "pipelines.status.scored",
+    "inboxes": "pipelines.status.inboxes",
     "budgets": "pipelines.status.budgets",
     "schedules": "pipelines.status.schedules",
     "notifications": "pipelines.status.untold",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipelines.scoring.inbox import ACCEPTED
 from pipelines.status.words import DECIDED, epsilon, minute, size
 
+_NAMES = 5
 Row = dict[str, Any]
+SCORE = "score"
+"""The pipeline of scheduled scorings among runs."""
 ALLOW = "; to allow it: "
 """What stands before the command in the ledger's refusals."""
 
@@ -42,14 +46,33 @@ def outcome(run: Row) -> str:
     return "; ".join(filter(None, (_came(run), again)))
 
 
+def ran(run: Row) -> str:
+    """What a run was: the model that it trained or scored with."""
+    return f"{run['model']} scoring" if run["pipeline"] == SCORE else str(run["model"])
+
+
 def _came(run: Row) -> str:
+    if run["end"] == "finished" and run["scored"]:
+        if not run["scored"]["files"]:
+            return "nothing new to score"
+        files = f"{run['scored']['files']:,} input" + "s" * (run["scored"]["files"] != 1)
+        return f"{files}, {scoring({**run['scored'], 'ended': 'done'})}"
     if run["end"] == "finished" and run["version"]:
         return f"version {run['version']} {run['verdict']}"
     if run["end"] == "running":
         return f"in {run['stage']}{_share(run['progress'])}" if run["stage"] else ""
-    if run["end"] == "crashed":
+    if run["end"] in ("crashed", "stopped"):
         return run["why"] or "its process ended without a word"
     return str(run["why"]).partition(ALLOW)[0]
+
+
+def cut_short(job: Row) -> str:
+    """Which job has no process, in which stage, and why where that is known."""
+    if job.get("waits"):
+        return f"{job['name']} waits for a grant in {job['stage']}"
+    if job.get("stopped"):
+        return f"{job['name']} stopped by make down in {job['stage']}; make up goes on with it"
+    return f"{job['name']} crashed in {job['stage']}"
 
 
 def _share(progress: float | None) -> str:
@@ -69,11 +92,31 @@ def budget(row: Row) -> str:
 
 
 def scoring(act: Row) -> str:
-    """Rows and rejected rows, or that it failed."""
+    """Rows and rejected rows, or the input that failed and why; what was stopped goes on."""
     if act["ended"] == "failed":
-        return "failed"
+        return f"failed: {act['input']}: {act['why']}" if act["input"] else "failed"
+    if act["ended"] == "stopped":
+        return "stopped; the same scoring again goes on from there"
     rejected = f", {act['rejected']:,} rejected" if act["rejected"] else ""
     return f"{act['rows'] or 0:,} rows{rejected}"
+
+
+def scored_by(act: Row) -> str:
+    """Model and version, or the model alone where it never came to a version."""
+    return f"{act['model']}/{act['version']}" if act["version"] else str(act["model"])
+
+
+def passed_over(names: list[str]) -> str:
+    """Files of an inbox that are of no kind that is scored, and which kinds are."""
+    shown = ", ".join(names[:_NAMES]) + (f" and {len(names) - _NAMES} more" * (len(names) > _NAMES))
+    kind = "is of a kind" if len(names) == 1 else "are of kinds"
+    return f"{shown} {kind} that is not scored; accepted: {ACCEPTED}; convert it or take it away"
+
+
+def inbox(row: Row) -> str:
+    """How many inputs wait, and what was passed over."""
+    waits = f"{row['waiting']:,} waiting"
+    return f"{waits}; {passed_over(row['passed_over'])}" if row["passed_over"] else waits
 
 
 def schedule(row: Row) -> str:

@@ -40,8 +40,9 @@ def _sections(snapshot: Snapshot) -> Iterator[tuple[str, list[str]]]:
     yield "Needs a person", _needs(snapshot) or ["nothing"]
     yield "Models", _part(snapshot, "models", _models(snapshot), "none is registered yet")
     yield "Runs", _part(snapshot, "runs", _runs(snapshot), "none yet")
-    yield "Crashed", _part(snapshot, "crashed", _crashed(snapshot), "none")
+    yield "Cut short", _part(snapshot, "crashed", _crashed(snapshot), "none")
     yield "Scorings and requests", _part(snapshot, "activity", _activity(snapshot), "none yet")
+    yield "Inboxes", _part(snapshot, "inboxes", _inboxes(snapshot), "none yet")
     yield "Budgets", _part(snapshot, "budgets", _budgets(snapshot), "no owner has granted any")
     yield "Next", _part(snapshot, "schedules", _schedules(snapshot), "nothing is scheduled")
     yield (
@@ -81,7 +82,7 @@ def _models(snapshot: Snapshot) -> list[str]:
 
 def _runs(snapshot: Snapshot) -> list[str]:
     rows = [
-        (minute(run["started"]), span(run["seconds"]), run["model"], run["end"],
+        (minute(run["started"]), span(run["seconds"]), telling.ran(run), run["end"],
          telling.outcome(run))
         for run in snapshot.listed("runs")
     ]  # fmt: skip
@@ -90,10 +91,7 @@ def _runs(snapshot: Snapshot) -> list[str]:
 
 def _crashed(snapshot: Snapshot) -> list[str]:
     return [
-        f"{job['name']} waits for a grant in {job['stage']}, {minute(job['since'])}"
-        f"  ->  {job['command']}"
-        if job.get("waits")
-        else f"{job['name']} in {job['stage']}, {minute(job['since'])}  ->  {job['command']}"
+        f"{telling.cut_short(job)}, {minute(job['since'])}  ->  {job['command']}"
         for job in snapshot.listed("crashed")
     ]
 
@@ -101,7 +99,7 @@ def _crashed(snapshot: Snapshot) -> list[str]:
 def _activity(snapshot: Snapshot) -> list[str]:
     activity = snapshot.of("activity") or {"scorings": [], "requests": []}
     rows = [
-        (minute(act["when"]), str(act["who"]), f"{act['model']}/{act['version']}",
+        (minute(act["when"]), str(act["who"]), telling.scored_by(act),
          telling.scoring(act))
         for act in activity["scorings"]
     ]  # fmt: skip
@@ -111,6 +109,10 @@ def _activity(snapshot: Snapshot) -> list[str]:
         for one in activity["requests"]
     ]
     return _columns(rows) + served
+
+
+def _inboxes(snapshot: Snapshot) -> list[str]:
+    return _columns([(row["folder"], telling.inbox(row)) for row in snapshot.listed("inboxes")])
 
 
 def _budgets(snapshot: Snapshot) -> list[str]:

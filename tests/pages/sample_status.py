@@ -14,7 +14,7 @@ OWNERS = [f"sba/SAMPLE BANK {i}, NATIONAL ASSOCIATION & TRUST <{i}>" for i in ra
 def snapshot(**parts: Any) -> Snapshot:
     """These parts, all others empty as in a home where nothing ran."""
     empty: dict[str, Any] = {name: [] for name in SOURCES}
-    empty["activity"] = {"scorings": [], "requests": []}
+    empty["activity"] = {"scorings": [], "failures": [], "requests": []}
     empty["notifications"] = {"webhooks": 0, "waiting": 0, "dropped": 0}
     empty["space"] = {"free": 9e10, "total": 2e11, "home": 41e6, "home_counted_whole": True}
     return Snapshot(AT, "/srv/careledger", {n: Part(v) for n, v in {**empty, **parts}.items()})
@@ -35,7 +35,9 @@ def busy() -> Snapshot:
         crashed=[{"run_id": "5e0c" * 8, "pipeline": "imaging", "name": "imaging-lidc",
                   "stage": "train", "attempts": 1, "flow_run_id": None,
                   "since": "2030-05-07T02:14:00Z", "command": f"careledger resume {'5e0c' * 8}"}],
-        activity={"scorings": _scorings(), "requests": _requests()},
+        activity={"scorings": _scorings(), "failures": _scorings()[1:], "requests": _requests()},
+        inboxes=[{"model": "credit-sba", "folder": "/srv/careledger/inbox/credit-sba", "waiting": 2,
+                  "passed_over": ["applications of the week.xlsx", "notes.docx"]}],
         budgets=[_budget(owner, 0.03 + 0.05 * i) for i, owner in enumerate(OWNERS)],
         schedules=_schedules(),
         services=_services(),
@@ -61,7 +63,7 @@ def _run(day: int, model: str, end: str, why: str = "", **more: Any) -> dict[str
            "started": f"2030-05-{day:02d}T04:00:00Z", "seconds": 37.0 + day * 90, "end": end,
            "why": why, "stage": None, "progress": None, "resumed": 0, "version": None,
            "verdict": None,
-           "report": None}  # fmt: skip
+           "report": None, "scored": None}  # fmt: skip
     return run | more
 
 
@@ -72,6 +74,13 @@ def _runs() -> list[dict[str, Any]]:
     return [
         _run(7, "patients-support2", "running", stage="train", progress=0.5),
         _run(6, "credit-sba", "refused", refused),
+        _run(
+            6,
+            "credit-sba",
+            "finished",
+            pipeline="score",
+            scored={"files": 3, "failed": 0, "rows": 1_204_332, "rejected": 17},
+        ),
         _run(
             5,
             "patients-support2",
@@ -102,12 +111,16 @@ def _runs() -> list[dict[str, Any]]:
 
 
 def _scorings() -> list[dict[str, Any]]:
-    made = {"who": "scheduler", "model": "credit-sba", "version": "3", "how": "batch"}
+    made = {"who": "scheduler", "model": "credit-sba", "version": "3", "how": "batch",
+            "input": None, "why": None, "command": None}  # fmt: skip
+    failed = "/srv/careledger/inbox/patients-support2/ward 7, night.csv"
+    command = f"careledger score patients-support2@champion --input '{failed}' --output out.csv"
     return [
         {**made, "when": "2030-05-07T05:00:00Z", "rows": 1_204_332, "rejected": 17,
          "ended": "done"},
         {**made, "when": "2030-05-06T05:00:00Z", "model": "patients-support2", "version": "2",
-         "rows": 0, "rejected": 0, "ended": "failed"},
+         "rows": 0, "rejected": 0, "ended": "failed", "input": failed, "command": command,
+         "why": "column 'scoma' is missing; the model needs 42; give every one of them"},
     ]  # fmt: skip
 
 

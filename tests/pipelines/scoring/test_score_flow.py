@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -97,17 +96,3 @@ def test_images_come_as_folders_and_as_manifests(home: Path) -> None:
 def test_an_inbox_elsewhere_must_exist(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be listed"):
         waiting(tmp_path / "none", tmp_path)
-
-
-def test_what_was_delivered_again_is_scored_again(tmp_path: Path) -> None:
-    inbox, outbox = tmp_path / "in", tmp_path / "out"
-    for folder in (inbox, outbox):
-        folder.mkdir()
-    for name in ("same.csv", "same.parquet", "notes.txt"):
-        (inbox / name).touch()
-    assert [pair[0].name for pair in waiting(inbox, outbox)] == ["same.csv", "same.parquet"]
-    (outbox / "same.csv").touch()
-    assert [pair[0].name for pair in waiting(inbox, outbox)] == ["same.parquet"]
-    later = (outbox / "same.csv").stat().st_mtime_ns + 10**9
-    os.utime(inbox / "same.csv", ns=(later, later))
-    assert [pair[0].name for pair in waiting(inbox, outbox)] == ["same.csv", "same.parquet"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -182,6 +183,30 @@ def test_a_long_log_is_kept_once_and_started_afresh(home: Path) -> None:
         writer.write(b"after")
     assert log.read_bytes() == b"after"
     assert log.with_suffix(".log.1").stat().st_size == 5 * 1024**2 + 1
+
+
+WATCHES = """
+from pipelines.services import supervisor
+supervisor.planned = lambda: []
+supervisor.supervise = lambda *_: supervisor.say("one")
+supervisor.main()
+"""
+RECOVERS = """
+from pipelines.services import recover
+recover._stuck = lambda: []
+recover.lives.tidy = lambda: recover.say("two")
+recover.recover()
+"""
+
+
+@pytest.mark.parametrize(("code", "said"), [(WATCHES, "one"), (RECOVERS, "two")])
+def test_the_supervisors_log_has_one_form_of_line_whoever_writes_it(
+    home: Path, code: str, said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ  {said}\n", done.stderr)
 
 
 def test_a_port_that_is_taken_is_named_with_its_holder_and_its_variable(

@@ -18,7 +18,7 @@ from privacy.ledger import Ledger
 
 KEYS = {
     "at", "home", "needs", "unread", "services", "models", "runs", "crashed", "activity",
-    "budgets", "schedules", "notifications", "space",
+    "inboxes", "budgets", "schedules", "notifications", "space",
 }  # fmt: skip
 
 
