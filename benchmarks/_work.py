@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import os
 import secrets
@@ -85,14 +86,14 @@ def warm() -> None:
     Nothing about a crash is different for it.
     """
     from domains.banking.census import take_census
-    from pipelines import credit, imaging, patients  # noqa: F401
-    from pipelines.governance import gate, promotion  # noqa: F401
-    from pipelines.life import lives  # noqa: F401
+    from pipelines.governance import gate
     from pipelines.settings import CreditConfig
     from pipelines.steps.credit import charge, evidence, statement
     from privacy import accounting, accounts
     from privacy.plan import calibrate
 
+    for name in ("credit", "imaging", "patients", "governance.promotion", "life.lives"):
+        importlib.import_module(f"pipelines.{name}")
     remembered = _remembering(accounting.epsilon_of)
     _put(accounts, "epsilon_of", remembered)
     _put(statement, "epsilon_of", remembered)
