@@ -1,4 +1,4 @@
-"""What privacy costs in AUROC: scorecard and net across ten equal clients, and boosting, pooled.
+"""What privacy costs in AUROC: each model across ten equal clients, and boosting, pooled.
 
 Every number is made by the code of the pipeline: the plan with its setup, noised bins and lists (or
 public ones), the federated engine with each model's default training. Each repeat has a split,
@@ -30,12 +30,13 @@ from domains import splits
 from domains.banking.credit import PARTS
 from domains.banking.features import Categorical, Feature, Numeric, label
 from domains.metrics import auroc
-from models import scorecard
+from models import scorecard, trees
 from models.credit import build, logits
 from models.credit_encoding import Coding, Encoder
 from models.federated import Client, FedAvg, run
 from pipelines.reporting import drawing
-from pipelines.settings.credit import TRAINING, Model, Privacy
+from pipelines.settings.credit import Privacy
+from pipelines.settings.credit_models import TRAINING, Growth, Model
 from privacy.plan import Schedule, calibrate
 from privacy.preprocessing import merge, noised_summary
 
@@ -62,7 +63,7 @@ class Measured:
     """AUROC on test records, one a repeat.
 
     Attributes:
-        model: `scorecard`, `mlp` or boosting.
+        model: `scorecard`, `mlp`, `trees` or boosting.
         bins: `paid` or `public`.
         epsilon: None without privacy.
         aurocs: One a repeat.
@@ -204,11 +205,25 @@ def _auroc(
         for number in range(CLIENTS)
         for rows in [np.flatnonzero(train & (client == number))]
     ]
+    net = _trained(model, encoder, clients, schedule, seed)
+    return float(auroc(y[test], logits(net, codes[test].numpy())))
+
+
+def _trained(
+    model: Model, encoder: Encoder, clients: Sequence[Client], schedule: Schedule, seed: int
+) -> torch.nn.Module:
+    how = TRAINING[model]
+    if model == "trees":
+        grow = Growth()
+        drawn = trees.build(encoder, schedule.steps, grow.depth, grow.features, seed)
+        step = trees.Boosting(how["learning_rate"], how["momentum"], grow.ridge)
+        trees.run(drawn, clients, schedule, step)
+        return drawn
     card = model == "scorecard"
     net = scorecard.build(encoder.width) if card else build(encoder.width, 16, seed)
     strategy = FedAvg(how["learning_rate"], how["momentum"], how["averaged"])
     run(net, clients, schedule, strategy, seed=seed)
-    return float(auroc(y[test], logits(net, codes[test].numpy())))
+    return net
 
 
 def _cut(y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

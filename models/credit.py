@@ -1,6 +1,7 @@
 """What a bank would deploy: a small net on encoded loans, calibrated, from raw columns to risk.
 
-The other model, a scorecard, is in `models.scorecard`; both are packed and loaded the same way.
+Boosted trees (`models.trees`) take the net's place here. A scorecard is in `models.scorecard`; all
+three are packed and loaded the same way.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,7 @@ from models.intake import Field
 from models.scorecard_points import Scorecard, load_card
 from models.scorer import DESCRIPTION
 from models.training import capture, restore, shapes
+from models.trees.model import Trees, from_state
 from privacy.dpsgd import mean_cross_entropy
 
 _WEIGHTS = "weights.safetensors"
@@ -103,12 +106,12 @@ class CreditScorer:
 
     Attributes:
         encoder: Raw columns to codes.
-        model: Codes to a logit, from `build`.
+        model: Codes to a logit, from `build` here or in `models.trees`.
         slope, intercept: Calibration, p = σ(slope · logit + intercept).
     """
 
     encoder: Encoder
-    model: nn.Sequential
+    model: nn.Sequential | Trees
     slope: float = 1.0
     intercept: float = 0.0
 
@@ -143,16 +146,17 @@ class CreditScorer:
     def save(self, folder: Path) -> None:
         """Write description, encoder and weights: JSON and safetensors, no pickle."""
         folder.mkdir(parents=True, exist_ok=True)
-        description = {
-            "kind": "credit",
-            "model": "mlp",
-            "hidden": self.model[0].out_features,
-            "slope": self.slope,
-            "intercept": self.intercept,
-        }
+        calibration = {"slope": self.slope, "intercept": self.intercept}
+        description = {"kind": "credit", **_kind_of(self.model), **calibration}
         (folder / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
         self.encoder.save(folder / _ENCODER)
         save_file(dict(self.model.state_dict()), folder / _WEIGHTS)
+
+
+def _kind_of(model: nn.Sequential | Trees) -> dict[str, Any]:
+    if isinstance(model, Trees):
+        return {"model": "trees"}
+    return {"model": "mlp", "hidden": model[0].out_features}
 
 
 def load_scorer(folder: Path) -> CreditScorer | Scorecard:
@@ -160,7 +164,10 @@ def load_scorer(folder: Path) -> CreditScorer | Scorecard:
     description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     if description["model"] == "scorecard":
         return load_card(folder)
-    encoder = Encoder.load(folder / _ENCODER)
+    encoder, weights = Encoder.load(folder / _ENCODER), load_file(folder / _WEIGHTS)
+    calibration = description["slope"], description["intercept"]
+    if description["model"] == "trees":
+        return CreditScorer(encoder, from_state(weights), *calibration)
     model = build(encoder.width, int(description["hidden"]))
-    model.load_state_dict(load_file(folder / _WEIGHTS))
-    return CreditScorer(encoder, model, description["slope"], description["intercept"])
+    model.load_state_dict(weights)
+    return CreditScorer(encoder, model, *calibration)

@@ -3,13 +3,15 @@
 For each feature the codes of the record are replaced by the feature's reference, everything else
 stays, and the calibrated log-odds are computed again: what they fall by is what the feature adds.
 The reference of a number is the middle of its edges, counted in segments; that of a category is
-every listed value at once, each with an equal share. Both come from the encoder alone, so no record
-stands behind them, and the same record always gets the same reasons.
+every listed value at once, each with an equal share. Where a feature is one code, the number of its
+bin, the reference is several codes, and the mean of their answers counts. It comes from the encoder
+alone, so no record stands behind it, and the same record always gets the same reasons.
 
-It is an occlusion, one feature at a time. On a net it is not an additive decomposition: the
-changes need not sum to the distance from any base, two features that say the same can hide each
-other, and a reason is a statement about the model, not about what caused a default. On a model
-that is linear in its codes each change is exactly the feature's term, less the reference's.
+It is an occlusion, one feature at a time. On a net, and on trees that ask about several features,
+it is not an additive decomposition: the changes need not sum to the distance from any base, two
+features that say the same can hide each other, and a reason is a statement about the model, not
+about what caused a default. On a model that is linear in its codes, or a sum over features, each
+change is exactly the feature's term, less the reference's.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from domains.banking.features import Feature, Numeric
-from models.credit_encoding import Coding, Encoder, width_of
+from models.credit_encoding import Coding, Encoder, bins_of, width_of
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,12 @@ def reasons(
     raised = np.empty((len(codes), len(encoder.features)))
     start = 0
     for place, feature in enumerate(encoder.features):
-        stated = reference(feature, encoder.coding) * np.float32(encoder.scales[place])
-        without = codes.copy()
-        without[:, start : start + len(stated)] = stated
-        raised[:, place] = whole - log_odds(without)
-        start += len(stated)
+        stated = references(feature, encoder.coding) * np.float32(encoder.scales[place])
+        without = np.repeat(codes[None], len(stated), axis=0)
+        without[:, :, start : start + stated.shape[1]] = stated[:, None]
+        told = log_odds(without.reshape(-1, codes.shape[1])).reshape(len(stated), -1)
+        raised[:, place] = whole - told.mean(axis=0)
+        start += stated.shape[1]
     names = made_of(encoder)
     return [_strongest(row, names, top) for row in raised]
 
@@ -82,6 +85,18 @@ def _strongest(
     order = np.argsort(-raised, kind="stable")[:top]
     ahead = [(*names[place], float(raised[place])) for place in order if raised[place] > 0]
     return [Reason(column, of, log_odds) for column, of, log_odds in ahead]
+
+
+def references(feature: Feature, coding: Coding) -> np.ndarray:
+    """Codes that a feature's reference is the mean answer to, (m, width), before scaling."""
+    if coding.kind != "bins":
+        return reference(feature, coding)[None]
+    if isinstance(feature, Numeric):
+        inner = bins_of(feature) - 2  # an odd number of cuts has no bin in the middle, but two
+        middle = [inner // 2, (inner + 1) // 2]
+    else:
+        middle = list(range(max(bins_of(feature) - 2, 1)))
+    return np.array(sorted(set(middle)), dtype=np.float32)[:, None]
 
 
 def reference(feature: Feature, coding: Coding) -> np.ndarray:

@@ -67,6 +67,10 @@ def read_claim(reference: str) -> Claim:
         )
     try:
         config = CreditConfig.model_validate(yaml.safe_load(_artifact(run_id, _CONFIG)))
+        if config.model == "trees":
+            raise InputError(
+                f"run {run_id}: no audit of model: trees yet; expected a scorecard or an mlp"
+            )
         shape = statement["shape"]
         return Claim(
             run_id=run_id,

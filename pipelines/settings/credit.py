@@ -1,7 +1,6 @@
 """Configuration of the credit pipeline.
 
-How long and how finely a model trains depends on the model: what the file does not say is taken
-from its row of `TRAINING`. Each row was chosen on public records, by AUROC on calibration records.
+How long and how finely a model trains depends on the model; see `credit_models`.
 """
 
 from __future__ import annotations
@@ -10,13 +9,14 @@ import datetime
 import itertools
 import math
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from domains.errors import InputError
 from models.strategies import STRATEGIES, make
 from pipelines.settings.base import Job, Section
+from pipelines.settings.credit_models import OF_WEIGHTS, TRAINING, Growth, Model
 
 
 class CreditData(Section):
@@ -110,34 +110,6 @@ class Points(Section):
     pdo: float = Field(20.0, gt=0, description="Points that double the odds")
 
 
-Model = Literal["mlp", "scorecard"]
-TRAINING: dict[Model, dict[str, Any]] = {
-    "mlp": {
-        "rounds": 40,
-        "local_steps": 4,
-        "sampling_rate": 0.05,
-        "clip_norm": 4.0,
-        "learning_rate": 0.3,
-        "momentum": 0.8,
-        "averaged": 0.0,
-        "bins": 8,
-        "codes": "linear",
-    },
-    "scorecard": {
-        "rounds": 50,
-        "local_steps": 1,
-        "sampling_rate": 1.0,
-        "clip_norm": 2.5,
-        "learning_rate": 1.1,
-        "momentum": 0.8,
-        "averaged": 0.5,
-        "bins": 12,
-        "codes": "steps",
-    },
-}
-"""What each model trains with, unless the configuration says otherwise."""
-
-
 def _by_model(key: str, description: str, **limits: Any) -> Any:
     """A key whose default is the model's; null in the schema, never in a configuration."""
     each = ", ".join(f"{model} {row[key]}" for model, row in TRAINING.items())
@@ -153,7 +125,11 @@ class CreditConfig(Job):
     exclude: list[str] = Field(default=[], description="Columns that leak or must not be used")
     clients: Clients | None = None
     protected: list[str] = Field(default=[], description="Columns that are never features")
-    model: Model = Field("scorecard", description="A table of points, or a net of one hidden layer")
+    model: Model = Field(
+        "scorecard",
+        description="A table of points, a net of one hidden layer, or boosted trees with drawn "
+        "splits, of which each round grows local_steps",
+    )
     bounds: dict[str, list[float]] = Field(
         default={}, description="Public bounds, or every edge of its bins"
     )
@@ -206,8 +182,9 @@ class CreditConfig(Job):
     )
     updates: Updates = Updates()
     bins: int = _by_model("bins", "Bins of a number without public bounds", ge=2)
-    codes: Literal["linear", "steps"] = _by_model("codes", "How a number fills its bins")
+    codes: Literal["linear", "steps", "bins"] = _by_model("codes", "How a number fills its bins")
     hidden: int = Field(16, ge=1, description="Hidden units of the net")
+    trees: Growth = Growth()
     monotone: dict[str, Literal["up", "down"]] = Field(
         default={}, description="Numbers with which a scorecard's risk only rises or falls"
     )
@@ -222,10 +199,13 @@ class CreditConfig(Job):
         row = next((row for name, row in TRAINING.items() if name == model), {})
         return row | {k: v for k, v in values.items() if v is not None or k not in row}
 
-    def other(self) -> CreditConfig:
-        """The same job with the other model, trained as that one is by default."""
-        (model,) = set(get_args(Model)) - {self.model}
-        return self.model_copy(update={"model": model, "monotone": {}, **TRAINING[model]})
+    def others(self) -> list[CreditConfig]:
+        """The same job with each other model, trained as that one is by default."""
+        return [
+            self.model_copy(update={"model": model, "monotone": {}, "trees": Growth(), **row})
+            for model, row in TRAINING.items()
+            if model != self.model
+        ]
 
     @model_validator(mode="after")
     def _has_a_strategy(self) -> CreditConfig:
@@ -236,6 +216,24 @@ class CreditConfig(Job):
                 make(self.strategy, self.strategy_settings, learning_rate=self.learning_rate)
             except InputError as error:
                 raise ValueError(f"strategy_settings.{error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _trained_as_trees_are(self) -> CreditConfig:
+        if (self.model == "trees") != (self.codes == "bins"):
+            raise ValueError(
+                f"codes: found {self.codes}; bins is for model: trees, and for it alone"
+            )
+        if self.model != "trees":
+            return self
+        for key, least in (("sampling_rate", 1.0), ("averaged", 0.0)):
+            if getattr(self, key) != least:
+                raise ValueError(f"{key}: model: trees takes {least:g}, found {getattr(self, key)}")
+        if self.clip_norm > 1.0:
+            raise ValueError("clip_norm: a record adds 1 to a tree at most, so expected at most 1")
+        for key in OF_WEIGHTS:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key}: model: trees has none; leave it out")
         return self
 
     @model_validator(mode="after")

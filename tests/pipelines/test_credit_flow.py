@@ -126,11 +126,12 @@ def test_protected_columns_are_never_features(tmp_path: Path, home: Path) -> Non
         assert sorted(prepared.encoder.columns) == ["amount", "income", "purpose"]
 
 
-@pytest.mark.parametrize("model", ["scorecard", "mlp"])
+@pytest.mark.parametrize("model", ["scorecard", "mlp", "trees"])
 def test_without_leave_no_number_of_held_out_records_is_told(
     model: str, tmp_path: Path, home: Path
 ) -> None:
-    with open_job("credit", config_of(tmp_path, release=None, model=model)) as job:
+    keys = {"sampling_rate": None} if model == "trees" else {}
+    with open_job("credit", config_of(tmp_path, release=None, model=model, **keys)) as job:
         prepared = prepare_in(job)
         trained = train_federated.fn(job, prepared)
         evidence = evaluate.fn(job, prepared, [trained])
@@ -175,14 +176,15 @@ def test_public_records_train_every_control(
     data = {**PRIVATE["data"], "public": True, "date": "approved", "out_of_time": "2007-01-01"}
     result = credit(config_of(tmp_path, data=data, release=None, exclude=[]))
     central = {"alone", "pooled", "gradient boosting"}
-    assert set(result["controls"]) == {"mlp", "no noise", "no privacy", *central}
-    ahead = result["controls"]["mlp"]
+    assert set(result["controls"]) == {"mlp", "trees", "no noise", "no privacy", *central}
     name = "validation.auroc_difference"
-    assert ahead[f"{name}_low"] <= ahead[name] <= ahead[f"{name}_high"]
+    for other in ("mlp", "trees"):
+        ahead = result["controls"][other]
+        assert ahead[f"{name}_low"] <= ahead[name] <= ahead[f"{name}_high"]
     version = client().get_model_version("credit-loans", "1")
     findings = registry.stored_evidence(version)["findings"]
+    assert sum(finding.startswith("Which model: ") for finding in findings) == 2
     for start in (
-        "Which model: ",
         "Noise: ",
         "Privacy, its few steps among it: ",
         "Walls between lenders: ",

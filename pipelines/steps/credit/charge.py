@@ -29,7 +29,12 @@ from pipelines.tracking import Job
 from privacy.accounts import Cut
 from privacy.plan import PrivacyPlan, Schedule, calibrate
 
-_ROUNDS = {("mlp", "tiny"): 2, ("mlp", "small"): 20, ("scorecard", "tiny"): 10}
+_ROUNDS = {
+    ("mlp", "tiny"): 2,
+    ("mlp", "small"): 20,
+    ("scorecard", "tiny"): 10,
+    ("trees", "tiny"): 5,
+}
 _CAP = {"tiny": 600, "small": 3000}
 _TOP = {"tiny": 3}
 _PUBLIC_GRANT = Grant(epsilon=300.0, delta=1e-5)

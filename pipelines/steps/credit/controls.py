@@ -1,4 +1,4 @@
-"""Controls of the credit flow: the other model, and the training without privacy, without partners,
+"""Controls of the credit flow: the other models, and training without privacy, without partners,
 without walls."""
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from models.checkpoint import Checkpoint
 from models.credit import logits, train_centrally
 from models.credit_boosting import boosted_logits
 from models.federated import Client, Rounds
+from models.trees import Trees
 from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import CreditConfig
@@ -41,6 +42,7 @@ LATER, LATER_BOOSTING = "out of time", "out of time, gradient boosting"
 _LONG = {
     "mlp": (Schedule(160, 10, 0.05), {"learning_rate": 0.5, "momentum": 0.95}),
     "scorecard": (Schedule(300, 1, 1.0), {}),
+    "trees": (Schedule(60, 20, 1.0), {}),
 }
 """Federated training until more of it gains little: chosen among a few short schedules by AUROC on
 calibration records of sba at scale small."""
@@ -62,7 +64,8 @@ def _controls(job: Job, prepared: Prepared) -> dict[str, Callable[[Job, Prepared
     """By name, in the order of the report."""
     private: dict[str, Callable[[Job, Prepared], Trained]] = {QUIET: _quiet}
     found = private if prepared.charged.plan else {}
-    found = {job.config.other().model: _other} | found
+    others = {each.model: partial(_other, config=each) for each in job.config.others()}
+    found = others | found
     found |= {PLAIN: _plain, ALONE: _alone, POOLED: _pooled, BOOSTING: _boosting}
     later = prepared.facts["later"].to_numpy()
     if later.any() and not later.all():
@@ -80,9 +83,8 @@ def _quiet(job: Job, prepared: Prepared) -> Trained:
     return _federated(job, prepared, Shape(QUIET, "control", note, 0.0), schedule, job.config)
 
 
-def _other(job: Job, prepared: Prepared) -> Trained:
-    """The other model under the same ε and δ, trained as it is by default."""
-    config = job.config.other()
+def _other(job: Job, prepared: Prepared, config: CreditConfig) -> Trained:
+    """Another model under the same ε and δ, trained as it is by default."""
     as_it_takes = prepared_for(job, prepared, config)
     schedule = as_it_takes.charged.schedule
     note = f"model: {config.model}, trained as it is by default"
@@ -119,7 +121,7 @@ def _answers(
     config: CreditConfig,
 ) -> tuple[np.ndarray, Rounds]:
     """Logits of every record by a federated model, and how it was trained."""
-    model = new_model(prepared, config)
+    model = new_model(prepared, config, schedule)
     rounds = fit(
         model,
         clients,
@@ -163,8 +165,10 @@ def _central(
     """Logits of the records among `rows` (zero elsewhere) by a model trained there, and seconds."""
     codes, y = prepared.codes, prepared.facts["y"].to_numpy()
     training = np.flatnonzero(rows & training_rows(prepared))
-    model = new_model(prepared, job.config)
-    if job.config.model == "scorecard":
+    model = new_model(prepared, job.config, _LONG[job.config.model][0])
+    if isinstance(model, Trees):
+        seconds = _grown(job, model, codes[training], y[training], kept)
+    elif job.config.model == "scorecard":
         started = time.perf_counter()
         scorecard.train_centrally(model, codes[training], y[training])
         seconds = time.perf_counter() - started
@@ -173,6 +177,13 @@ def _central(
     raw = np.zeros(len(codes))
     raw[rows] = logits(model, codes[rows])
     return raw, seconds
+
+
+def _grown(job: Job, model: Trees, codes: np.ndarray, y: np.ndarray, kept: Checkpoint) -> float:
+    """Fill the leaves of trees on records in one hand, without privacy; returns seconds."""
+    one = Client("all", torch.from_numpy(codes), torch.from_numpy(y), float(len(y)))
+    schedule = _LONG["trees"][0]
+    return fit(model, [one], schedule, job.config, project=None, checkpoint=kept).seconds
 
 
 def _boosting(job: Job, prepared: Prepared) -> Trained:

@@ -162,7 +162,7 @@ def _bare(job: Job, prepared: Prepared, auroc: Interval | None) -> Evidence:
 
 
 def _points(job: Job) -> Table | None:
-    """The table of points, beside the run as a file too; None for a net."""
+    """The table of points, beside the run as a file too; None for another model."""
     if job.config.model != "scorecard":
         return None
     for name in (TABLE, CARD):
@@ -173,20 +173,20 @@ def _points(job: Job) -> Table | None:
 def _proposal(
     job: Job, facts: pd.DataFrame, trained: Sequence[Trained], found: dict[str, dict[str, float]]
 ) -> list[str]:
-    """The better of the two models on calibration records, by name, and how far it is ahead.
+    """The better of the model and each other one on calibration records, and how far it is ahead.
 
-    Those records calibrated both, by a rising line each, which moves no record before another.
+    Those records calibrated them, by a rising line each, which moves no record before another.
     """
-    other = job.config.other().model
-    scores = {t.name: t.read() for t in trained if t.name in (FEDERATED, other)}
-    if other not in scores:
-        return []
+    others = {each.model for each in job.config.others()} & {each.name for each in trained}
+    scores = {t.name: t.read() for t in trained if t.name in {FEDERATED, *others}}
     tested = _tested(facts, (facts["part"] == "calibration").to_numpy(), scores)
-    gap = difference(tested, FEDERATED, other)
-    found[other] |= named(_AHEAD, Interval(-gap.value, -gap.high, -gap.low))
-    told = words.proposal(job.config.model, other, gap)
-    say(told)
-    return [f"Which model: {told}."]
+    said = []
+    for other in sorted(others):
+        gap = difference(tested, FEDERATED, other)
+        found[other] |= named(_AHEAD, Interval(-gap.value, -gap.high, -gap.low))
+        said.append(words.proposal(job.config.model, other, gap))
+        say(said[-1])
+    return [f"Which model: {told}." for told in said]
 
 
 def _on_random_split(trained: Sequence[Trained]) -> dict[str, np.ndarray]:

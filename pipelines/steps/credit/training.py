@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models import scorecard
+from models import scorecard, trees
 from models.calibration import fit_platt, probabilities
 from models.checkpoint import Checkpoint
 from models.credit import CreditScorer, build, logits
@@ -78,7 +78,7 @@ def train_federated(job: Job, prepared: Prepared) -> Trained:
             noised, and the first charge stands.
     """
     charged, config = prepared.charged, job.config
-    model = new_model(prepared, config)
+    model = new_model(prepared, config, charged.schedule)
     clients = prepared.clients(training_rows(prepared))
     with one_thread():
         rounds = fit(
@@ -106,10 +106,15 @@ def train_federated(job: Job, prepared: Prepared) -> Trained:
     return keep(job, arm, raw, (slope, intercept))
 
 
-def new_model(prepared: Prepared, config: CreditConfig) -> nn.Sequential:
+def new_model(
+    prepared: Prepared, config: CreditConfig, schedule: Schedule
+) -> nn.Sequential | trees.Trees:
     """The untrained model; its first weights are public and the same for every arm."""
     if config.model == "scorecard":
         return scorecard.build(prepared.encoder.width)
+    if config.model == "trees":
+        grow = config.trees
+        return trees.build(prepared.encoder, schedule.steps, grow.depth, grow.features, config.seed)
     return build(prepared.encoder.width, config.hidden, config.seed)
 
 
@@ -119,11 +124,14 @@ def projection(prepared: Prepared, config: CreditConfig) -> Project | None:
 
 
 def _pack(
-    job: Job, prepared: Prepared, model: nn.Sequential, calibration: tuple[float, float]
+    job: Job,
+    prepared: Prepared,
+    model: nn.Sequential | trees.Trees,
+    calibration: tuple[float, float],
 ) -> np.ndarray:
     """Write the model as it will be served; its own log-odds of every record, (n,)."""
     encoder = prepared.encoder
-    if job.config.model == "scorecard":
+    if not isinstance(model, trees.Trees) and job.config.model == "scorecard":
         scale = Scale(**job.config.points.model_dump())
         card = scorecard.make_card(encoder, model, *calibration, scale)
         card.save(package_of(job))
@@ -145,6 +153,16 @@ def fit(
     before_training: Callable[[int], None] | None = None,
 ) -> Rounds:
     """One federated training; private or not by its schedule, central with a single client."""
+    if isinstance(model, trees.Trees):
+        return trees.run(
+            model,
+            clients,
+            schedule,
+            trees.Boosting(config.learning_rate, config.momentum, config.trees.ridge),
+            progress,
+            checkpoint=checkpoint,
+            before_training=before_training,
+        )
     return run(
         model,
         clients,

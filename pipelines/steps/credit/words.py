@@ -132,8 +132,8 @@ def limits(
     if private and not public:
         said.append(
             "No control was trained, for each would have to be charged; what privacy and "
-            "federation cost or bring was not measured on these records, nor whether the other "
-            "model (scorecard or mlp) would rank them better."
+            "federation cost or bring was not measured on these records, nor whether another "
+            "model (scorecard, mlp or trees) would rank them better."
         )
     if not released:
         said.append(
