@@ -55,7 +55,7 @@ class Dataset:
         }
 
 
-def digest_files(paths: Iterable[Path], key: bytes | None = None) -> str:
+def digest_files(paths: Iterable[Path | str], key: bytes | None = None) -> str:
     """Digest of several files' contents in the given order.
 
     Args:
@@ -66,7 +66,7 @@ def digest_files(paths: Iterable[Path], key: bytes | None = None) -> str:
     mac = hashlib.sha256() if key is None else hmac.new(key, digestmod=hashlib.sha256)
     for path in paths:
         inner = hashlib.sha256()
-        with path.open("rb") as stream:
+        with open(path, "rb") as stream:
             while chunk := stream.read(_CHUNK):
                 inner.update(chunk)
         mac.update(inner.digest())

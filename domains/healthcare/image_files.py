@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 import zlib
@@ -24,25 +25,29 @@ class Unreadable(Exception):
     """A file that is not a usable image; the message is the reason, in a few words."""
 
 
-def decode(path: Path) -> np.ndarray:
+def decode(path: Path | str, size: int | None = None) -> np.ndarray:
     """Read a PNG or JPEG file.
 
     Greys of more than 8 bits are stretched from their own darkest to their own brightest pixel,
     for a 12-bit image in a 16-bit file would otherwise be nearly black. Transparency is dropped.
 
+    Args:
+        path: The file.
+        size: Side to squeeze it to, as `resize` does; None for its own.
+
     Returns:
-        uint8, (H, W, 3), red, green, blue.
+        uint8, (H, W, 3) or (size, size, 3), red, green, blue; perhaps not to be written to.
 
     Raises:
         Unreadable: Missing, empty, truncated, animated, smaller than 8 pixels a side, or more than
             64 million pixels (checked before a pixel is decoded).
     """
     try:
-        return _decode(path)
+        return _decode(path, size)
     except FileNotFoundError:
         raise Unreadable("no such file") from None
     except UnidentifiedImageError:
-        raise Unreadable(_kind_of_damage(path.stat().st_size)) from None
+        raise Unreadable(_kind_of_damage(os.path.getsize(path))) from None
     except _DAMAGE:
         raise Unreadable("truncated or damaged") from None
 
@@ -54,20 +59,20 @@ def decode_bytes(data: bytes) -> np.ndarray:
         Unreadable: As `decode`.
     """
     try:
-        return _decode(BytesIO(data))
+        return _decode(BytesIO(data), None)
     except UnidentifiedImageError:
         raise Unreadable(_kind_of_damage(len(data))) from None
     except _DAMAGE:
         raise Unreadable("truncated or damaged") from None
 
 
-def _decode(source: Path | BytesIO) -> np.ndarray:
+def _decode(source: Path | str | BytesIO, size: int | None) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(source, formats=("PNG", "JPEG")) as image:
                 _check(image)
-                return _to_rgb(image)
+                return _to_rgb(image, size)
     except Image.DecompressionBombError:
         raise Unreadable("too many pixels") from None
 
@@ -86,10 +91,12 @@ def _check(image: Image.Image) -> None:
         raise Unreadable(f"smaller than {_MIN_SIDE} pixels a side")
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
+def _to_rgb(image: Image.Image, size: int | None) -> np.ndarray:
     if image.mode in _DEEP_MODES or image.mode.startswith("I;16"):
-        return as_rgb(np.asarray(image))
-    return np.array(image.convert("RGB"))
+        pixels = as_rgb(np.asarray(image))
+        return pixels if size is None else resize(pixels, size)
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    return np.asarray(rgb if size is None else _squeezed(rgb, size))
 
 
 def as_rgb(pixels: np.ndarray) -> np.ndarray:
@@ -121,4 +128,10 @@ def resize(pixels: np.ndarray, size: int) -> np.ndarray:
     if pixels.shape[:2] == (size, size):
         return pixels
     image = Image.fromarray(np.ascontiguousarray(pixels), mode="RGB")
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+    return np.asarray(_squeezed(image, size))
+
+
+def _squeezed(image: Image.Image, size: int) -> Image.Image:
+    if image.size == (size, size):
+        return image
+    return image.resize((size, size), Image.Resampling.BILINEAR)

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from domains.dataset import digest_files
 from domains.errors import InputError
-from domains.healthcare.image_files import SUFFIXES, Unreadable, decode, resize
+from domains.healthcare.image_files import SUFFIXES, Unreadable, decode
 from domains.tables import column_names
 from pipelines.scoring.pieces import Piece
 from pipelines.scoring.tables import Torn, stream
@@ -22,8 +23,22 @@ from pipelines.scoring.tables import Torn, stream
 COLUMNS = ("path", "image")
 """Names a manifest's column of files goes by, if none is given."""
 
-Image = tuple[str | None, Path | str]
-"""Id of an image, and its file or what is wrong with the row that should name one."""
+_SUFFIXES = tuple(SUFFIXES)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A row that should name an image.
+
+    Attributes:
+        name: Id of the image; None where the row is torn.
+        file: Where it is, as a plain string: paths as objects cost as much as a digest.
+        wrong: Why the row names none.
+    """
+
+    name: str | None
+    file: str = ""
+    wrong: str = ""
 
 
 class ImageSource:
@@ -46,15 +61,15 @@ class ImageSource:
 
     def digest(self, key: bytes) -> str:
         """Keyed digest of all images, and of the manifest before them."""
-        found = (file for _, file in self._images() if isinstance(file, Path) and file.is_file())
-        first = [self._path] if self._column else []
+        found = (image.file for image in self._images() if os.path.isfile(image.file))
+        first = [str(self._path)] if self._column else []
         return digest_files(chain(first, found), key)
 
     def names(self) -> str:
         """A hash of the ids in their order."""
         hashed = hashlib.sha256()
-        for name, _ in self._images():
-            hashed.update(f"{name}\n".encode())
+        for image in self._images():
+            hashed.update(f"{image.name}\n".encode())
         return hashed.hexdigest()
 
     def pieces(self, skip: int = 0) -> Iterator[Piece]:
@@ -69,32 +84,27 @@ class ImageSource:
             kind = "no rows" if self._column else "no PNG or JPEG image"
             raise InputError(f"{self._path}: holds {kind}, nothing to score")
 
-    def _piece(self, part: list[Image]) -> Piece:
+    def _piece(self, part: list[Listed]) -> Piece:
         pixels, kept, reasons = [], [], {}
-        for row, (_, file) in enumerate(part):
+        for row, image in enumerate(part):
             try:
-                pixels.append(_read(file, self._size))
+                pixels.append(_read(image, self._size))
                 kept.append(row)
             except Unreadable as error:
                 reasons[row] = str(error)
-        ids = pa.array([name for name, _ in part], pa.string())
+        ids = pa.array([image.name for image in part], pa.string())
         return Piece(ids, np.stack(pixels) if pixels else None, np.array(kept, int), reasons)
 
-    def _images(self) -> Iterator[Image]:
+    def _images(self) -> Iterator[Listed]:
         if self._column:
             return _listed(self._path, self._column)
-        return ((_name(p.relative_to(self._path)), p) for p in _walk(self._path))
+        return _walk(str(self._path), "")
 
 
-def _name(path: Path) -> str:
-    """A path as text, whatever its bytes are."""
-    return os.fsencode(path.as_posix()).decode(errors="replace")
-
-
-def _read(file: Path | str, size: int) -> np.ndarray:
-    if isinstance(file, str):
-        raise Unreadable(file)
-    return resize(decode(file), size)
+def _read(image: Listed, size: int) -> np.ndarray:
+    if image.wrong:
+        raise Unreadable(image.wrong)
+    return decode(image.file, size)
 
 
 def _column(path: Path, column: str | None) -> str:
@@ -109,22 +119,33 @@ def _column(path: Path, column: str | None) -> str:
     return found
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Images below a folder, by name; hidden files and folders are passed over."""
+def _walk(folder: str, above: str) -> Iterator[Listed]:
+    """Images below a folder, by name; hidden files and folders are passed over.
+
+    Args:
+        folder: Where to look.
+        above: What the names of its images begin with.
+    """
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({error.strerror})") from None
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
-        elif Path(entry.name).suffix.lower() in SUFFIXES:
-            yield Path(entry.path)
+            yield from _walk(entry.path, f"{above}{entry.name}/")
+        elif entry.name.lower().endswith(_SUFFIXES):
+            yield Listed(_text(above + entry.name), entry.path)
 
 
-def _listed(path: Path, column: str) -> Iterator[Image]:
+def _text(name: str) -> str:
+    """A name as text, whatever its bytes are."""
+    return name if name.isascii() else os.fsencode(name).decode(errors="replace")
+
+
+def _listed(path: Path, column: str) -> Iterator[Listed]:
     """Images of a manifest, in its order."""
     torn: Torn = deque()
     number = 0
@@ -132,7 +153,10 @@ def _listed(path: Path, column: str) -> Iterator[Image]:
         for name in table.column(column).to_pylist():
             number += 1
             while torn and torn[0][0] == number:
-                yield None, torn.popleft()[1]
+                yield Listed(None, wrong=torn.popleft()[1])
                 number += 1
-            yield name, path.parent / name if name else "no file is named"
-    yield from ((None, reason) for _, reason in torn)
+            if name:
+                yield Listed(name, os.path.join(path.parent, name))
+            else:
+                yield Listed(name, wrong="no file is named")
+    yield from (Listed(None, wrong=reason) for _, reason in torn)

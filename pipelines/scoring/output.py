@@ -12,9 +12,9 @@ from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import csv as arrow_csv
 
 from domains.errors import InputError
+from pipelines.scoring import lines
 from pipelines.scoring.pieces import ID, REASON
 from pipelines.scoring.workspace import Workspace
 
@@ -111,31 +111,12 @@ def _as_gzip(parts: Iterator[pa.Table], stamp: Stamp, stream: IO[bytes]) -> None
         stream.write(gzip.compress(block, _LEVEL, mtime=0))
 
 
-def _lines(parts: Iterator[pa.Table], stamp: Stamp) -> Iterator[bytes]:
-    """A CSV file in blocks, one a part; its header comes first."""
-    ending = b"," + _csv_line(list(stamp.values()))
+def _lines(parts: Iterator[pa.Table], stamp: Stamp) -> Iterator[bytes | memoryview]:
+    """A CSV file in blocks of some rows; its header comes first."""
     for number, part in enumerate(parts):
         if not number:
-            yield _csv_line([*part.column_names, *stamp])
-        try:
-            # Without quotes no line breaks stand in cells: the stamp is put before each.
-            yield _block(part, "none").replace(b"\n", ending)
-        except pa.ArrowInvalid:  # an id holds a comma, a quote or a line break
-            yield _block(_stamped(part, stamp), "needed")
-
-
-def _csv_line(cells: list[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode()
-
-
-def _block(table: pa.Table, quoting: str) -> bytes:
-    sink = pa.BufferOutputStream()
-    options = arrow_csv.WriteOptions(include_header=False, quoting_style=quoting)
-    arrow_csv.write_csv(table, sink, options)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+            yield lines.header([*part.column_names, *stamp])
+        yield from lines.blocks(part, stamp.values())
 
 
 def _as_parquet(parts: Iterator[pa.Table], stamp: Stamp, stream: IO[bytes]) -> None:

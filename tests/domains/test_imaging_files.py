@@ -87,6 +87,23 @@ def test_resizing_to_the_own_size_changes_nothing() -> None:
     assert resize(pixels, 64).shape == (64, 64, 3)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK"])
+@pytest.mark.parametrize("size", [16, 40, 64])
+def test_squeezing_while_reading_gives_pillows_own_pixels(
+    tmp_path: Path, mode: str, size: int
+) -> None:
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    deep = picture(0, 1).astype(np.uint16) * 200
+    made = Image.fromarray(deep if mode == "I;16" else picture(0, 1))
+    (made if mode == "I;16" else made.convert(mode)).save(path)
+    with Image.open(path) as image:
+        pixels = as_rgb(np.asarray(image)) if mode == "I;16" else np.array(image.convert("RGB"))
+    squeezed = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
+    assert (decode(path) == pixels).all()
+    assert (decode(path, size) == resize(pixels, size)).all()
+    assert (decode(path, size) == np.asarray(squeezed)).all()
+
+
 def test_bytes_are_read_as_the_file_is(tmp_path: Path) -> None:
     for name, content in (("a.png", None), ("b.png", b""), ("c.png", b"nothing"), ("d.png", 300)):
         path = tmp_path / name
