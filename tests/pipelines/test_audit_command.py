@@ -12,6 +12,7 @@ from mlflow.artifacts import list_artifacts
 from pipelines.cli import app, guarded
 from pipelines.credit import credit
 from pipelines.settings import CreditConfig, load_config, open_ledger
+from pipelines.steps.credit import evidence
 from pipelines.tracking import client
 from privacy.plan import PrivacyPlan
 from tests.domains.sample_loans import sample_loans
@@ -56,6 +57,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> dict[
     sample_loans(600).to_csv(folder / "loans.csv", index=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CARELEDGER_HOME", str(folder / "home"))
+        patch.setattr(evidence, "draw", lambda *_: [])  # nobody looks at the pictures here
         made = {"net": trained(folder, "net", model="mlp")}
         made["card"] = trained(folder, "card", model="scorecard")
         made["open"] = trained(folder, "open", model="scorecard", **OPEN)
