@@ -14,9 +14,9 @@ from pipelines.settings.base import Section
 
 
 class Growth(Section):
-    """How trees are drawn, and what their leaves come to."""
+    """How trees are drawn, and their leaves' values. Few records, or a small ε, want few leaves."""
 
-    depth: int = Field(4, ge=1, le=8, description="Levels of a tree, which has 2^depth leaves")
+    depth: int = Field(6, ge=1, le=8, description="Levels of a tree, which has 2^depth leaves")
     features: int = Field(
         2, ge=1, description="Features that one tree asks about; with 1 the risk is a sum over them"
     )
