@@ -27,8 +27,8 @@ setup: $(READY) ## Create .venv from requirements.lock (instant when it is up to
 demo: $(READY) ## Fetch the public data and run all three pipelines (about five minutes)
 	@$(BIN)/python -m pipelines.demo $(ARGS)
 
-test: $(READY) ## Run every test (ARGS="tests/privacy -x" for some of them)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## Run every test, two files at a time (ARGS="tests/privacy -x" for some, one at a time)
+	@$(BIN)/python -m pytest $(or $(ARGS),-rs -n 2 --dist loadfile --no-loadscope-reorder)
 
 lint: $(READY) ## Check style and types: ruff, ruff format, mypy
 	@$(BIN)/ruff check $(CODE)

@@ -15,6 +15,8 @@ os.environ["CARELEDGER_HOME"] = str(SESSION_HOME)
 os.environ["PREFECT_HOME"] = str(SESSION_HOME / "prefect")
 os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in a run, and before torch is imported
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 for _name in (
     "MLFLOW_TRACKING_URI",
     "PREFECT_API_URL",
