@@ -105,7 +105,7 @@ def epsilon_at_least(
     """
 
     def refuted(log_scale: float) -> bool:
-        return chance(guesses, least_wrong(family(math.exp(log_scale)))) <= significance
+        return not _possible(significance, guesses, least_wrong(family(math.exp(log_scale))))
 
     if not refuted(_WIDEST):
         return 0.0

@@ -27,6 +27,8 @@ class NoiseFound:
         values: how many it saw.
         ratio: σ that was found, over the planned one.
         low, high: interval of `ratio` at confidence 1 − false alarm.
+        detectable: by how large a share all noise may fall short and still be called as planned, at
+            most; a larger shortfall goes unseen no more often than there is a false alarm.
         least_chance: for each grouping, the chance of its most extreme group or one like it
             anywhere in the grouping, if the noise is as planned.
         passed: whether no grouping is less likely than its share of the false alarm.
@@ -36,6 +38,7 @@ class NoiseFound:
     ratio: float
     low: float
     high: float
+    detectable: float
     least_chance: dict[str, float]
     passed: bool
 
@@ -68,12 +71,13 @@ class NoiseTally:
         """
         count, total = len(self.steps) * self.squares.size, float(self.squares.sum())
         if not count:
-            return NoiseFound(0, 0.0, 0.0, 0.0, {}, False)
+            return NoiseFound(0, 0.0, 0.0, 0.0, 1.0, {}, False)
         chances = self._chances()
         few, many = stats.chi2.ppf([false_alarm / 2, 1 - false_alarm / 2], count)
         ratio, low, high = (math.sqrt(total / degrees) for degrees in (count, many, few))
-        passed = min(chances.values()) > false_alarm / len(chances)
-        return NoiseFound(count, ratio, low, high, chances, passed)
+        each = false_alarm / len(chances)
+        passed, detectable = min(chances.values()) > each, detectable_shortfall(count, each)
+        return NoiseFound(count, ratio, low, high, detectable, chances, passed)
 
     def _chances(self) -> dict[str, float]:
         steps, (clients, coordinates) = len(self.steps), self.squares.shape
@@ -86,6 +90,18 @@ class NoiseTally:
             "by both": _least(self.squares.ravel(), steps),
             "added up": _least(np.array([added]), coordinates),
         }
+
+
+def detectable_shortfall(values: int, false_alarm: float) -> float:
+    """Share by which σ may fall short and pass a two-sided test of so many values, at most.
+
+    A larger shortfall passes with a chance of at most `false_alarm` / 2.
+
+    >>> round(detectable_shortfall(200_000, 1e-6), 4)
+    0.0153
+    """
+    few, many = stats.chi2.ppf([false_alarm / 2, 1 - false_alarm / 2], values)
+    return 1.0 - math.sqrt(few / many)
 
 
 def _least(squares: Floats, degrees: int) -> float:

@@ -13,10 +13,16 @@ from pipelines.auditing.attack import attack, noise_everywhere
 from pipelines.auditing.checks import Check
 from pipelines.auditing.claim import Claim, read_claim
 from pipelines.auditing.probe import probe
+from pipelines.auditing.setup import count_nobody
 from pipelines.progress import say
 from pipelines.tracking import client
 
 _TAG = "careledger.audit"
+_NOT_TESTED = (
+    "the code that trained the version, if it was other than what is installed now",
+    "metrics, calibration and the split (held-out records never train, and are not private here)",
+    "low bits of the noise, and the operating system's randomness",
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class Audit:
                 check.name: {"passed": check.passed, "said": check.said, **check.numbers}
                 for check in self.checks
             },
+            "not_tested": list(_NOT_TESTED),
             "synthetic_records": self.records,
             "seconds": round(self.seconds, 3),
         }
@@ -87,6 +94,10 @@ def audit(reference: str) -> Audit:
 def examine(claim: Claim) -> Audit:
     """The checks of a claim."""
     started = time.perf_counter()
+    counted = []
+    if claim.plan.setup_noise_multiplier:
+        say(f"counts behind bins and value lists: {claim.plan.setup_columns} columns")
+        counted = count_nobody(claim.plan)
     say(f"single records, without noise: {claim.plan.local_steps} steps a round")
     probed = probe(claim)
     say(f"canaries at {len(claim.records)} clients: {claim.plan.rounds} rounds")
@@ -95,6 +106,7 @@ def examine(claim: Claim) -> Audit:
     everywhere = noise_everywhere(claim)
     say("bounds")
     found = (
+        checks.setup(claim, counted),
         checks.canaries(claim, attacked),
         checks.noise(claim, attacked.noise, everywhere),
         checks.count(claim, attacked, probed),
@@ -112,8 +124,11 @@ def describe(found: Audit) -> str:
         f"  {'pass' if check.passed else 'FAIL'}  {check.name:<9} {check.said}"
         for check in found.checks
     ]
+    scope = f"  not tested: {'; '.join(_NOT_TESTED)}"
     verdict = "passed" if found.passed else "FAILED: do not rely on the claim"
-    return "\n".join([*lines, f"{verdict} ({found.seconds:.0f} s, no real record read)"])
+    tested = "the setup, training" if claim.plan.setup_columns else "training"
+    told = f"{verdict}: {tested} and its charge ({found.seconds:.0f} s, no real record read)"
+    return "\n".join([*lines, scope, told])
 
 
 def _keep(found: Audit) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipelines.auditing.attack import Attacked
-from pipelines.auditing.claim import Claim
+from pipelines.auditing.claim import Claim, apart_from, is_step
 from pipelines.auditing.probe import Probed
+from pipelines.auditing.setup import Counts
 from privacy.accounting import epsilon_of
 from privacy.audit import chance, epsilon_at_least, epsilon_by_counting
 from privacy.noise_found import FALSE_ALARM, NoiseFound
@@ -21,6 +22,7 @@ _REFUTED = 1e-3
 with that chance; what the attack gets from a good run lies many standard deviations below."""
 _ROUNDING = 1e-3  # by which float32 may miss a clip norm or a number of steps
 _STEPS = 0.02
+_CLOSE = 1e-6  # relative, of ε computed twice
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Check:
     """One question and its answer.
 
     Attributes:
-        name: `canaries`, `noise`, `count` or `clip`.
+        name: `setup`, `canaries`, `noise`, `count` or `clip`.
         passed: Whether what was promised was found.
         said: A sentence for a person.
         numbers: JSON values behind it.
@@ -84,7 +86,8 @@ def noise(claim: Claim, unused: NoiseFound, everywhere: NoiseFound) -> Check:
         f"σ is {unused.ratio:.4f} of the planned {claim.plan.noise_multiplier:.4g} in columns no "
         f"record used ({unused.low:.4f} to {unused.high:.4f}, {unused.values} values), "
         f"{everywhere.ratio:.4f} over every weight of clients without records "
-        f"({everywhere.low:.4f} to {everywhere.high:.4f}, {everywhere.values} values)"
+        f"({everywhere.low:.4f} to {everywhere.high:.4f}, {everywhere.values} values); a shortfall "
+        f"of {unused.detectable:.1%} there, of {everywhere.detectable:.1%} here would show"
     )
     numbers = {
         "noise_multiplier": claim.plan.noise_multiplier,
@@ -101,21 +104,25 @@ def count(claim: Claim, attacked: Attacked, probed: Probed) -> Check:
     noised = attacked.rounds * steps
     charged = {owner: _steps(claim, events) for owner, events in claim.charged.items()}
     least = min(charged.values(), default=0)
-    plan = claim.plan
+    plan, paid = claim.plan, all(_setup_charged(claim, e) for e in claim.charged.values())
     taken = replace(plan, rounds=max(noised, 1), local_steps=1)
-    epsilon = epsilon_of(taken.round_events(taken.rounds), plan.delta)
+    epsilon = epsilon_of([*taken.round_events(taken.rounds), *plan.setup_events()], plan.delta)
     whole = abs(probed.steps - steps) <= _STEPS
-    passed = whole and 0 < noised <= least and epsilon <= claim.epsilon
+    passed = whole and paid and 0 < noised <= least and epsilon <= claim.epsilon * (1 + _CLOSE)
+    setup = ""
+    if plan.setup_columns:
+        setup = f"bins and value lists {'too' if paid else 'NOT charged'}; "
     said = (
         f"{noised} noised steps ({attacked.rounds} rounds of {steps}) and {least} charged to "
-        f"each of {len(charged)} owner(s); together they cost ε {epsilon:.3g}, and the run tells "
-        f"{claim.epsilon:.3g}, bins and category lists included"
+        f"each of {len(charged)} owner(s); {setup}together they cost ε {epsilon:.3g}, and the run "
+        f"tells {claim.epsilon:.3g}"
     )
     numbers = {
         "rounds": attacked.rounds,
         "steps_a_round": probed.steps,
         "noised": noised,
         "charged": charged,
+        "setup_charged": paid,
         "epsilon_of_noised": epsilon,
         "epsilon_told": claim.epsilon,
     }
@@ -133,6 +140,81 @@ def clip(claim: Claim, probed: Probed) -> Check:
     return Check("clip", passed, said, {"clip_norm": claim.plan.clip_norm, "moves": probed.moves})
 
 
+def setup(claim: Claim, counted: Sequence[Counts]) -> Check:
+    """Is the noise on the counts behind bins and lists as planned, and is nobody's value listed?
+
+    Args:
+        claim: The claim.
+        counted: What the run's setup code released of made-up records; empty if it counted nothing.
+    """
+    if not claim.plan.setup_columns:
+        said = (
+            "nothing to test: all bounds and categories were public, and no bins or value lists "
+            "were read from the records"
+        )
+        return Check("setup", True, said, {"tested": False, "columns": 0})
+    passed = bool(counted) and all(each.passed for each in counted)
+    numbers = {
+        "tested": bool(counted),
+        "columns": claim.plan.setup_columns,
+        "noise_multiplier": claim.plan.setup_noise_multiplier,
+        "delta": claim.plan.setup_delta,
+        "mixes": [_json(asdict(each)) for each in counted],
+        "false_alarm": FALSE_ALARM / 2,
+    }
+    told = "; ".join(_counted(claim, each) for each in counted)
+    return Check("setup", passed, told or "columns were read, and no noise is told for it", numbers)
+
+
+def _counted(claim: Claim, found: Counts) -> str:
+    """One mix of columns in words."""
+    kinds = "; ".join(
+        f"{name} {kind.sigma:.4g}{'' if kind.noise.passed else ' (NOT alike in all)'}, "
+        f"{kind.noise.values} values"
+        for name, kind in found.kinds.items()
+    )
+    said = (
+        f"noise on counts of {found.numbers} number(s) and {found.lists} value list(s) is "
+        f"{found.ratio:.4f} of the planned {claim.plan.setup_noise_multiplier:.4g} for one record "
+        f"({found.low:.4f} to {found.high:.4f}; a shortfall of {found.detectable:.1%} would show; "
+        f"σ of each count, empty ones too: {kinds})"
+    )
+    if found.threshold is None:
+        return said
+    limit = found.threshold
+    return (
+        f"{said}; of {limit.tried} values that one record holds {limit.named} were listed (at "
+        f"most {limit.allowed} by δ), and no count below {limit.floor:.1f} may be: the least was "
+        f"{limit.least:.1f}"
+    )
+
+
+def _json(value: Any) -> Any:
+    """JSON values: what is no finite number is null."""
+    if isinstance(value, dict):
+        return {name: _json(each) for name, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _setup_charged(claim: Claim, events: Sequence[dict[str, Any]]) -> bool:
+    """Whether an owner was charged for counts with no more noise than told, and for their δ."""
+    (step,) = claim.plan.round_events()
+    rest = [*apart_from(step, events)]
+    for wanted in claim.plan.setup_events():
+        if not any(_covers(event, wanted) for event in rest):
+            return False
+    return True
+
+
+def _covers(event: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether an event costs what another of the same kind does, or more."""
+    if event.get("kind") != wanted["kind"]:
+        return False
+    if "sigma" in wanted:
+        return bool(event["sigma"] <= wanted["sigma"] * (1 + _CLOSE))
+    return bool(event["delta"] >= wanted["delta"] * (1 - _CLOSE))
+
+
 def _charged(claim: Claim) -> list[dict[str, Any]]:
     """What the owner charged least for training was charged for it."""
     each = [_training(claim, events) for events in claim.charged.values()]
@@ -146,5 +228,4 @@ def _steps(claim: Claim, events: Sequence[dict[str, Any]]) -> int:
 def _training(claim: Claim, events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those events that are steps of this plan: its kind, its sampling and its noise."""
     (step,) = claim.plan.round_events()
-    wanted = {name: step.get(name) for name in ("kind", "q", "sigma")}
-    return [event for event in events if {name: event.get(name) for name in wanted} == wanted]
+    return [event for event in events if is_step(step, event)]

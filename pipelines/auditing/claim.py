@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,17 +71,17 @@ def read_claim(reference: str) -> Claim:
             raise InputError(
                 f"run {run_id}: no audit of model: trees yet; expected a scorecard or an mlp"
             )
-        shape = statement["shape"]
+        shape, charged = statement["shape"], open_ledger().charged(run_id)
         return Claim(
             run_id=run_id,
             version=_version(run_id),
-            plan=_plan(statement),
+            plan=_plan(statement, charged),
             epsilon=float(statement["epsilon"]),
             records=tuple(sorted(float(n) for n in shape["training_records"])),
             codes=int(shape["codes"]),
             model=config.model,
             hidden=config.hidden,
-            charged=open_ledger().charged(run_id),
+            charged=charged,
         )
     except (KeyError, TypeError, ValueError, ValidationError, yaml.YAMLError) as error:
         raise InputError(
@@ -90,8 +90,20 @@ def read_claim(reference: str) -> Claim:
         ) from None
 
 
-def _plan(statement: Mapping[str, Any]) -> PrivacyPlan:
-    return PrivacyPlan(
+def apart_from(steps: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Events that are no steps of training, as one of these looks."""
+    return [event for event in events if not is_step(steps, event)]
+
+
+def is_step(steps: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+    """Whether an event is of the kind, sampling and noise of training steps."""
+    return all(event.get(name) == steps.get(name) for name in ("kind", "q", "sigma"))
+
+
+def _plan(
+    statement: Mapping[str, Any], charged: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> PrivacyPlan:
+    plan = PrivacyPlan(
         rounds=int(statement["rounds"]),
         local_steps=int(statement["local_steps"]),
         sampling_rate=float(statement["sampling_rate"]),
@@ -99,7 +111,26 @@ def _plan(statement: Mapping[str, Any]) -> PrivacyPlan:
         delta=float(statement["delta"]),
         noise_multiplier=float(statement["noise_multiplier"]),
         clip_norm=float(statement["clip_norm"]),
+        setup_columns=int(statement["setup_columns"]),
     )
+    if not plan.setup_columns:
+        return plan
+    noise, delta = _setup(statement, plan, charged)
+    return replace(plan, setup_noise_multiplier=noise, setup_delta=delta)
+
+
+def _setup(
+    statement: Mapping[str, Any],
+    plan: PrivacyPlan,
+    charged: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> tuple[float | None, float]:
+    """Noise multiplier and δ of the counts; of runs that did not tell them, what was charged."""
+    if "setup_noise_multiplier" in statement:
+        return float(statement["setup_noise_multiplier"]), float(statement["setup_delta"])
+    (step,) = plan.round_events()
+    events = [event for each in charged.values() for event in apart_from(step, each)]
+    noises = [float(event["sigma"]) for event in events if "sigma" in event]
+    return max(noises, default=None), max((float(e.get("delta", 0.0)) for e in events), default=0.0)
 
 
 def _run_id(reference: str) -> str:

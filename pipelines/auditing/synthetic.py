@@ -26,7 +26,9 @@ from privacy.dpsgd import mean_cross_entropy
 
 _CANARIES = 2000  # in all, shared out among the clients
 _FEWEST, _MOST = 4, 700  # at one client
-_UNUSED = 64
+_UNUSED = 64  # columns, at least
+_DRAWS = 1 << 17  # of noise in them, if they take up no more than so many values of records:
+_SPARE = 1 << 22
 _CELLS = 1 << 25  # values of all records together: 128 MB
 _ROW_NORM = 1.0
 STILL = 1e-2
@@ -64,9 +66,14 @@ class Layout:
 
 
 def layout_of(claim: Claim) -> Layout:
-    """As many canaries as clients can share out, in columns beside the run's codes."""
-    each = -(-_CANARIES // len(claim.records))
-    return Layout(claim.codes, min(max(each, _FEWEST), _MOST))
+    """As many canaries as clients can share out, in columns beside the run's codes; and unused
+    columns for many draws of noise, where records are few enough."""
+    clients = len(claim.records)
+    canaries = min(max(-(-_CANARIES // clients), _FEWEST), _MOST)
+    outputs = 1 if claim.model == "scorecard" else claim.hidden
+    wanted = -(-_DRAWS // (clients * claim.plan.rounds * outputs))
+    room = _SPARE // max(int(sum(claim.records)), 1)
+    return Layout(claim.codes, canaries, max(min(wanted, room), _UNUSED))
 
 
 def start_of(claim: Claim, layout: Layout) -> nn.Module:

@@ -19,6 +19,7 @@ import pytest
 from opacus.grad_sample import GradSampleHooksFastGradientClipping
 
 from models.federated import rounds, stacked
+from pipelines.auditing import attack, checks
 from pipelines.auditing.audit import Audit, describe, examine
 from pipelines.auditing.claim import Claim
 from privacy import noise
@@ -29,10 +30,13 @@ FULL: dict[str, Any] = {"rounds": 12, "local_steps": 1, "sampling_rate": 1.0, "c
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
-def made(kind: str) -> PrivacyPlan:
+def made(kind: str, columns: int = 0) -> PrivacyPlan:
     """A net on sampled records, or a scorecard on all of them, ε 4."""
     shape = SAMPLED if kind == "mlp" else FULL
-    return calibrate(4.0, 1e-5, **shape, setup_share=0.1, setup_columns=3, setup_categories=1)
+    lists = min(columns, 1)
+    return calibrate(
+        4.0, 1e-5, **shape, setup_share=0.1, setup_columns=columns, setup_categories=lists
+    )
 
 
 plan_of = lru_cache(made)
@@ -59,7 +63,9 @@ def failed(found: Audit) -> set[str]:
 
 
 def one_by_one(patch: pytest.MonkeyPatch) -> None:
-    """Have Opacus train the clients, as it does every net that cannot be stacked."""
+    """Have Opacus train the clients, as it does every net that cannot be stacked; with fewer draws
+    of noise, because it is slower."""
+    patch.setattr(attack, "_VALUES", 1 << 14)
     patch.setattr(rounds, "layers_of", lambda model: None)
 
 
@@ -89,22 +95,44 @@ def forgotten_round(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PrivacyPlan, "events", events)
 
 
+@pytest.fixture
+def without_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lower bound on ε, which takes longest and decides nothing."""
+    monkeypatch.setattr(checks, "epsilon_at_least", lambda *_: 0.0)
+
+
 @pytest.mark.parametrize("kind", ["mlp", "scorecard"])
 def test_a_good_run_passes_and_says_how_close_it_came(kind: str) -> None:
-    found = examine(claimed(kind))
+    found = examine(claimed(kind, plan_of(kind, 3)))
     assert failed(found) == set(), describe(found)
     told = found.to_json()["checks"]
     assert 0.0 <= told["canaries"]["epsilon_at_least"] < told["canaries"]["epsilon_told_for_all"]
     assert told["canaries"]["strength"] > 0.99
     assert told["canaries"]["canaries"] >= 1000
-    assert told["noise"]["unused_columns"]["values"] > 500
-    assert told["noise"]["every_weight"]["ratio"] == pytest.approx(1.0, rel=0.1)
+    for where in ("unused_columns", "every_weight"):
+        assert told["noise"][where]["values"] >= 100_000
+        assert told["noise"][where]["ratio"] == pytest.approx(1.0, rel=0.02)
+        assert told["noise"][where]["detectable"] < 0.025
+    assert told["setup"]["tested"]
+    assert told["setup"]["mixes"][0]["ratio"] == pytest.approx(1.0, rel=0.03)
+    assert told["count"]["setup_charged"]
     assert told["count"]["noised"] == found.claim.plan.steps
     assert max(told["clip"]["moves"].values()) <= 1.001
     assert json.dumps(found.to_json())
+    said = describe(found).splitlines()
+    assert said[-1].startswith("passed: the setup, training and its charge")
+    assert said[-2].strip().startswith("not tested: ")
 
 
-def test_a_good_run_passes_with_the_other_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_was_read_for_a_setup_the_verdict_leaves_it_out(without_bounds: None) -> None:
+    said = describe(examine(claimed("scorecard"))).splitlines()
+    assert "setup     nothing to test" in said[1]
+    assert said[-1].startswith("passed: training and its charge")
+
+
+def test_a_good_run_passes_with_the_other_engine(
+    without_bounds: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one_by_one(monkeypatch)
     assert failed(examine(claimed("mlp"))) == set()
 
@@ -121,7 +149,11 @@ def test_a_good_run_passes_with_the_other_engine(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_each_planted_bug_fails_the_audit(
-    kind: str, plant: Plant, expected: set[str], monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    plant: Plant,
+    expected: set[str],
+    without_bounds: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plant(monkeypatch)
     plan = made(kind) if plant is forgotten_round else None
@@ -132,14 +164,16 @@ def test_each_planted_bug_fails_the_audit(
     ("plant", "expected"), [(halved_noise, {"noise"}), (missing_clip, {"clip"})]
 )
 def test_each_planted_bug_fails_the_audit_of_the_other_engine(
-    plant: Plant, expected: set[str], monkeypatch: pytest.MonkeyPatch
+    plant: Plant, expected: set[str], without_bounds: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one_by_one(monkeypatch)
     plant(monkeypatch)
     assert failed(examine(claimed("mlp"))) >= expected
 
 
-def test_noise_that_spares_some_weights_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_noise_that_spares_some_weights_is_seen(
+    without_bounds: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The last weight of the last client, a bias, is released as it is."""
     whole = noise.add_gaussian
 
@@ -150,18 +184,22 @@ def test_noise_that_spares_some_weights_is_seen(monkeypatch: pytest.MonkeyPatch)
     assert "noise" in failed(examine(claimed("scorecard")))
 
 
-def test_a_round_more_than_planned_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_more_than_planned_is_counted(
+    without_bounds: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     claim = claimed("scorecard")
     fewer = replace(claim.plan, rounds=claim.plan.rounds - 1)
     unpaid = replace(claim, charged=dict.fromkeys(claim.charged, fewer.events()))
     assert failed(examine(unpaid)) == {"count"}
 
 
-def test_a_run_that_nobody_was_charged_for_fails() -> None:
+def test_a_run_that_nobody_was_charged_for_fails(without_bounds: None) -> None:
     assert "count" in failed(examine(replace(claimed("scorecard"), charged={})))
 
 
-def test_a_step_more_than_planned_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_more_than_planned_is_counted(
+    without_bounds: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken = rounds.train_clients
 
     def and_another(training: Any, *others: Any) -> Any:

@@ -83,7 +83,8 @@ def test_a_good_run_passes_by_its_id_and_the_registry_says_so(
     assert audited(runs[kind], "--json") == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert told["passed"]
-    assert set(told["checks"]) == {"canaries", "noise", "count", "clip"}
+    assert set(told["checks"]) == {"setup", "canaries", "noise", "count", "clip"}
+    assert told["checks"]["setup"]["columns"] == 1  # purpose; all others have public bounds
     assert told["checks"]["canaries"]["epsilon_at_least"] < told["claim"]["epsilon"] <= 4
     assert told["claim"]["clients"] == 3
     assert told["claim"]["model"] == {"net": "mlp", "card": "scorecard"}[kind]

@@ -52,6 +52,8 @@ def statement(job: Job, charged: Charged, codes: int) -> dict[str, Any] | None:
         "rounds": plan.rounds,
         "local_steps": plan.local_steps,
         "setup_columns": plan.setup_columns,
+        "setup_noise_multiplier": plan.setup_noise_multiplier,
+        "setup_delta": plan.setup_delta,
         "shape": {
             "training_records": [PARTS["train"] * size for size in charged.census.sizes.values()],
             "codes": codes,
