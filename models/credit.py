@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from domains.unseen import Marks
 from models.calibration import probabilities
 from models.checkpoint import Checkpoint
 from models.credit_encoding import Encoder
@@ -133,8 +134,16 @@ class CreditScorer:
         Raises:
             InputError: A column is missing, or a number is infinite or text.
         """
-        p = probabilities(self._log_odds(self.encoder.encode(inputs)))
-        return pd.DataFrame({"probability": p}, index=inputs.index)
+        return self._predicted(self.encoder.encode(inputs), inputs.index)
+
+    def predict_noting(self, inputs: pd.DataFrame) -> tuple[pd.DataFrame, Marks]:
+        """`predict`, and which categories are unknown."""
+        marks: Marks = {}
+        codes = self.encoder.encode(inputs, marks)
+        return self._predicted(codes, inputs.index), marks
+
+    def _predicted(self, codes: np.ndarray, index: pd.Index[Any]) -> pd.DataFrame:
+        return pd.DataFrame({"probability": probabilities(self._log_odds(codes))}, index=index)
 
     def reasons(self, inputs: pd.DataFrame, top: int = 4) -> list[list[Reason]]:
         """What raises each record's risk most, strongest first; see `models.credit_reasons`."""

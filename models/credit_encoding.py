@@ -39,6 +39,7 @@ from domains.banking.features import (
     numbers,
     to_json,
 )
+from domains.unseen import Marks, marked
 from models.intake import Field
 
 
@@ -98,7 +99,12 @@ class Encoder:
         """The same columns with what a scorer expects in them."""
         counted = {f.column for f in self.features if isinstance(f, Numeric)}
         counted |= {name for d in self.derived if d.kind != "prefix" for name in d.of}
-        return tuple(Field(n, "number" if n in counted else "text") for n in self.columns)
+        listed = {f.column: f.values or () for f in self.features if isinstance(f, Categorical)}
+        broken = {name for name, values in listed.items() if any("\n" in v for v in values)}
+        return tuple(
+            Field(name, "number" if name in counted else "text", name in broken)
+            for name in self.columns
+        )
 
     @property
     def width(self) -> int:
@@ -116,20 +122,48 @@ class Encoder:
         share = spread / most if self.coding.balanced else np.ones(len(most))
         return tuple((self.coding.norm * np.sqrt(share / (share * most).sum())).tolist())
 
-    def encode(self, frame: pd.DataFrame) -> np.ndarray:
+    def encode(self, frame: pd.DataFrame, marks: Marks | None = None) -> np.ndarray:
         """Codes of raw records, (n, width) float32.
+
+        Args:
+            frame: Raw columns, n rows.
+            marks: Receives which categories are not listed.
 
         Raises:
             InputError: A column is missing, or a number is infinite or text.
         """
         need(frame, self.columns)
-        frame = derive(frame, self.derived)
+        frame, noted = derive(frame, self.derived), {} if marks is None else marks
         blocks = [
-            _encode(frame, feature, self.coding) * np.float32(scale)
+            self._encode(frame, feature, noted) * np.float32(scale)
             for feature, scale in zip(self.features, self.scales, strict=True)
         ]
         codes: np.ndarray = np.concatenate(blocks, axis=1)
         return codes
+
+    def _encode(self, frame: pd.DataFrame, feature: Feature, marks: Marks) -> np.ndarray:
+        if isinstance(feature, Numeric):
+            return number_codes(numbers(frame, feature.column), feature, self.coding)
+        place = self.place(frame, feature, marks)
+        if self.coding.kind == "bins":
+            return place.astype(np.float32)[:, None]
+        listed = np.zeros((len(frame), width_of(feature, self.coding)), dtype=np.float32)
+        listed[np.arange(len(frame)), place] = 1.0
+        return listed
+
+    def place(self, frame: pd.DataFrame, feature: Categorical, marks: Marks) -> np.ndarray:
+        """Place of each value among those listed, then other, then empty, (n,).
+
+        Args:
+            frame: Raw and derived columns, n rows.
+            feature: Which one.
+            marks: Receives which values are not listed, under the raw columns' names.
+        """
+        place, other = places(frame[feature.column], feature), len(feature.values or ())
+        of = next((item.of for item in self.derived if item.column == feature.column), None)
+        name = f"{', '.join(of)} (as {feature.column})" if of else feature.column
+        marks[name] = marked(place == other, place > other)
+        return place
 
     def to_json(self) -> dict[str, Any]:
         """The encoder as JSON values."""
@@ -240,7 +274,7 @@ def number_codes(x: np.ndarray, feature: Numeric, coding: Coding) -> np.ndarray:
 
 
 def places(values: pd.Series, feature: Categorical) -> np.ndarray:
-    """Place of each value among those listed, then other, then empty, (n,)."""
+    """`Encoder.place` of values by themselves."""
     known = {value: place for place, value in enumerate(feature.values or ())}
     codes, spelled = coded(values)
     found = [known.get(text, known.get(_respelled(text), len(known))) for text in spelled]
@@ -254,16 +288,6 @@ def _most(feature: Feature, coding: Coding) -> float:
         return 1.0
     number = width_of(feature, coding) - 1
     return number / 4 if coding.balanced else max(number, 1.0)
-
-
-def _encode(frame: pd.DataFrame, feature: Feature, coding: Coding) -> np.ndarray:
-    if isinstance(feature, Numeric):
-        return number_codes(numbers(frame, feature.column), feature, coding)
-    if coding.kind == "bins":
-        return places(frame[feature.column], feature).astype(np.float32)[:, None]
-    listed = np.zeros((len(frame), width_of(feature, coding)), dtype=np.float32)
-    listed[np.arange(len(frame)), places(frame[feature.column], feature)] = 1.0
-    return listed
 
 
 def _respelled(text: str) -> str:

@@ -40,10 +40,12 @@ class Field:
     Attributes:
         name: Of the column.
         kind: `number`, or `text` for categories, which may be stored as numbers too.
+        lines: Whether the model knows a category with a line break in it.
     """
 
     name: str
     kind: Literal["number", "text"]
+    lines: bool = False
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from domains.banking.features import Feature, Numeric, derive, need, numbers
+from domains.unseen import Marks
 from models.calibration import probabilities
-from models.credit_encoding import Encoder, bin_numbers, cuts, places
+from models.credit_encoding import Encoder, bin_numbers, cuts
 from models.credit_reasons import Reason, made_of
 from models.intake import Field
 from models.scorer import DESCRIPTION
@@ -133,21 +134,33 @@ class Scorecard:
         Raises:
             InputError: A column is missing, or a number is infinite or text.
         """
-        score = (self.offset + self.terms(inputs).sum(axis=1)) / TENTHS
+        return self.predict_noting(inputs)[0]
+
+    def predict_noting(self, inputs: pd.DataFrame) -> tuple[pd.DataFrame, Marks]:
+        """`predict`, and which categories are unknown."""
+        marks: Marks = {}
+        score = (self.offset + self.terms(inputs, marks).sum(axis=1)) / TENTHS
         p = probabilities(self.scale.log_odds(score))
-        return pd.DataFrame({"probability": p, "score": score}, index=inputs.index)
+        return pd.DataFrame({"probability": p, "score": score}, index=inputs.index), marks
 
-    def terms(self, inputs: pd.DataFrame) -> np.ndarray:
-        """Points of every feature of every record in tenths, (n, features) int64."""
+    def terms(self, inputs: pd.DataFrame, marks: Marks | None = None) -> np.ndarray:
+        """Points of every feature of every record in tenths, (n, features) int64.
+
+        Args:
+            inputs: Raw columns, n rows.
+            marks: Receives which categories are unknown.
+        """
         need(inputs, self.encoder.columns)
-        frame = derive(inputs, self.encoder.derived)
+        frame, noted = derive(inputs, self.encoder.derived), {} if marks is None else marks
         pairs = zip(self.encoder.features, self.points, strict=True)
-        return np.column_stack([self._term(frame, feature, points) for feature, points in pairs])
+        return np.column_stack([self._term(frame, *pair, noted) for pair in pairs])
 
-    def _term(self, frame: pd.DataFrame, feature: Feature, points: tuple[int, ...]) -> np.ndarray:
+    def _term(
+        self, frame: pd.DataFrame, feature: Feature, points: tuple[int, ...], marks: Marks
+    ) -> np.ndarray:
         given = np.array(points, dtype=np.int64)
         if not isinstance(feature, Numeric):
-            return np.asarray(given[places(frame[feature.column], feature)])
+            return np.asarray(given[self.encoder.place(frame, feature, marks)])
         x = numbers(frame, feature.column)
         if self.encoder.coding.kind == "steps":
             return np.asarray(given[bin_numbers(x, feature)])

@@ -65,6 +65,7 @@ def _score_all(orders: list[ScoreConfig], run_id: str, done: rounds.Round) -> li
                 raise
             failed.append(str(error))
         done.rows, done.rejected = (sum(one[k] for one in results) for k in ("rows", "rejected"))
+        done.warnings = sum(len(one["warnings"]) for one in results)
     if failed:
         raise InputError(f"{len(failed)} of {len(orders)} not scored: {'; '.join(failed[:3])}")
     return results
@@ -74,7 +75,10 @@ def _score_all(orders: list[ScoreConfig], run_id: str, done: rounds.Round) -> li
 def score_one(order: ScoreConfig, run_id: str) -> Result:
     """Score one input; a task, so that Prefect shows each."""
     with _no_record_in_errors():
-        return score_file(order, run_id)
+        result = score_file(order, run_id)
+    for warning in result["warnings"]:
+        say(f"{order.model}: {warning}")
+    return result
 
 
 def orders_of(config: ScoreConfig, home: Path) -> list[ScoreConfig]:

@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 from domains.errors import InputError
 from domains.healthcare.outcome_targets import class_names, coded, numbers
+from domains.unseen import Marks, marked
 
 _QUANTILES = 101
 _MOST_LEVELS = 40
@@ -122,6 +123,15 @@ class Encoder:
         self.check(frame, where)
         parts = [feature.encode(frame[feature.name], where) for feature in self.features]
         return np.concatenate(parts, axis=1)
+
+    def unseen(self, codes: np.ndarray) -> Marks:
+        """Which categories are not listed, from what `encode` made of records."""
+        ends = np.cumsum([feature.width for feature in self.features]).tolist()
+        return {
+            feature.name: marked(codes[:, end - 2] != 0, codes[:, end - 1] != 0)
+            for feature, end in zip(self.features, ends, strict=True)
+            if isinstance(feature, Category)
+        }
 
     def ordinal(self, frame: pd.DataFrame, where: str = "input") -> np.ndarray:
         """One column a feature, (n, features) float64 with NaN: what boosted trees take."""

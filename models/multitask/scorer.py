@@ -16,6 +16,7 @@ from torch import nn
 from domains.errors import InputError
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.patient_features import Encoder, Number
+from domains.unseen import Marks
 from models.intake import Field
 from models.multitask import SHARING
 from models.multitask.heads import answer
@@ -53,7 +54,9 @@ class PatientsScorer:
     def fields(self) -> tuple[Field, ...]:
         """Raw columns of a record."""
         return tuple(
-            Field(feature.name, "number" if isinstance(feature, Number) else "text")
+            Field(feature.name, "number")
+            if isinstance(feature, Number)
+            else Field(feature.name, "text", any("\n" in level for level in feature.levels))
             for feature in self.encoder.features
         )
 
@@ -73,11 +76,17 @@ class PatientsScorer:
             InputError: A column is missing, holds text where numbers are expected, or there are
                 no columns at all.
         """
+        return self.predict_noting(inputs)[0]
+
+    def predict_noting(self, inputs: Any) -> tuple[pd.DataFrame, Marks]:
+        """`predict`, and which categories are unknown."""
         if not isinstance(inputs, pd.DataFrame):
             raise InputError(f"input: expected a table with named columns, found {type(inputs)}")
         if not len(inputs):
-            return pd.DataFrame(columns=list(self.outputs), dtype=float)
-        return predictions(self.codecs, self.logits(inputs), self.temperatures)
+            return pd.DataFrame(columns=list(self.outputs), dtype=float), {}
+        codes = self.encoder.encode(inputs)
+        found = predictions(self.codecs, logits(self.network, codes), self.temperatures)
+        return found, self.encoder.unseen(codes)
 
     def example(self) -> pd.DataFrame:
         """Two made-up records, one typical and one with nothing known: no patient's values."""

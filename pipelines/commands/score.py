@@ -56,4 +56,5 @@ def _describe(result: dict[str, Any]) -> str:
     ]
     if result["rejects"]:
         lines.append(f"  rejected  {result['rejected']:,} rows, see {result['rejects']}")
+    lines += [f"  warning   {warning}" for warning in result["warnings"]]
     return "\n".join(lines)

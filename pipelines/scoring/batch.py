@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from mlflow.exceptions import MlflowException
 
 from domains.errors import InputError
 from domains.tables import column_names
+from domains.unseen import counted, told
 from pipelines.governance.versions import Loaded, load_version, resolve
 from pipelines.progress import say
 from pipelines.scoring import record, seen
@@ -24,7 +26,7 @@ from pipelines.settings import ScoreConfig, home_key
 from pipelines.tracking import client
 
 Result = dict[str, Any]
-_FORMAT = 2  # of the parts: another one starts afresh
+_FORMAT = 3  # of the parts: another one starts afresh
 _ROWS = {"imaging": 256}
 _TABLE_ROWS = 1 << 16
 
@@ -40,7 +42,7 @@ def score_file(config: ScoreConfig, flow_run: str | None = None) -> Result:
         flow_run: The scheduled run that this belongs to, which nobody watches.
 
     Returns:
-        `model`, `rows`, `scored`, `rejected`, `output`, `rejects`, `data`, `seconds`.
+        `model`, `rows`, `scored`, `rejected`, `output`, `rejects`, `warnings`, `data`, `seconds`.
 
     Raises:
         InputError: No such version; the input is missing, damaged, empty or lacks a column; or the
@@ -93,7 +95,9 @@ def _work(config: ScoreConfig, act: Act, loaded: Loaded, source: Source, work: W
         work.discard()  # the input is damaged: mended it is another one
         raise
     stamp = dict(zip(STAMPS, (loaded.name, loaded.version, act.digest), strict=True))
-    act.rows, act.rejected = publish(work, stamp)
+    made = publish(work, stamp)
+    act.rows, act.rejected = made.rows, made.rejected
+    act.warnings = [*told(made.unseen), *source.remarks()]
     work.discard()
     return {
         "model": {"name": loaded.name, "version": loaded.version},
@@ -102,8 +106,19 @@ def _work(config: ScoreConfig, act: Act, loaded: Loaded, source: Source, work: W
         "rejected": act.rejected,
         "output": str(config.output),
         "rejects": str(rejects_of(config.output)) if act.rejected else None,
+        "warnings": act.warnings,
         "data": {"digest": act.digest},
     }
+
+
+def _part(scorer: Any, piece: Piece) -> pa.Table:
+    """A piece scored, as it is kept."""
+    if not len(piece.kept):
+        return piece.table(None, scorer.outputs, _texts(scorer, piece))
+    if not hasattr(scorer, "predict_noting"):  # images have no categories
+        return piece.table(scorer.predict(piece.records), scorer.outputs)
+    predictions, marks = scorer.predict_noting(piece.records)
+    return piece.table(predictions, scorer.outputs, _texts(scorer, piece), counted(marks))
 
 
 def _texts(scorer: Any, piece: Piece) -> pd.DataFrame | None:
@@ -139,8 +154,7 @@ def _fill(loaded: Loaded, source: Source, work: Workspace) -> None:
     """Score the pieces that are still missing."""
     scorer, pace = loaded.scorer, Pace("images" if loaded.kind == "imaging" else "rows")
     for number, piece in enumerate(ahead(source.pieces(work.finished)), work.finished):
-        predictions = scorer.predict(piece.records) if len(piece.kept) else None
-        work.keep(number, piece.table(predictions, scorer.outputs, _texts(scorer, piece)))
+        work.keep(number, _part(scorer, piece))
         pace.add(len(piece.ids))
 
 
@@ -177,7 +191,7 @@ def open_source(loaded: Loaded, config: ScoreConfig) -> Source:
     if config.input.is_dir():
         raise InputError(f"{config.input}: a folder, expected a table of rows for {loaded.name}")
     id_column = config.id or _known_id(loaded, config.input)
-    return TableSource(config.input, loaded.scorer.fields, id_column, rows)
+    return TableSource(config.input, loaded.scorer.fields, id_column, rows, loaded.name)
 
 
 def rows_of(loaded: Loaded, config: ScoreConfig) -> int:

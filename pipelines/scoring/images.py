@@ -84,6 +84,10 @@ class ImageSource:
             kind = "no rows" if self._column else "no PNG or JPEG image"
             raise InputError(f"{self._path}: holds {kind}, nothing to score")
 
+    def remarks(self) -> list[str]:
+        """None: see `pipelines.scoring.pieces.Source`."""
+        return []
+
     def _piece(self, part: list[Listed]) -> Piece:
         pixels, kept, reasons = [], [], {}
         for row, image in enumerate(part):

@@ -7,6 +7,7 @@ import gzip
 import io
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -14,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from domains.errors import InputError
+from domains.unseen import Counts, summed
 from pipelines.scoring import lines
-from pipelines.scoring.pieces import ID, REASON
+from pipelines.scoring.pieces import ID, REASON, unseen_in
 from pipelines.scoring.workspace import Workspace
 
 Stamp = dict[str, str]
@@ -25,6 +27,20 @@ STAMPS = ("model", "version", "data_digest")
 KINDS = (".csv", ".csv.gz", ".parquet")
 _OUTPUT, _REJECTS = "output", "rejects"
 _LEVEL = 4
+
+
+@dataclass(frozen=True)
+class Published:
+    """What an output tells of its input.
+
+    Attributes:
+        rows, rejected: How many rows, and how many of them have no prediction.
+        unseen: Unknown categories by column.
+    """
+
+    rows: int
+    rejected: int
+    unseen: Counts
 
 
 def kind_of(output: Path) -> str:
@@ -44,15 +60,12 @@ def rejects_of(output: Path) -> Path:
     return output.with_name(output.name + ".rejects.csv")
 
 
-def publish(work: Workspace, stamp: Stamp) -> tuple[int, int]:
+def publish(work: Workspace, stamp: Stamp) -> Published:
     """Write output and rejects from the parts, and put them under their names; the output last.
 
     Args:
         work: All parts of the input.
         stamp: Values of `STAMPS`.
-
-    Returns:
-        Number of rows, and of rejected ones among them.
 
     Raises:
         Interrupted: The disk is full; the parts are kept.
@@ -68,7 +81,7 @@ def publish(work: Workspace, stamp: Stamp) -> tuple[int, int]:
         with suppress(FileNotFoundError):
             rejects.unlink()
     work.publish(_OUTPUT, work.output)
-    return sieve.rows, sieve.rejected
+    return Published(sieve.rows, sieve.rejected, summed(sieve.unseen))
 
 
 class _Sieve:
@@ -76,6 +89,7 @@ class _Sieve:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.rows = self.rejected = 0
+        self.unseen: list[Counts] = []
         self._text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
         self._writer = csv.writer(self._text, lineterminator="\n")
         self._writer.writerow(["row", ID, REASON])
@@ -88,7 +102,8 @@ class _Sieve:
                 self._writer.writerow([self.rows + place + 1, given, reasons[place].as_py()])
             self.rows += len(reasons)
             self.rejected += len(reasons) - reasons.null_count
-            yield part.drop_columns([REASON])
+            self.unseen.append(unseen_in(part))
+            yield part.drop_columns([REASON]).replace_schema_metadata(None)
 
     def close(self) -> None:
         """Hand back the stream, which is not its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from domains.unseen import Counts
+
 ID, REASON = "id", "reason"
+_UNSEEN = b"unseen"
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Piece:
         predictions: pd.DataFrame | None,
         outputs: Sequence[str],
         texts: pd.DataFrame | None = None,
+        unseen: Counts | None = None,
     ) -> pa.Table:
         """One row an input row: id, predictions (null where rejected), reason (null elsewhere).
 
@@ -42,6 +47,7 @@ class Piece:
             predictions: One row a scored record; None when no record of the piece can be scored.
             outputs: Names of the predicted columns.
             texts: Further columns of text, one row a scored record.
+            unseen: Unknown categories among the records; `unseen_in` reads it from the table.
         """
         rejected = np.ones(len(self.ids), dtype=bool)
         rejected[self.kept] = False
@@ -56,12 +62,19 @@ class Piece:
             cells = np.full(len(self.ids), None, dtype=object)
             cells[self.kept] = given
             columns[name] = pa.array(cells, pa.string())
-        return pa.table({**columns, REASON: self._reasons()})
+        made = pa.table({**columns, REASON: self._reasons()})
+        return made.replace_schema_metadata({_UNSEEN: json.dumps(unseen or {})})
 
     def _reasons(self) -> pa.Array:
         if not self.reasons:
             return pa.nulls(len(self.ids), pa.string())
         return pa.array([self.reasons.get(row) for row in range(len(self.ids))], pa.string())
+
+
+def unseen_in(table: pa.Table) -> Counts:
+    """What `Piece.table` was told of unknown categories."""
+    found: Counts = json.loads((table.schema.metadata or {}).get(_UNSEEN, b"{}"))
+    return found
 
 
 class Source(Protocol):
@@ -79,6 +92,9 @@ class Source(Protocol):
         Raises:
             InputError: The input is damaged, or holds no rows.
         """
+
+    def remarks(self) -> list[str]:
+        """What people should know of the input, once all pieces were read; never a value."""
 
 
 def ahead(pieces: Iterator[Piece]) -> Iterator[Piece]:

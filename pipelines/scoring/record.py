@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlflow.entities import Metric, RunTag
@@ -40,6 +40,7 @@ class Act:
         version, digest, run_id: None until known.
         state, content: Of the input when it was opened, see `pipelines.scoring.seen`.
         rows, rejected: Of the whole input, once it is done.
+        warnings: Lines about it that people should read; they name columns and hold no value.
     """
 
     order: ScoreConfig
@@ -52,12 +53,13 @@ class Act:
     content: str | None = None
     rows: int = 0
     rejected: int = 0
+    warnings: list[str] = field(default_factory=list)
 
     def facts(self) -> dict[str, Any]:
         """JSON values for the log of acts; where input and output are is not told by them."""
         kept = ("model", "version", "digest", "run_id", "state", "content", "rows", "rejected")
         return {
-            **{name: getattr(self, name) for name in kept},
+            **{name: getattr(self, name) for name in (*kept, "warnings")},
             "how": "batch" if self.flow_run is None else "schedule",
             "source": mark(self.order.input),
             "target": mark(self.order.output),

@@ -21,12 +21,14 @@ KIND = "round"
 
 @dataclass
 class Round:
-    """What a run has done so far: inputs scored and not scored, rows, rejected rows."""
+    """What a run has done so far: inputs scored and not scored, rows, rejected rows, and how many
+    warnings the inputs' own lines in the log hold."""
 
     files: int = 0
     failed: int = 0
     rows: int = 0
     rejected: int = 0
+    warnings: int = 0
 
 
 @contextmanager

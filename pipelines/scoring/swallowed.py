@@ -27,13 +27,13 @@ def torn_rows(path: Path | None, row: csv.InvalidRow) -> list[str]:
     lines = text.splitlines()
     if not any(line.count(",") == row.expected_columns - 1 for line in lines[1:]):
         return [found]
-    first = None if path is None else _line_of(path, text.encode())
+    first = None if path is None else line_of(path, text.encode())
     where = f"{len(lines)} lines" if first is None else f"lines {first} to {first + len(lines) - 1}"
     reason = f"an open quote makes one row of {where} ({found}); close it, or write it twice"
     return [reason] * sum(bool(line) for line in lines)
 
 
-def _line_of(path: Path, text: bytes) -> int | None:
+def line_of(path: Path, text: bytes) -> int | None:
     """Number of the line at which a text begins; None where it is not found as it stands."""
     lines, held = 1, b""
     for chunk in _chunks(path):

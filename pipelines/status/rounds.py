@@ -27,7 +27,8 @@ def read() -> list[Act]:
         (begun if act["ended"] is None else ended)[str(act["run"])] = act
         if act["ended"] is None:
             ended.pop(str(act["run"]), None)  # begun again
-    rows = [_row(act, ended.get(run)) for run, act in begun.items()]
+    newest_first = reversed(begun.items())  # within a second too, which is as fine as times are
+    rows = [_row(act, ended.get(run)) for run, act in newest_first]
     rows.sort(key=lambda row: str(row["started"]), reverse=True)
     told: list[Act] = []
     newest: set[str] = set()

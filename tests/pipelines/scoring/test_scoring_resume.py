@@ -17,7 +17,7 @@ import pytest
 from domains.errors import InputError
 from pipelines.governance.activity import acts
 from pipelines.scoring.batch import Result, score_file
-from pipelines.scoring.output import Stamp, publish
+from pipelines.scoring.output import Published, Stamp, publish
 from pipelines.scoring.record import Pace
 from pipelines.scoring.workspace import Workspace, workspace
 from pipelines.settings import ScoreConfig
@@ -211,7 +211,7 @@ def test_an_answer_that_cannot_be_told_to_the_store_is_not_lost(
 ) -> None:
     output = tmp_path / "out.csv"
 
-    def gone(work: Workspace, stamp: Stamp) -> tuple[int, int]:
+    def gone(work: Workspace, stamp: Stamp) -> Published:
         counts = publish(work, stamp)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
         return counts

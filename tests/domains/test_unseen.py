@@ -1,0 +1,59 @@
+"""Categories a model does not know are counted as they were encoded, by whatever model."""
+
+from __future__ import annotations
+
+from itertools import pairwise, product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from domains.banking.features import Categorical, Derived, Numeric
+from domains.healthcare.patient_features import fit_encoder
+from domains.unseen import Marks, counted, summed, told
+from models.credit_encoding import Coding, Encoder
+
+SECRET = "ZEBRA"
+JOBS = pd.Series(["nurse", SECRET, None, "clerk", SECRET, "3.0"])
+
+
+def _encoder(kind: str, balanced: bool) -> Encoder:
+    features = (
+        Numeric("age", (0.0, 50.0, 100.0)),
+        Categorical("job", ("nurse", "clerk", "3")),
+        Categorical("sector", ("44", "72")),
+    )
+    derived = (Derived("sector", "prefix", ("code",)),)
+    return Encoder(features, derived, Coding(kind, balanced))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("kind", "balanced"), product(("linear", "steps", "bins"), (0, 1)))
+def test_every_coding_tells_the_same_and_changes_no_code(kind: str, balanced: int) -> None:
+    encoder = _encoder(kind, bool(balanced))
+    codes = ["4411", "9911", "0", None, "7200", "4400"]
+    frame = pd.DataFrame({"age": 30.0, "job": JOBS, "code": codes})
+    marks: Marks = {}
+    assert np.array_equal(encoder.encode(frame, marks), encoder.encode(frame))
+    assert marks["job"].tolist() == [0, 1, -1, 0, 1, 0]
+    assert marks["code (as sector)"].tolist() == [0, 1, -1, -1, 0, 0]
+    assert set(marks) == {"job", "code (as sector)"}
+
+
+def test_patients_and_loans_mark_alike() -> None:
+    known = pd.DataFrame({"age": [1.0, 2.0] * 30, "job": ["nurse", "clerk"] * 30})
+    encoder = fit_encoder(known)
+    frame = pd.DataFrame({"age": 1.0, "job": ["nurse", SECRET, None, "clerk"]})
+    assert encoder.unseen(encoder.encode(frame))["job"].tolist() == [0, 1, -1, 0]
+
+
+def test_counts_of_parts_add_up_to_those_of_the_whole() -> None:
+    draws = np.random.default_rng(0)
+    marks = {name: draws.integers(-1, 2, 1000).astype(np.int8) for name in "ab"}
+    cuts = [0, 1, 400, 400, 1000]
+    parts = [counted(marks, slice(*pair)) for pair in pairwise(cuts)]
+    assert summed(parts) == counted(marks)
+
+
+def test_a_line_a_column_with_unknown_values_and_none_for_the_others() -> None:
+    (line,) = told({"job": [29, 1029], "state": [0, 29]})
+    assert line.startswith("column job: 29 of 1,029 values are categories that the model has not")
