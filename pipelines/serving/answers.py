@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from domains.unseen import Counts, Marks, counted, told
 from models.intake import accept_records
 from pipelines.serving.questions import Question, listed, none_left
 from pipelines.serving.refusal import Refusal
@@ -35,6 +36,24 @@ class Answer:
     rejected: int
 
 
+@dataclass(frozen=True)
+class Noted:
+    """Unknown categories of all questions' rows.
+
+    Attributes:
+        marks: Of the rows that were predicted.
+        kept: Their positions among all rows, ascending, (k,).
+    """
+
+    marks: Marks
+    kept: np.ndarray
+
+    def counts(self, start: int, stop: int) -> Counts:
+        """Of one question's rows."""
+        low, high = np.searchsorted(self.kept, [start, stop]).tolist()
+        return counted(self.marks, slice(low, high))
+
+
 def answer(questions: Sequence[Question]) -> list[Answer | Refusal]:
     """Answer questions for one version with one call of its model.
 
@@ -55,17 +74,23 @@ def answer(questions: Sequence[Question]) -> list[Answer | Refusal]:
         inputs, kept, wrong = accepted.frame, accepted.kept.tolist(), accepted.reasons
     predicted: list[Predicted] = [None] * len(rows)
     codes: list[Codes] = [None] * len(rows)
+    marks: Marks = {}
     if kept:
-        for place, values in zip(kept, _predict(version, inputs), strict=True):
+        for place, values in zip(kept, _predict(version, inputs, marks), strict=True):
             predicted[place] = values
         chosen = [i for i, place in enumerate(kept) if wanting[place]]
         for i, found in zip(chosen, _explain(version, inputs, chosen), strict=True):
             codes[kept[i]] = found
-    return _shares(questions, predicted, codes, wrong)
+    return _shares(questions, predicted, codes, wrong, Noted(marks, np.array(kept)))
 
 
-def _predict(version: Version, inputs: Any) -> list[dict[str, float]]:
-    frame = version.loaded.scorer.predict(inputs)
+def _predict(version: Version, inputs: Any, marks: Marks) -> list[dict[str, float]]:
+    scorer: Any = version.loaded.scorer
+    if hasattr(scorer, "predict_noting"):
+        frame, found = scorer.predict_noting(inputs)
+        marks |= found
+    else:  # images have no categories
+        frame = scorer.predict(inputs)
     names = list(frame.columns)
     return [dict(zip(names, values, strict=True)) for values in frame.to_numpy().tolist()]
 
@@ -83,6 +108,7 @@ def _shares(
     predicted: list[Predicted],
     codes: list[Codes],
     wrong: dict[int, str],
+    noted: Noted,
 ) -> list[Answer | Refusal]:
     """Each question's part of what was predicted for all."""
     shares: list[Answer | Refusal] = []
@@ -90,15 +116,30 @@ def _shares(
     for question in questions:
         stop = start + len(question.rows)
         found = {p: wrong[start + i] for i, p in enumerate(question.places) if start + i in wrong}
-        shares.append(
-            _share(question, predicted[start:stop], codes[start:stop], question.wrong | found)
-        )
+        warnings = [*told(noted.counts(start, stop)), *_unused(question)]
+        share = predicted[start:stop], codes[start:stop], question.wrong | found
+        shares.append(_share(question, *share, warnings))
         start = stop
     return shares
 
 
+def _unused(question: Question) -> list[str]:
+    """How many columns were sent that the model does not take; their names are the client's."""
+    known = question.version.columns
+    longer = [row.keys() for row in question.rows if known and len(row) > len(known)]
+    more = len(frozenset[str]().union(*longer) - known)
+    if not more:
+        return []
+    columns = f"{more} columns that were sent are" if more > 1 else "1 column that was sent is"
+    return [f"{columns} not used by {question.version.name}"]
+
+
 def _share(
-    question: Question, predicted: list[Predicted], codes: list[Codes], wrong: dict[int, str]
+    question: Question,
+    predicted: list[Predicted],
+    codes: list[Codes],
+    wrong: dict[int, str],
+    warnings: list[str],
 ) -> Answer | Refusal:
     if len(wrong) == question.count:
         return none_left(question, wrong)
@@ -110,6 +151,8 @@ def _share(
     }
     if question.reasons:
         said["reasons"] = _placed(question, codes)
+    if warnings:
+        said["warnings"] = warnings
     return Answer(orjson.dumps(said), question.count - len(wrong), len(wrong))
 
 

@@ -60,6 +60,11 @@ class Answered(BaseModel):
     reasons: list[list[ReasonCode] | None] | None = Field(
         default=None, description="Where asked for: the strongest first, four at most"
     )
+    warnings: list[str] | None = Field(
+        default=None,
+        description="Where there are any: categories that the model has not seen, by column and "
+        "number, and how many columns it does not use; never a value",
+    )
 
 
 class Problem(BaseModel):
