@@ -109,7 +109,13 @@ def _read(path: Path, columns: Sequence[str] | None) -> pa.Table:
 def _distinct(names: list[str], path: Path) -> list[str]:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise InputError(f"{path}: column {twice[0]!r} stands more than once; rename one")
+        # Not by name: without a header the first line is a record.
+        places = [str(place) for place, name in enumerate(names, 1) if name == twice[0]]
+        listed = f"{', '.join(places[:-1])} and {places[-1]}"
+        raise InputError(
+            f"{path}: columns {listed} have one name in the first line; rename one, or put a "
+            "header there if it is a record"
+        )
     return names
 
 
@@ -117,9 +123,23 @@ def _chosen(names: list[str], columns: Sequence[str] | None, path: Path) -> list
     wanted = names if columns is None else list(dict.fromkeys(columns))
     missing = [name for name in wanted if name not in names]
     if missing:
-        shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-        raise InputError(f"{path}: no column {missing[0]!r}; the file has {shown}")
+        raise InputError(f"{path}: no column {missing[0]!r}; the file has {_shown(names)}")
     return wanted
+
+
+def _shown(names: list[str]) -> str:
+    """A header in a few words, unless it looks like a record: a field is empty or a number."""
+    if not all(_is_name(name) for name in names):
+        return f"{len(names)} columns, and its first line does not look like a header"
+    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+
+
+def _is_name(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return bool(text.strip())
+    return False
 
 
 def _parquet(path: Path) -> pq.ParquetFile:

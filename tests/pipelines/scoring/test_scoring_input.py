@@ -25,7 +25,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ("empty.csv", b"", "the file is empty"),
     ("header.csv", b"amount,income,purpose\n", "holds no rows"),
     ("lacks.csv", b"amount,purpose\n1,car\n", "'income' is missing.*needs 3.*amount, income, purp"),
-    ("twice.csv", b"amount,income,income,purpose\n", "'income' stands more than once"),
+    ("twice.csv", b"amount,income,income,purpose\n", "columns 2 and 3 have one name"),
     ("semicolons.csv", b"amount;income;purpose\n1;2;car\n", "'amount' is missing"),
     ("latin.csv", GOOD.encode() + b"1,2,\xe4\n", "not UTF-8"),
     ("utf16.csv", GOOD.encode("utf-16"), "no CSV header in UTF-8"),
