@@ -56,6 +56,18 @@ def epsilon_of(events: Sequence[Event], delta: float) -> float:
     return _epsilon(_canonical(events), delta)
 
 
+def delta_used(events: Sequence[Event]) -> float:
+    """δ that no ε covers: what mechanisms with a δ of their own use up, composed together.
+
+    >>> round(delta_used([{"kind": "epsilon-delta", "epsilon": 0.0, "delta": 1e-6, "count": 3}]), 9)
+    3e-06
+    """
+    kept = 0.0
+    for (kind, _, delta), count in _canonical(events):
+        kept += count * math.log1p(-delta) if kind == "epsilon-delta" else 0.0
+    return max(0.0, -math.expm1(kept))
+
+
 def check_delta(delta: float) -> None:
     """Raises InputError unless 0 < δ < 1."""
     if not 0.0 < delta < 1.0:

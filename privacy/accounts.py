@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from domains.errors import Refused
-from privacy.accounting import epsilon_of
+from privacy.accounting import delta_used, epsilon_of
 from privacy.chain import LOST, Entry
 
 Standing = Literal["unknown", "reserved", "committed", "cancelled"]
@@ -37,7 +37,8 @@ class Budget:
     """One owner's grant and what is left of it; every ε is at the granted δ.
 
     `epsilon_left` is granted minus spent. Composition is not addition: a job of that ε usually
-    fits with room to spare.
+    fits with room to spare. `delta_spent` is the part of δ that value lists have used up; the ε
+    holds at the whole δ, that part included, and none is left once δ is used up.
     """
 
     owner: str
@@ -46,6 +47,8 @@ class Budget:
     epsilon_spent: float
     epsilon_left: float
     jobs: int
+    delta_spent: float = 0.0
+    delta_left: float = 0.0
 
 
 @dataclass
@@ -59,6 +62,7 @@ class Account:
         bound: After a loss of entries, an event that bounds everything before it.
         covered: Jobs that are within that bound.
         recorded: ε spent at δ as written beside the last charge; None where that has changed since.
+        size: Public number of records, of the largest file that was charged; 0: never told.
     """
 
     owner: str
@@ -68,6 +72,7 @@ class Account:
     bound: list[dict[str, Any]] = field(default_factory=list)
     covered: frozenset[str] = frozenset()
     recorded: float | None = 0.0
+    size: int = 0
 
     @property
     def granted(self) -> bool:
@@ -119,6 +124,19 @@ class Accounts:
                     found.setdefault(name, {})[account.owner] = events
         return found
 
+    def charged(self, job: str) -> dict[str, list[dict[str, Any]]]:
+        """Owner → all events that a job was charged for, those charged again included."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for charge in self.charges_of(job).values():
+            for owner, events in charge.items():
+                found.setdefault(owner, []).extend(events)
+        return found
+
+    def budgets(self, owner: str | None = None) -> list[Budget]:
+        """Of all owners who granted anything, or of one of them, by name."""
+        granted = [account for _, account in sorted(self.owners.items()) if account.granted]
+        return [budget_of(one) for one in granted if owner in (None, one.owner)]
+
     def asks_the_same(
         self, job: str, owners: Mapping[str, Sequence[dict[str, Any]]], cut: Cut | None
     ) -> bool:
@@ -133,7 +151,17 @@ def budget_of(account: Account) -> Budget:
     """What is left of an owner's grant."""
     spent = account.known()
     left = max(0.0, account.epsilon - spent)
-    return Budget(account.owner, account.epsilon, account.delta, spent, left, account.jobs)
+    used = delta_used(account.events())
+    return Budget(
+        account.owner,
+        account.epsilon,
+        account.delta,
+        spent,
+        left,
+        account.jobs,
+        used,
+        max(0.0, account.delta - used),
+    )
 
 
 def _together(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -176,6 +204,7 @@ def read_accounts(entries: Iterable[Entry]) -> Accounts:
             account = _opened(accounts, entry)
             account.charges[str(entry.job)] = entry.detail["events"]
             account.recorded = float(entry.detail["epsilon_after"])
+            account.size = max(account.size, int(entry.detail.get("size", 0)))
             accounts.jobs[str(entry.job)] = "reserved"
         elif entry.kind == LOST:
             _lose(accounts, entry)

@@ -58,6 +58,10 @@ class Tampered(Exception):
 class Book:
     """The verified entries as one transaction sees them, and the means to add to them.
 
+    Attributes:
+        entries, hashes: All of them, oldest first.
+        unmarked: Whether the high-water mark that should hold them is gone.
+
     Raises:
         Tampered: an entry is not the one that was written; the chain turns it into Unsound.
     """
@@ -66,6 +70,7 @@ class Book:
         self._rows, self._key = rows, key
         self.entries: list[Entry] = []
         self.hashes: list[str] = []
+        self.unmarked = False
         for row in rows.all():
             self._follow(row)
 
@@ -84,6 +89,10 @@ class Book:
         """Heads of entries that are gone, and were made good (`privacy.restoring`)."""
         lost = (entry.detail["settles"] for entry in self.entries if entry.kind == LOST)
         return {head for heads in lost for head in heads}
+
+    def separate(self) -> set[str]:
+        """Names of ledgers that a person said are another installation's."""
+        return {str(one.detail["ledger"]) for one in self.entries if one.kind == "separate"}
 
     def append(
         self,
@@ -178,9 +187,12 @@ class Chain:
         with self.plain_errors():
             with self._store.write() as rows:
                 book = Book(rows, self._key)
-                self.check_mark(book, marks.read(self._key_path))
+                mark = marks.read(self._key_path)
+                self.check_mark(book, mark)
+                book.unmarked = mark is None and bool(book.entries)
                 yield book
-            marks.raise_to(self._key_path, Mark(*book.head))
+            if not book.unmarked:  # one that is gone comes back only once something confirmed it
+                marks.raise_to(self._key_path, Mark(*book.head))
 
     def files(self) -> tuple[Path, ...]:
         """Files that nothing else may be written to."""
@@ -212,6 +224,7 @@ class Chain:
                         "from a backup, or copy it from the machine that began this ledger"
                     )
                 if not self._key_path.exists():  # nobody else began it while this process waited
+                    marks.put(self._key_path, Mark(0, GENESIS))
                     keys.write(self._key_path, os.urandom(keys.SIZE))
         return keys.read(self._key_path)
 

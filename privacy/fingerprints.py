@@ -6,16 +6,22 @@ can test whether a given record is among them.
 A fingerprint is of the row's rarer values, whatever their order and the names of their columns, so
 that shuffled or renamed columns, a constant one, or one that repeats another hide nothing, nor
 does one of a few frequent values. It cannot recognise records whose rarer values were changed: a
-number rounded or rescaled, or a column more or less that tells rows apart, such as a row number.
+number rounded or rescaled, or a column more or less that tells rows apart, such as a row number or
+random numbers. The column that names the owners is that kind of column: rows are fingerprinted with
+it and without, so that other names for the owners hide nothing.
 """
 
 import hashlib
 import math
-from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+Prints = NDArray[np.uint64]
+Records = tuple[Prints, ...]
+"""An owner's records, fingerprinted in one or two ways; each sorted, a record once in each."""
 
 _BYTES = 8
 _FREQUENT = 0.1  # share of rows above which a value says little about a row
@@ -23,8 +29,8 @@ _FEW_ROWS = 10  # that never make a value frequent
 _MIDNIGHT = " 00:00:00"
 
 
-def row_fingerprints(frame: pd.DataFrame, key: bytes) -> set[bytes]:
-    """One keyed digest for each distinct set of rarer values; a row of frequent ones has none.
+def row_fingerprints(frame: pd.DataFrame, key: bytes) -> Prints:
+    """A keyed digest of each row's set of rarer values, (rows,); 0 for a row of frequent ones.
 
     Values are compared as text, and numbers by value: 1, 1.0 and "1" are one, so that the same
     table read from CSV and from Parquet agrees. Empty fields do not count.
@@ -33,41 +39,68 @@ def row_fingerprints(frame: pd.DataFrame, key: bytes) -> set[bytes]:
         frame: the columns that came with the file, none of them computed.
         key: the home's secret, at most 64 bytes.
     """
-    columns = [_text(frame.iloc[:, place]) for place in range(frame.shape[1])]
-    sets = [set(row) - {""} for row in zip(*columns, strict=True)]
-    held = Counter(value for row in sets for value in row)
-    most = max(_FEW_ROWS, _FREQUENT * len(sets))
-    frequent = {value for value, count in held.items() if count > most}
-    rare = {frozenset(row - frequent) for row in sets}
-    return {
-        hashlib.blake2b("\x1f".join(sorted(row)).encode(), key=key, digest_size=_BYTES).digest()
-        for row in rare
-        if row
-    }
+    codes, texts = _coded(frame)
+    rare = _rare(codes, len(texts))
+    prints = np.zeros(len(frame), dtype=np.uint64)
+    for place in np.flatnonzero(rare.any(axis=1)):
+        words = "\x1f".join([texts[code] for code in codes[place][rare[place]]])
+        digest = hashlib.blake2b(words.encode(), key=key, digest_size=_BYTES).digest()
+        prints[place] = int.from_bytes(digest, "little")
+    return prints
 
 
-def as_numbers(fingerprints: set[bytes]) -> NDArray[np.uint64]:
-    """Sorted numbers, from the first eight bytes of each fingerprint.
+def owner_fingerprints(
+    frame: pd.DataFrame, key: bytes, column: str, names: pd.Series
+) -> Mapping[str, Records]:
+    """Fingerprints of each owner's rows: with the column that names the owners, and without it.
 
-    Raises:
-        ValueError: a fingerprint is shorter.
+    Args:
+        frame, key: see `row_fingerprints`.
+        column: names the owners.
+        names: the owner of each row, (rows,); rows without one are nobody's.
     """
-    if any(len(fingerprint) < _BYTES for fingerprint in fingerprints):
-        raise ValueError(f"fingerprints need at least {_BYTES} bytes")
-    joined = b"".join(fingerprint[:_BYTES] for fingerprint in fingerprints)
-    return np.unique(np.frombuffer(joined, dtype="<u8"))
+    ways = [row_fingerprints(frame, key), row_fingerprints(frame.drop(columns=column), key)]
+    places = names.reset_index(drop=True).groupby(names.to_numpy()).indices
+    return {str(name): records(*(way[rows] for way in ways)) for name, rows in places.items()}
 
 
-def shared(numbers: NDArray[np.uint64], stored: bytes) -> NDArray[np.bool_]:
-    """Which of `numbers` are among the stored ones."""
-    return np.isin(numbers, np.frombuffer(stored, dtype="<u8"))
+def records(*ways: Prints) -> Records:
+    """One owner's fingerprints, made in different ways; a way that tells nothing more is left."""
+    found = [np.unique(way[way != 0]) for way in ways]
+    return tuple(
+        way
+        for place, way in enumerate(found)
+        if not any(np.array_equal(way, other) for other in found[:place])
+    )
 
 
-def _text(column: pd.Series) -> list[str]:
-    """Every field as text, "" where it is empty; each distinct value is looked at once."""
+def _coded(frame: pd.DataFrame) -> tuple[NDArray[np.int64], list[str]]:
+    """Every field as a number, (rows, columns), each row ascending, and the text of each number;
+    numbers have the order of their texts, and -1 is an empty field."""
+    columns = [_text(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    texts = sorted({text for _, held in columns for text in held} - {""})
+    number = {text: place for place, text in enumerate(texts)} | {"": -1}
+    codes = np.full((len(frame), len(columns)), -1, dtype=np.int64)
+    for place, (found, held) in enumerate(columns):
+        codes[:, place] = np.array([number[text] for text in held], dtype=np.int64)[found]
+    codes.sort(axis=1)
+    return codes, texts
+
+
+def _rare(codes: NDArray[np.int64], texts: int) -> NDArray[np.bool_]:
+    """Which fields count: not empty, not held by many rows, and each text once in a row."""
+    counts = codes >= 0
+    counts[:, 1:] &= codes[:, 1:] != codes[:, :-1]
+    held = np.bincount(codes[counts], minlength=texts)
+    frequent = held > max(_FEW_ROWS, _FREQUENT * len(codes))
+    counts[counts] = ~frequent[codes[counts]]
+    return counts
+
+
+def _text(column: pd.Series) -> tuple[NDArray[np.intp], list[str]]:
+    """Every field's place in a list of texts, the last of which, of place -1, is the empty one."""
     codes, values = pd.factorize(column)
-    told = [*(_plain(value) for value in values.tolist()), ""]  # code -1: empty
-    return [told[code] for code in codes.tolist()]
+    return codes, [*(_plain(value) for value in values.tolist()), ""]
 
 
 def _plain(value: object) -> str:

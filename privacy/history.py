@@ -17,7 +17,7 @@ class Told:
     Attributes:
         number: Of the entry.
         at: UTC time.
-        kind: `grant`, `reserve`, `commit`, `cancel`, `refuse` or `lost`.
+        kind: `grant`, `reserve`, `records`, `commit`, `cancel`, `refuse` or `lost`.
         job: Whose charge it was.
         said: What happened.
     """
@@ -60,6 +60,8 @@ def _said(entry: Entry, delta: float) -> str:
     if entry.kind == "reserve":
         own = epsilon_of(detail["events"], delta)
         return f"ε {own:.4g}, and {detail['epsilon_after']:.4g} spent with it, at δ {delta:g}"
+    if entry.kind == "records":
+        return f"{detail['records']} records, new to the ledger, known by their fingerprints"
     if entry.kind == LOST:
         event = detail["events"][0]
         return (

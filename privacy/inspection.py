@@ -6,6 +6,7 @@
 - truncated: the high-water mark beside the key knows entries that the end of the ledger lacks;
 - restored: ledger, key and mark agree, and runs were paid with entries that come after: an older
   copy was put back;
+- unmarked: the high-water mark is gone, so that nothing beside the key knows where the ledger ends;
 - rewritten: an entry that a run, a version or the mark knows has another hash, or another key: the
   chain was made anew from there.
 """
@@ -15,12 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from privacy.anchors import Anchor, missing
+from privacy.anchors import Anchor, either, missing
 from privacy.chain import GENESIS, Book, entry_of, link_of
 from privacy.mark import Mark
 from privacy.stores import Row, Rows
 
-Kind = Literal["edited", "removed", "reordered", "truncated", "restored", "rewritten"]
+Kind = Literal["edited", "removed", "reordered", "truncated", "restored", "unmarked", "rewritten"]
 _FARTHEST = 64  # so many removed or exchanged entries are recognised as such
 
 
@@ -52,7 +53,8 @@ def inspect(
     beyond = missing(name, book, [*found, *anchors])
     last = every[-1][0] if every else 0
     marked = bool(missing(name, book, found))
-    return [*findings, *_remembered(last, name, beyond, marked)]
+    unmarked = _unmarked(last, name, anchors) if mark is None and every else []
+    return [*findings, *unmarked, *_remembered(last, name, beyond, marked)]
 
 
 class _Found(Book):
@@ -69,7 +71,7 @@ class _Found(Book):
 
 
 def _remembered(count: int, name: str, beyond: list[Anchor], marked: bool) -> list[Finding]:
-    """Findings from what contradicts the ledger; one of each kind."""
+    """Findings from what contradicts the ledger; one of each kind, one for each other ledger."""
     gone = [one for one in beyond if one.ledger == name and one.length > count]
     other = [one for one in beyond if one not in gone]
     findings = []
@@ -82,12 +84,23 @@ def _remembered(count: int, name: str, beyond: list[Anchor], marked: bool) -> li
             f"and {most} were written"
         )
         findings.append(Finding("truncated" if marked else "restored", count + 1, said, _who(gone)))
-    if other:
-        first = min(other, key=lambda one: one.length)
-        how = "its entries are" if first.ledger == name else "with another key, its entries are"
-        said = f"the chain was made anew: {how} not those up to {first.length} that were paid with"
-        findings.append(Finding("rewritten", first.length, said, _who(other)))
+    for ledger in dict.fromkeys(one.ledger for one in other):
+        theirs = [one for one in other if one.ledger == ledger]
+        first = min(theirs, key=lambda one: one.length)
+        said = f"the chain was made anew: its entries are not those up to {first.length} that were "
+        said += (
+            "paid with" if ledger == name else f"paid with, by ledger {ledger}; {either(ledger)}"
+        )
+        findings.append(Finding("rewritten", first.length, said, _who(theirs)))
     return findings
+
+
+def _unmarked(count: int, name: str, anchors: Sequence[Anchor]) -> list[Finding]:
+    """What a missing mark means: what the anchors know is all that is known of the end."""
+    most = max((one.length for one in anchors if one.ledger == name), default=0)
+    said = "the file .head beside the key is missing: whether entries were cut off after "
+    said += f"{most} is not known" if most else f"{count} is not known, and nothing is spent"
+    return [Finding("unmarked", most or count, said)]
 
 
 def _who(anchors: list[Anchor]) -> tuple[str, ...]:

@@ -18,31 +18,21 @@ cancelled ones do not.
 1.0
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from domains.errors import InputError, Refused
 from privacy import backup
-from privacy.accounts import Budget, Cut, Standing, budget_of, check_cut, read_accounts
-from privacy.anchors import Anchor, Reader, check
+from privacy.accounts import Budget, Cut, Standing, read_accounts
+from privacy.anchors import Anchor, Reader, check, check_separate, confirm
 from privacy.chain import Book, Chain, Entry
-from privacy.charging import (
-    Events,
-    append_grant,
-    check_grant,
-    check_same,
-    command,
-    expect,
-    open_accounts,
-    record,
-    standing_of,
-)
-from privacy.fingerprints import as_numbers
+from privacy.charging import Events, append_grant, check_grant, command, expect, standing_of
+from privacy.fingerprints import Records
 from privacy.history import story_of
 from privacy.inspection import Finding, inspect
-from privacy.known_records import remember
+from privacy.reserving import Asked, Fits, enter
 from privacy.stores import store_at
 
 TIMEOUT = 60.0
@@ -95,7 +85,9 @@ class Ledger:
         known = self._remembered()
         with self._chain.write() as book:
             self._check(book, known)
-            spent = read_accounts(book.entries).of(owner).spent(delta)
+            account = read_accounts(book.entries).of(owner)
+            check_grant(owner, epsilon, delta, account.size)
+            spent = account.spent(delta)
             if spent > epsilon:
                 raise Refused(
                     f"owner {owner} has spent ε {spent:.4g} at δ {delta:g}; "
@@ -110,6 +102,8 @@ class Ledger:
         *,
         cut: Cut | None = None,
         grant: tuple[float, float] | None = None,
+        sizes: Mapping[str, int] | None = None,
+        records: Callable[[], Mapping[str, Records]] | None = None,
     ) -> Reservation:
         """Charge every owner, or none, before the first record is read.
 
@@ -120,39 +114,49 @@ class Ledger:
             owners: what the job will do to each owner's records, as `PrivacyPlan.events()` says.
             cut: how the records were cut into owners; it stays the same for every job charged.
             grant: ε and δ that the configuration brings, for owners who were never granted any.
+            sizes: each owner's public number of records n; a δ of 1/n or more is refused.
+            records: fingerprints of each owner's records; needs `cut`, and is called only once
+                the budgets were found to suffice.
 
         Raises:
             Refused: there is no owner, one has granted nothing, or the charge does not fit; the
                 message has the command that would allow it, and the refusal is recorded. Or the
-                records were cut otherwise before; then nothing is granted either. Or the ledger is
-                not what was written.
+                records were cut otherwise before, or others were charged for them, or δ is too
+                large; then nothing is granted either. Or the ledger is not what was written.
             InputError: the job is known already with another charge, or has ended; or a charge is
                 empty or not understood.
         """
-        if not owners:
-            raise Refused(f"job {job_id} names no owner to charge, so it may not read any record")
-        if not all(owners.values()):
-            raise InputError(f"job {job_id}: an owner's charge is empty, expected privacy events")
-        known = self._remembered()
+        asked, known = Asked(job_id, owners, cut, grant, sizes), self._remembered()
+        unread = records is None or self._known_job(asked, known)
+        return self._enter(asked, known, None if unread or records is None else records())
+
+    def _known_job(self, asked: Asked, known: Sequence[Anchor]) -> bool:
+        """Whether the job is reserved already; if not, its charge fits, at least for now."""
+        try:
+            self._enter(asked, known, None, only_try=True)
+        except Fits:
+            return False
+        return True
+
+    def _enter(
+        self,
+        asked: Asked,
+        known: Sequence[Anchor],
+        records: Mapping[str, Records] | None,
+        *,
+        only_try: bool = False,
+    ) -> Reservation:
         with self._chain.write() as book:
             self._check(book, known)
-            accounts = read_accounts(book.entries)
-            if job_id in accounts.jobs:
-                check_same(accounts, job_id, owners, cut)
-                return Reservation(job_id, tuple(owners), book.head)
-            if cut is not None:
-                check_cut(accounts, cut)
-            if grant is not None:
-                open_accounts(book, accounts, owners, *grant)
-                accounts = read_accounts(book.entries)
-            refusals = record(book, accounts, job_id, owners)
-            if cut is not None and not refusals:
-                book.append("cut", job=job_id, detail={"name": cut.name, "cut": cut.how})
+            before = book.head
+            refusals = enter(book, asked, records)
             head = book.head
+            if only_try and not refusals and head != before:
+                raise Fits
         if refusals:
             others = f" (and so for {len(refusals) - 1} more)" if len(refusals) > 1 else ""
-            raise Refused(f"job {job_id} refused: {refusals[0]}{others}")
-        return Reservation(job_id, tuple(owners), head)
+            raise Refused(f"job {asked.job} refused: {refusals[0]}{others}")
+        return Reservation(asked.job, tuple(asked.owners), head)
 
     def commit(self, job_id: str) -> None:
         """Record that a job ended, with all that it was charged again. Its charge stays.
@@ -192,12 +196,7 @@ class Ledger:
     def charged(self, job_id: str) -> dict[str, list[dict[str, Any]]]:
         """Owner → all events that a job was charged for, those charged again included."""
         with self._chain.read() as book:
-            charges = read_accounts(book.entries).charges_of(job_id)
-        found: dict[str, list[dict[str, Any]]] = {}
-        for charge in charges.values():
-            for owner, events in charge.items():
-                found.setdefault(owner, []).extend(events)
-        return found
+            return read_accounts(book.entries).charged(job_id)
 
     def budgets(self, owner: str | None = None) -> list[Budget]:
         """Every owner who granted anything, or one of them, by name.
@@ -206,13 +205,10 @@ class Ledger:
             InputError: this owner granted nothing.
         """
         with self._chain.read() as book:
-            accounts = read_accounts(book.entries).owners
-        granted = [account for _, account in sorted(accounts.items()) if account.granted]
-        if owner is not None:
-            granted = [account for account in granted if account.owner == owner]
-            if not granted:
-                raise InputError(f"owner {owner} is not in the ledger; {command(owner)}")
-        return [budget_of(account) for account in granted]
+            found = read_accounts(book.entries).budgets(owner)
+        if owner is not None and not found:
+            raise InputError(f"owner {owner} is not in the ledger; {command(owner)}")
+        return found
 
     def history(self, owner: str) -> list[Entry]:
         """All that concerns an owner, oldest first: grants, reservations, ends, refusals, losses.
@@ -226,18 +222,23 @@ class Ledger:
             return lines
         raise InputError(f"owner {owner} is not in the ledger; {command(owner)}")
 
-    def register_records(self, data_name: str, fingerprints: set[bytes]) -> None:
-        """Remember which records a data name stands for, so that renaming buys no new budget.
+    def separate(self, ledger: str, reason: str) -> None:
+        """A person's word that runs or versions in the same MLflow store were paid by the ledger of
+        another installation, and not by this one's past. It is recorded, and told by `verify`.
 
         Args:
-            data_name: the first part of the owners' names.
-            fingerprints: keyed digests of rows (`fingerprints.row_fingerprints`).
+            ledger: the other one's name.
+            reason: what the person says.
 
         Raises:
-            Refused: too many of the records are known under another name.
+            InputError: it is this ledger's name, nothing was paid by it, or there is no reason.
+            Refused: a run of this very home was paid by it.
         """
+        known = self._remembered()
+        check_separate(self.name, ledger, reason, known)
         with self._chain.write() as book:
-            remember(book, data_name, as_numbers(fingerprints))
+            self._check(book, [one for one in known if one.ledger == self.name])
+            book.append("separate", detail={"ledger": ledger, "reason": reason})
 
     def entries(self) -> list[Entry]:
         """Everything that was written, oldest first, every link of the chain checked."""
@@ -295,3 +296,5 @@ class Ledger:
 
     def _check(self, book: Book, known: Sequence[Anchor]) -> None:
         check(self.where, self.name, book, known)
+        if book.unmarked:
+            confirm(self.where, self.name, book, known)

@@ -2,6 +2,8 @@
 
 A small file beside the key, replaced after each commit. It may lag, by what a killed process or
 another machine has written, and never leads: a ledger that does not hold the mark has lost entries.
+It is made with the key, so that one that is missing was taken away: then nothing is spent until a
+run's memory of the ledger confirms it, which the ledger writes down (`anchors.confirm`).
 It finds a database that was cut short or put back alone; who puts back database, key and mark
 together is found by the anchors (`privacy.anchors`).
 """
@@ -29,7 +31,7 @@ def path_of(key: Path) -> Path:
 
 
 def read(key: Path) -> Mark | None:
-    """The mark beside a key; None before the first entry.
+    """The mark beside a key; None where it is gone.
 
     Raises:
         InputError: It cannot be read.
@@ -60,4 +62,5 @@ def raise_to(key: Path, mark: Mark) -> None:
 
 def put(key: Path, mark: Mark) -> None:
     """Set the mark, whatever it was."""
+    key.parent.mkdir(parents=True, exist_ok=True)
     durable.write(path_of(key), json.dumps(asdict(mark)))

@@ -93,11 +93,11 @@ class _Restore:
         """Collect what the mark and the world remember."""
         name = self._backup.name
         with suppress(InputError):  # a mark that cannot be read is lost like the rest
-            if mark := marks.read(self._key):
+            if (mark := marks.read(self._key)) and mark.length:
                 self._known.append(
                     Anchor(name, mark.length, mark.head, f"the mark beside {self._key}")
                 )
-        self._known += anchors(name)
+        self._known += [one for one in anchors(name) if one.ledger == name or one.here]
 
     def choose(self, present: list[Row] | None) -> Sequence[tuple[Row, bytes | None]]:
         """The rows to put in place of those present, while nobody else writes."""

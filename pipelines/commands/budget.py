@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from domains.errors import Refused
 from pipelines import settings
 from pipelines.commands.options import AsJson, say
+
+if TYPE_CHECKING:
+    from privacy.chain import Entry
+    from privacy.ledger import Ledger
 
 app = typer.Typer(help="Owners' privacy budgets.", no_args_is_help=True)
 _Backup = Annotated[Path, typer.Argument(help="Holds the ledger and its key: keep it secret.")]
@@ -72,11 +78,23 @@ def budget_verify(as_json: AsJson = False) -> None:
         for finding in findings:
             by = f"; known by {', '.join(finding.known_by)}" if finding.known_by else ""
             print(f"{finding.kind}, entry {finding.number}: {finding.said}{by}")
+        for said in (entry.detail for entry in _others(ledger)):
+            print(f"another installation's, as was said: ledger {said['ledger']}, {said['reason']}")
         if not findings:
             length, _ = ledger.head()
             print(f"sound: {length} entries, held against {len(known)} runs and versions")
     if findings:
         raise typer.Exit(1)
+
+
+@app.command("separate")
+def budget_separate(
+    ledger: Annotated[str, typer.Argument(help="Its name, as `budget verify` tells it.")],
+    reason: Annotated[str, typer.Option(help="Whose it is, and who says so; it is recorded.")],
+) -> None:
+    """State that runs in this MLflow store were paid by another installation's ledger."""
+    settings.open_ledger().separate(ledger, reason)
+    print(f"recorded: ledger {ledger} is another installation's")
 
 
 @app.command("backup")
@@ -119,9 +137,17 @@ def budget_restore(
         )
 
 
+def _others(ledger: Ledger) -> list[Entry]:
+    """Statements that another ledger is another installation's; none of a broken chain."""
+    with suppress(Refused):
+        return [entry for entry in ledger.entries() if entry.kind == "separate"]
+    return []
+
+
 def _print_budgets(budgets: list[Any]) -> None:
     for b in budgets:
         print(
             f"{b.owner}: granted ε {b.epsilon_granted:g} at δ {b.delta:g}, "
-            f"spent {b.epsilon_spent:.4g}, left {b.epsilon_left:.4g}, jobs {b.jobs}"
+            f"spent {b.epsilon_spent:.4g}, left {b.epsilon_left:.4g}, "
+            f"δ used up {b.delta_spent:.3g}, left {b.delta_left:.3g}, jobs {b.jobs}"
         )

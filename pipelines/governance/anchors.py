@@ -52,7 +52,8 @@ def _note(run_id: str, ledger: Ledger) -> None:
 
 
 def newest(ledger: str) -> list[Anchor]:
-    """The longest heads known of a ledger, and of any other that paid for a run of this home.
+    """The longest heads known of a ledger, of any other that paid for a run of this home, and one
+    of each other ledger that paid for a run or a version in this store.
 
     A store that is gone or empty knows nothing: that is no reason to refuse.
     """
@@ -73,8 +74,9 @@ def _known(ledger: str, most: int, versions: bool) -> list[Anchor]:
         found = [
             *_runs(experiments, f"tags.`{LEDGER}` = '{ledger}'", most),
             *_runs(experiments, mine, most),
+            *_others(experiments, ledger),
         ]
-        found += _versions(ledger) if versions else []
+        found += [one for one in _versions(every=versions) if versions or one.ledger != ledger]
     except (MlflowException, InputError, OSError):
         return []
     return list(dict.fromkeys(found))
@@ -98,22 +100,35 @@ def _runs(experiments: list[str], which: str, most: int) -> Iterator[Anchor]:
         for run in page:
             tags = run.data.tags
             if LEDGER in tags and LENGTH in tags and HEAD in tags:
-                where = f"run {run.info.run_id}"
-                yield Anchor(tags[LEDGER], int(tags[LENGTH]), tags[HEAD], where)
+                where, here = f"run {run.info.run_id}", tags.get(HOME_TAG) == home_mark()
+                yield Anchor(tags[LEDGER], int(tags[LENGTH]), tags[HEAD], where, here)
         token = page.token
         if not token or most < _ALL:
             return
 
 
-def _versions(ledger: str) -> Iterator[Anchor]:
+def _others(experiments: list[str], ledger: str) -> Iterator[Anchor]:
+    """The longest head of every other ledger, found one by one."""
+    named = [ledger]
+    while True:
+        which = " and ".join(f"tags.`{LEDGER}` != '{name}'" for name in named)
+        found = next(_runs(experiments, which, 1), None)
+        if found is None or found.ledger in named:
+            return
+        named.append(found.ledger)
+        yield found
+
+
+def _versions(*, every: bool) -> Iterator[Anchor]:
+    """Versions that remember a head: all, or a page of them."""
     token: str | None = None
     while True:
         page = client().search_model_versions(max_results=_ALL, page_token=token)
         for version in page:
             head: Any = json.loads(version.tags.get(VERSION_TAG) or "null") or {}
-            if head.get("id") == ledger:
+            if head:
                 where = f"{version.name} version {version.version}"
-                yield Anchor(ledger, int(head["length"]), str(head["head"]), where)
+                yield Anchor(str(head["id"]), int(head["length"]), str(head["head"]), where)
         token = page.token
-        if not token:
+        if not token or not every:
             return

@@ -87,6 +87,14 @@ def test_verify_says_sound_or_what_is_wrong(budget: Said, home: Path) -> None:
     assert "truncated" in looked.detail
 
 
+def test_show_tells_delta_beside_epsilon(budget: Said, home: Path) -> None:
+    setup = [{"kind": "epsilon-delta", "epsilon": 0.0, "delta": 2e-6, "count": 1}]
+    open_ledger().reserve("1", {"loans/a": CHARGE + setup}, grant=(9, DELTA))
+    assert "δ used up 2e-06, left 8e-06" in budget("show")[1]
+    (shown,) = json.loads(budget("show", "--json")[1])
+    assert (shown["delta_spent"], shown["delta_left"]) == pytest.approx((2e-6, 8e-6))
+
+
 @pytest.mark.usefixtures("story")
 def test_backup_and_restore_go_forward_only(budget: Said, home: Path, tmp_path: Path) -> None:
     file = str(tmp_path / "backup")

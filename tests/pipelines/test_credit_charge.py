@@ -26,7 +26,7 @@ def test_nothing_but_the_clients_column_is_read_before_the_charge(
         asked.append(columns)
         return pd.read_csv(path, usecols=columns)
 
-    monkeypatch.setattr(census, "read_table", spy)
+    monkeypatch.setattr(census, "read_table", spy)  # what is fingerprinted decides about no plan
     with open_job("credit", config_of(tmp_path)) as job:
         charge.fn(job, find_loans.fn(job))
     assert asked == [["bank"]]
@@ -56,13 +56,13 @@ def test_a_mistake_in_the_file_gives_the_charge_back(tmp_path: Path, home: Path)
 
 
 def test_bounds_on_a_text_column_give_the_charge_back(tmp_path: Path, home: Path) -> None:
-    with pytest.raises(InputError, match="column 'purpose': text, expected a number"):
+    with pytest.raises(InputError, match="column 'purpose': text in each of 1200 records"):
         prepared(config_of(tmp_path, bounds={"purpose": [0, 1]}))
     assert set(spent().values()) == {0.0}
 
 
 def test_a_direction_of_a_category_gives_the_charge_back(tmp_path: Path, home: Path) -> None:
-    with pytest.raises(InputError, match="monotone: column 'purpose' holds categories"):
+    with pytest.raises(InputError, match=r"column 'purpose': text in each .* monotone"):
         prepared(config_of(tmp_path, monotone={"purpose": "up"}))
     assert set(spent().values()) == {0.0}
 
@@ -101,7 +101,32 @@ def test_the_same_records_under_another_name_are_refused_and_cost_nothing(
     renamed = config_of(tmp_path, data={"path": "loans.csv", "name": "fresh"})
     with pytest.raises(Refused, match="known under the name loans"):
         prepared(renamed)
-    assert spent()["fresh/North"] == 0.0
+    assert set(spent()) == {"loans/North", "loans/South", "loans/West"}
+
+
+def test_the_same_records_of_owners_by_other_names_are_refused_and_leave_no_grant(
+    tmp_path: Path, home: Path
+) -> None:
+    prepared(config_of(tmp_path))
+    before = Ledger(ledger_path()).head()
+    frame = sample_loans()
+    renamed = config_of(tmp_path, frame.assign(bank=frame["bank"] + " 1"))
+    said = r"\d+ records of loans/\w+ 1 are known under the name loans/.*\(and so for 2 more\)"
+    with pytest.raises(Refused, match=said):
+        prepared(renamed)
+    assert Ledger(ledger_path()).head() == before
+
+
+def test_a_grant_of_one_over_n_is_refused_before_anybody_is_charged(
+    tmp_path: Path, home: Path
+) -> None:
+    privacy = PRIVATE["privacy"] | {"grant": {"epsilon": 20, "delta": 0.01}}
+    with pytest.raises(InputError, match=r"privacy\.grant\.delta: found 0\.01 with \d+ records"):
+        prepared(config_of(tmp_path, privacy=privacy))
+    Ledger(ledger_path()).grant("loans/North", 20, 0.5)
+    with pytest.raises(Refused, match=r"loans/North has \d+ records and granted δ 0\.5"):
+        prepared(config_of(tmp_path))
+    assert set(spent()) == {"loans/North"}
 
 
 def test_clients_that_the_job_cuts_share_one_owner(tmp_path: Path, home: Path) -> None:

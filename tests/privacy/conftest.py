@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from privacy.chain import Chain
 from privacy.ledger import Ledger
 from tests.privacy.sample_ledgers import CHARGE, DELTA, Place
 
@@ -57,7 +58,8 @@ def kept(place: Place, file: Path) -> Place:
     ledger = place.ledger()
     ledger.grant("a", 5, DELTA)
     ledger.grant("b", 5, DELTA)
-    ledger.register_records("loans", {b"12345678"})
+    with Chain(place.store(), place.key).write() as book:
+        book.append("records", detail={"data": "loans", "records": 1}, payload=b"12345678")
     ledger.reserve("1", {"a": CHARGE})
     assert ledger.backup(file) == 4
     return place

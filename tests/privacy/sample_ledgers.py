@@ -1,18 +1,21 @@
 """Ledgers to try, in either store, and charges of a known size."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 
 from privacy import key as keys
 from privacy import restoring
 from privacy.accounting import epsilon_of
+from privacy.accounts import Cut
 from privacy.anchors import Anchor
+from privacy.fingerprints import Records, records
 from privacy.ledger import Ledger
 from privacy.restoring import Restored
 from privacy.stores import Store, store_at
@@ -20,6 +23,25 @@ from privacy.stores import Store, store_at
 DELTA = 1e-5
 CHARGE = [{"kind": "gaussian", "sigma": 2.0, "count": 1}]  # ε 1.99 at 1e-5; two of them 2.94
 ONE, TWO = epsilon_of(CHARGE, DELTA), epsilon_of(CHARGE * 2, DELTA)
+
+
+def prints(*spans: tuple[int, int]) -> Records:
+    """Fingerprints of records that are told apart by number."""
+    return records(*(np.arange(first, last, dtype=np.uint64) + 1 for first, last in spans))
+
+
+def charge_for(
+    ledger: Ledger, job: str, data: str, owners: Mapping[str, tuple[int, int]], count: int = 1
+) -> None:
+    """A job on these owners' records, each owner's from one number to another."""
+    named = {f"{data}/{owner}" if owner else data: span for owner, span in owners.items()}
+    ledger.reserve(
+        job,
+        dict.fromkeys(named, CHARGE * count),
+        cut=Cut(data, None if "" in owners else "bank"),
+        grant=(90, DELTA),
+        records=lambda: {owner: prints(span) for owner, span in named.items()},
+    )
 
 
 def spent(ledger: Ledger, owner: str = "a") -> float:

@@ -7,6 +7,7 @@ import pytest
 from domains.errors import InputError, Refused
 from privacy.accounts import Cut
 from privacy.ledger import Ledger
+from privacy.plan import calibrate
 from tests.privacy.sample_ledgers import CHARGE, DELTA, ONE, TWO, spent
 
 
@@ -94,3 +95,62 @@ def test_what_is_done_again_must_fit_and_a_refusal_leaves_the_job_charged(ledger
 
 def test_an_unknown_job_was_charged_nothing(ledger: Ledger) -> None:
     assert ledger.charged("1") == {}
+
+
+SETUP = [{"kind": "epsilon-delta", "epsilon": 0.0, "delta": DELTA / 4, "count": 1}]
+
+
+def test_a_refusal_says_which_of_epsilon_and_delta_is_short(ledger: Ledger) -> None:
+    ledger.reserve("1", {"a": CHARGE + SETUP * 3}, grant=(40, DELTA), sizes={"a": 90_000})
+    with pytest.raises(Refused, match="ε is short") as refusal:
+        ledger.reserve("2", {"a": [{**CHARGE[0], "sigma": 0.1}]})
+    assert "δ is short" not in str(refusal.value)
+    with pytest.raises(Refused, match=r"δ 7.5e-06 is used up.*asks δ 5e-06 more: δ is short"):
+        ledger.reserve("3", {"a": CHARGE + SETUP * 2})
+
+
+def test_the_remedy_lowers_no_epsilon_and_stays_below_one_over_n(ledger: Ledger) -> None:
+    ledger.reserve("1", {"a": CHARGE + SETUP * 3}, grant=(40, DELTA), sizes={"a": 45_000})
+    with pytest.raises(Refused) as refusal:
+        ledger.reserve("2", {"a": CHARGE + SETUP * 2})
+    words = str(refusal.value).split("budget grant ")[1].split()
+    assert (float(words[2]), float(words[4])) == (40, 2 * DELTA)
+    ledger.grant("a", float(words[2]), float(words[4]))
+    ledger.reserve("2", {"a": CHARGE + SETUP * 2})
+    with pytest.raises(Refused, match="δ is used up: none below 1/45000") as last:
+        ledger.reserve("3", {"a": CHARGE + SETUP * 4})
+    assert "budget grant" not in str(last.value)
+
+
+def test_no_grant_is_one_over_n_or_more_once_n_is_known(ledger: Ledger) -> None:
+    ledger.reserve("1", {"a": CHARGE}, grant=(40, DELTA), sizes={"a": 1000})
+    with pytest.raises(InputError, match="1000 records, expected below 1/1000"):
+        ledger.grant("a", 40, 1e-3)
+    ledger.grant("b", 40, 0.5)
+    with pytest.raises(Refused, match=r"owner b has 1000 records and granted δ 0\.5"):
+        ledger.reserve("2", {"b": CHARGE}, sizes={"b": 1000})
+    with pytest.raises(InputError, match=r"privacy\.grant\.delta: found 0\.01 with 1000 records"):
+        ledger.reserve("2", {"c": CHARGE}, grant=(40, 0.01), sizes={"c": 1000})
+    assert {budget.owner for budget in ledger.budgets()} == {"a", "b"}
+
+
+def test_jobs_that_draw_value_lists_run_until_epsilon_is_spent(ledger: Ledger) -> None:
+    plan = calibrate(
+        0.5,
+        DELTA,
+        rounds=10,
+        local_steps=1,
+        sampling_rate=1.0,
+        clip_norm=2.5,
+        setup_share=0.3,
+        setup_columns=3,
+        setup_categories=3,
+        records=90_000,
+    )
+    ledger.grant("a", 40, DELTA)
+    for job in range(12):
+        ledger.reserve(str(job), {"a": plan.events()}, sizes={"a": 90_000})
+    shown = ledger.budgets("a")[0]
+    assert shown.delta_spent == pytest.approx(12 * plan.setup_delta, rel=1e-3)
+    assert shown.delta_spent < DELTA / 50
+    assert shown.epsilon_spent < 3

@@ -6,7 +6,6 @@ import pytest
 
 from domains.errors import InputError, Refused
 from privacy.accounts import Cut, read_accounts
-from privacy.known_records import FEW_SHARED
 from privacy.ledger import Ledger
 from tests.privacy.sample_ledgers import CHARGE, DELTA, ONE, TWO, Place, spent
 
@@ -55,7 +54,7 @@ def test_the_refusal_names_numbers_and_a_command_that_then_works(ledger: Ledger)
 def test_a_job_that_needs_more_delta_is_told_so(ledger: Ledger) -> None:
     ledger.grant("a", 10, 1e-7)
     tail = [{"kind": "epsilon-delta", "epsilon": 0.0, "delta": 1e-6, "count": 1}]
-    with pytest.raises(Refused, match=r"--delta 1e-05|--delta 1e-06"):
+    with pytest.raises(Refused, match=r"δ is short.*--epsilon 10 --delta 2e-06"):
         ledger.reserve("1", {"a": CHARGE + tail})
 
 
@@ -183,28 +182,6 @@ def test_of_two_jobs_for_the_last_of_a_budget_exactly_one_wins(place: Place) -> 
         assert sum(pool.map(attempt, range(8))) == 1
 
 
-def fingerprints(start: int, stop: int) -> set[bytes]:
-    return {number.to_bytes(8, "little") for number in range(start, stop)}
-
-
-def test_the_same_records_under_another_name_are_refused(ledger: Ledger) -> None:
-    ledger.register_records("loans", fingerprints(0, 1000))
-    with pytest.raises(Refused, match="1000 records of loans2 are known under the name loans"):
-        ledger.register_records("loans2", fingerprints(0, 1000))
-    ledger.register_records("others", fingerprints(1000 - FEW_SHARED, 2000))
-    with pytest.raises(Refused, match="loans"):
-        ledger.register_records("more", fingerprints(999 - FEW_SHARED, 1100))
-
-
-def test_large_files_may_share_one_row_in_a_hundred_and_no_more(ledger: Ledger) -> None:
-    ledger.register_records("loans", fingerprints(0, 10_000))
-    ledger.register_records("others", fingerprints(9_900, 20_000))
-    with pytest.raises(Refused, match="102 records of more"):
-        ledger.register_records("more", fingerprints(19_898, 40_000))
-    with pytest.raises(Refused, match="50 records of few"):
-        ledger.register_records("few", fingerprints(0, 50))
-
-
 def test_a_name_keeps_the_cut_it_was_first_charged_by(ledger: Ledger) -> None:
     ledger.reserve("1", {"d/a": CHARGE}, cut=Cut("d", "bank"), grant=(9, DELTA))
     for other in (Cut("d"), Cut("d", "state")):
@@ -233,16 +210,6 @@ def test_a_refused_charge_binds_no_name_to_its_cut(ledger: Ledger) -> None:
     with pytest.raises(Refused, match="granted nothing"):
         ledger.reserve("1", {"d/a": CHARGE}, cut=Cut("d", "bank"))
     ledger.reserve("2", {"d": CHARGE}, cut=Cut("d"), grant=(9, DELTA))
-
-
-def test_next_months_file_goes_on_under_the_same_name(ledger: Ledger) -> None:
-    ledger.register_records("loans", fingerprints(0, 1000))
-    ledger.register_records("loans", fingerprints(500, 1500))
-    length = ledger.head()[0]
-    ledger.register_records("loans", fingerprints(0, 1500))
-    assert ledger.head()[0] == length == 2
-    with pytest.raises(Refused, match="loans"):
-        ledger.register_records("copy", fingerprints(1400, 1450))
 
 
 def test_what_is_shown_as_spent_is_what_composes(ledger: Ledger) -> None:

@@ -166,11 +166,15 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 FILL = """
 import resource, signal, sys
+import numpy as np
+from privacy.accounts import Cut
 from privacy.ledger import Ledger
+charge = {"kind": "gaussian", "sigma": 2.0, "count": 1}
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 ledger = Ledger(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-ledger.register_records("a", {number.to_bytes(8, "big") for number in range(9000)})
+many = {"a": (np.arange(1, 9000, dtype=np.uint64),)}
+ledger.reserve("x", {"a": [charge]}, cut=Cut("a"), grant=(9, 1e-5), records=lambda: many)
 """
 
 
@@ -195,6 +199,9 @@ def test_of_a_second_machine_the_key_is_asked(server: Place, tmp_path: Path) -> 
         elsewhere.ledger()
     elsewhere.key.parent.mkdir(exist_ok=True)
     shutil.copy2(server.key, elsewhere.key)
+    with pytest.raises(Refused, match="copy that file from the machine that began the ledger"):
+        elsewhere.ledger().reserve("1", {"a": CHARGE})
+    shutil.copy2(server.mark, elsewhere.mark)
     elsewhere.ledger().reserve("1", {"a": CHARGE})
     assert server.ledger().verify() == []  # whose own mark lags behind
     server.ledger().commit("1")

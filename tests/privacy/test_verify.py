@@ -1,6 +1,7 @@
 """Each of the six ways to falsify a ledger is found and named; nothing is spent from the result."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from domains.errors import InputError, Refused
 from privacy.anchors import Anchor
 from privacy.chain import Unsound
 from privacy.ledger import Ledger
-from tests.privacy.sample_ledgers import CHARGE, DELTA, Place, spent
+from tests.privacy.sample_ledgers import CHARGE, DELTA, Place, charge_for, spent
 
 
 @pytest.fixture
@@ -66,12 +67,13 @@ def test_a_detail_that_is_no_json_is_edited(written: Place) -> None:
 
 
 def test_edited_fingerprints(written: Place) -> None:
-    written.ledger().register_records("loans", {b"12345678", b"abcdefgh"})
+    charge_for(written.ledger(), "records", "loans", {"": (0, 2)})
     rows = written.rows()
     written.put([*rows[:-1], (*rows[-1][:7], b"x" * 16)])
-    assert found(written) == [("edited", 7)]
-    with pytest.raises(Unsound, match="entry 7"):
-        written.ledger().register_records("others", {b"12345678"})
+    last = len(rows)
+    assert found(written) == [("edited", last)]
+    with pytest.raises(Unsound, match=f"entry {last}"):
+        charge_for(written.ledger(), "more", "others", {"": (0, 2)})
 
 
 def test_removed(written: Place) -> None:
@@ -146,12 +148,12 @@ def test_rewritten(written: Place, keep_key: bool) -> None:
 
 def test_rewritten_from_somewhere_on(written: Place) -> None:
     """An older copy that was gone on with looks the same: from its end on it is another chain."""
-    rows = written.rows()
+    rows, mark = written.rows(), written.mark.read_text()
     first = written.anchor("run 3")
     written.ledger().reserve("4", {"a": CHARGE})
     second = written.anchor("run 4")
     written.put(rows)
-    written.mark.unlink()
+    written.mark.write_text(mark)
     written.ledger().reserve("5", {"b": CHARGE})
     assert found(written, first, second) == [("rewritten", 7)]
 
@@ -196,3 +198,59 @@ def test_every_single_change_of_a_row_is_found(written: Place) -> None:
 def test_what_an_unsound_ledger_shows_is_still_what_stands_there(written: Place) -> None:
     written.put(written.rows()[:3])
     assert spent(written.ledger()) > 0
+
+
+def test_a_missing_mark_is_told_and_nothing_is_spent_until_a_run_confirms_the_ledger(
+    written: Place,
+) -> None:
+    anchor = written.anchor("run 3")
+    written.mark.unlink()
+    head = written.ledger().head()
+    assert found(written) == [("unmarked", 6)]
+    for spend in (
+        lambda: written.ledger().reserve("4", {"a": CHARGE}),
+        lambda: written.ledger().grant("a", 90, DELTA),
+    ):
+        with pytest.raises(Unsound, match=r"head beside its key is missing.*budget restore"):
+            spend()
+    written.ledger().commit("3")  # what was reserved may end, and brings no mark back
+    assert written.ledger().head()[0] == head[0] + 1
+    assert found(written, anchor) == [("unmarked", 6)]
+    written.ledger(anchor).reserve("4", {"a": CHARGE})
+    (told,) = [entry for entry in written.ledger().entries() if entry.kind == "mark"]
+    assert told.detail == {"anchors": 1, "longest": 6}
+    assert written.ledger(anchor).verify() == []
+
+
+def test_a_missing_mark_hides_no_missing_entries_from_runs(written: Place) -> None:
+    anchor = written.anchor("run 3")
+    written.put(written.rows()[:-2])
+    written.mark.unlink()
+    with pytest.raises(Unsound, match="run 3 was paid"):
+        written.ledger(anchor).grant("a", 90, DELTA)
+    assert {kind for kind, _ in found(written, anchor)} == {"unmarked", "restored"}
+
+
+def test_another_ledger_s_runs_count_as_a_lost_past_until_a_person_says_otherwise(
+    written: Place,
+) -> None:
+    other = Anchor("0123456789abcdef", 9, "f" * 64, "run 7")
+    assert found(written, other) == [("rewritten", 9)]
+    with pytest.raises(Unsound, match="by ledger 0123456789abcdef"):
+        written.ledger(other).grant("a", 90, DELTA)
+    with pytest.raises(InputError, match="reason"):
+        written.ledger(other).separate(other.ledger, " ")
+    for wrong in (written.ledger().name, "unheard of"):
+        with pytest.raises(InputError, match="budget verify"):
+            written.ledger(other).separate(wrong, "the branch in the north has its own")
+    written.ledger(other).separate(other.ledger, "the branch in the north has its own")
+    assert written.ledger(other).verify() == []
+    written.ledger(other).reserve("4", {"a": CHARGE})
+    third = replace(other, ledger="f" * 16)
+    assert found(written, other, third) == [("rewritten", 9)]
+
+
+def test_nobody_may_say_so_of_this_home_s_own_runs(written: Place) -> None:
+    other = Anchor("0123456789abcdef", 9, "f" * 64, "run 7", here=True)
+    with pytest.raises(Refused, match="run 7 of this very home"):
+        written.ledger(other).separate(other.ledger, "the branch in the north has its own")

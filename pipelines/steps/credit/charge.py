@@ -1,7 +1,9 @@
 """First stages of the credit flow: whose loans, what the plan costs them, and their consent.
 
-No record is read here. Owners, their numbers of records and the schema are public; the plan is
-made from them, and every owner is charged for it, or the job ends.
+Owners, their numbers of records and the schema are public; the plan is made from them, and every
+owner is charged for it, or the job ends. Of the records nothing is taken here but keyed
+fingerprints, once the budgets were found to suffice: records that somebody else was charged for are
+refused, and then nobody is granted or charged anything.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pipelines.life.outside import outside
 from pipelines.progress import say
 from pipelines.settings import CreditConfig, Grant, open_ledger
 from pipelines.stages import stage
+from pipelines.steps.credit.known import records_of
 from pipelines.steps.credit.strategy import check_strategy
 from pipelines.tracking import Job
 from privacy.accounts import Cut
@@ -82,13 +85,13 @@ def find_loans(job: Job) -> LoanTable:
 
 @stage()
 def charge(job: Job, table: LoanTable) -> Charged:
-    """Make the plan and reserve it with every owner, before any record is read.
+    """Make the plan and reserve it with every owner, before anything is learnt from a record.
 
     A process that takes the job up after this was cut short finds its own reservation.
 
     Raises:
         Refused: An owner granted nothing, the plan does not fit in what is left, or the records
-            were cut otherwise before; nobody is charged then.
+            were cut otherwise before, or charged to others; nobody is charged then.
         InputError: The strategy cannot be had, or not with so few clients.
     """
     config: CreditConfig = job.config
@@ -99,12 +102,15 @@ def charge(job: Job, table: LoanTable) -> Charged:
         return Charged(table, census, schedule)
     owners = owners_of(table, census)
     grant = config.privacy.grant or (None if config.data.path else _PUBLIC_GRANT)
+    sizes = list(census.sizes.values()) if table.lender else [sum(census.sizes.values())]
     with anchored(job.run_id) as ledger:
         ledger.reserve(
             job.run_id,
             dict.fromkeys(owners, schedule.events()),
             cut=None if table.public else Cut(table.name, table.lender),
             grant=(grant.epsilon, grant.delta) if grant else None,
+            sizes=dict(zip(owners, sizes, strict=True)),
+            records=None if table.public else lambda: records_of(table, owners),
         )
     say(f"charged ε {schedule.spent():.3g} to {len(owners)} owner(s)")
     return Charged(table, census, schedule, owners)

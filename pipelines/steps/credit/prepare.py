@@ -18,12 +18,11 @@ from domains.banking.features import Categorical, Feature, Numeric, check_number
 from domains.dataset import Dataset, digest_file
 from domains.sources import find
 from domains.splits import split_key
-from domains.tables import read_table
 from models.credit_encoding import Coding, Encoder
 from models.federated import Client
 from models.scorecard import ROW_NORM, check_monotone
 from pipelines.governance import seen
-from pipelines.settings import CreditConfig, home_key, open_ledger
+from pipelines.settings import CreditConfig, home_key
 from pipelines.stages import stage
 from pipelines.steps.credit.charge import (
     Charged,
@@ -33,7 +32,6 @@ from pipelines.steps.credit.charge import (
     nothing_released,
 )
 from pipelines.tracking import Job, log_data
-from privacy.fingerprints import row_fingerprints
 from privacy.preprocessing import merge, noised_summary
 
 _ARRAYS = ("y", "client", "group", "record", "part", "later")  # of `Loans`, beside its frame
@@ -174,13 +172,7 @@ def key_of(charged: Charged, seed: int) -> bytes:
 
 
 def _read(job: Job, charged: Charged) -> Loans:
-    """The loans; private ones are remembered by fingerprint, once the file proved sound."""
-    table = charged.table
-    loans = read_loans(table, charged.census, key_of(charged, job.config.seed))
-    if charged.plan and not table.public:
-        prints = row_fingerprints(read_table(table.path), home_key())
-        open_ledger().register_records(table.name, prints)
-    return loans
+    return read_loans(charged.table, charged.census, key_of(charged, job.config.seed))
 
 
 def _by_client(loans: Loans) -> Loans:

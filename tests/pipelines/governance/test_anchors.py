@@ -115,17 +115,51 @@ def test_the_run_that_an_unsound_ledger_refuses_does_not_vouch_for_it(
     assert open_ledger().verify() == []
 
 
-def test_the_ledger_of_another_home_on_the_same_server_is_no_contradiction(
+def test_two_homes_share_a_server_once_a_person_has_said_so_in_each(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_job()
+    first = open_ledger().name
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
     monkeypatch.setenv("CARELEDGER_HOME", str(tmp_path / "other"))
+    with pytest.raises(Unsound, match=f"budget separate {first}"):
+        run_job()
+    open_ledger().separate(first, "the north's own")
     run_job()
-    assert open_ledger().verify() == []
+    second = open_ledger().name
+    assert open_ledger().verify(anchors.every(second)) == []
     monkeypatch.setenv("CARELEDGER_HOME", str(home))
+    with pytest.raises(Unsound, match=f"budget separate {second}"):
+        run_job()
+    open_ledger().separate(second, "the south's own")
     run_job()
-    assert open_ledger().verify() == []
+    assert open_ledger().verify(anchors.every(first)) == []
+
+
+def test_a_ledger_begun_anew_does_not_spend_after_the_home_has_moved(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = run_job()
+    moved = tmp_path / "moved"
+    home.rename(moved)
+    for name in FILES:
+        (moved / name).unlink()
+    monkeypatch.setenv("CARELEDGER_HOME", str(moved))
+    with pytest.raises(Unsound, match=last):
+        open_ledger().grant("a", 30, DELTA)
+    (finding,) = open_ledger().verify(anchors.every(open_ledger().name))
+    assert (finding.kind, finding.known_by) == ("rewritten", (f"run {last}",))
+
+
+def test_a_version_alone_remembers_that_another_ledger_paid(home: Path) -> None:
+    open_ledger().grant("a", 30, DELTA)
+    client().create_registered_model("m")
+    told = json.dumps({"id": "0" * 16, "length": 5, "head": "0" * 64})
+    client().create_model_version("m", "file:///nowhere", None, {anchors.VERSION_TAG: told})
+    with pytest.raises(Unsound, match="m version 1 was paid by ledger 0000"):
+        open_ledger().grant("a", 40, DELTA)
+    (finding,) = open_ledger().verify(anchors.every(open_ledger().name))
+    assert finding.known_by == ("m version 1",)
 
 
 def test_a_version_remembers_what_its_evidence_names(home: Path) -> None:

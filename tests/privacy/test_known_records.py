@@ -1,0 +1,167 @@
+"""Other names for data or owners bring no new budget, and next month's file is no other name."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from domains.errors import Refused
+from privacy.accounts import Cut
+from privacy.chain import Chain
+from privacy.fingerprints import records
+from privacy.known_records import FEW_SHARED
+from privacy.ledger import Ledger
+from tests.privacy.sample_ledgers import CHARGE, DELTA, Place, charge_for, prints
+
+BANKS = {"A": (0, 400), "B": (400, 700), "C": (700, 1000)}
+
+
+def owners(ledger: Ledger) -> set[str]:
+    return {budget.owner for budget in ledger.budgets()}
+
+
+def test_the_same_records_of_owners_by_other_names_are_refused_and_leave_nothing(
+    ledger: Ledger,
+) -> None:
+    charge_for(ledger, "1", "loans", BANKS)
+    head = ledger.head()
+    renamed = {f"{name}1": span for name, span in BANKS.items()}
+    said = r"400 records of loans/A1 are known under the name loans/A, .*\(and so for 2 more\)"
+    with pytest.raises(Refused, match=said):
+        charge_for(ledger, "2", "loans", renamed)
+    assert ledger.head() == head
+    assert owners(ledger) == {"loans/A", "loans/B", "loans/C"}
+
+
+def test_owners_that_change_their_names_among_each_other_are_refused(ledger: Ledger) -> None:
+    charge_for(ledger, "1", "loans", BANKS)
+    with pytest.raises(Refused, match="of loans/B are known under the name loans/A"):
+        charge_for(ledger, "2", "loans", {"A": BANKS["B"], "B": BANKS["A"]})
+
+
+def test_many_small_owners_hide_nothing(ledger: Ledger) -> None:
+    charge_for(ledger, "1", "loans", BANKS)
+    pieces = {f"p{place}": (place, place + FEW_SHARED) for place in range(0, 400, FEW_SHARED)}
+    with pytest.raises(Refused, match="loans/A"):
+        charge_for(ledger, "2", "loans", pieces)
+
+
+def test_the_same_records_under_another_name_are_refused(ledger: Ledger) -> None:
+    charge_for(ledger, "1", "loans", {"": (0, 1000)})
+    with pytest.raises(Refused, match="1000 records of loans2 are known under the name loans"):
+        charge_for(ledger, "2", "loans2", {"": (0, 1000)})
+    with pytest.raises(Refused, match="records of loans2/A are known under the name loans"):
+        charge_for(ledger, "2", "loans2", BANKS)
+    charge_for(ledger, "2", "others", {"": (1000 - FEW_SHARED, 2000)})
+    with pytest.raises(Refused, match="11 records of more are known under the name loans,"):
+        charge_for(ledger, "3", "more", {"": (0, FEW_SHARED + 1)})
+
+
+def test_large_files_may_share_one_record_in_a_hundred_and_no_more(ledger: Ledger) -> None:
+    charge_for(ledger, "1", "loans", {"": (0, 10_000)})
+    charge_for(ledger, "2", "others", {"": (9_900, 20_000)})
+    with pytest.raises(Refused, match="102 records of more"):
+        charge_for(ledger, "3", "more", {"": (19_898, 40_000)})
+    with pytest.raises(Refused, match="50 records of few"):
+        charge_for(ledger, "3", "few", {"": (0, 50)})
+
+
+def test_next_months_file_goes_on_under_the_same_names(ledger: Ledger) -> None:
+    charge_for(ledger, "1", "loans", {"A": (0, 1000), "B": (5000, 6000)})
+    charge_for(ledger, "2", "loans", {"A": (500, 1500), "B": (5500, 6500), "new": (9000, 9500)})
+    charge_for(ledger, "3", "loans", {"A": (0, 1500), "B": (5000, 6500)})
+    kept = [(e.owner, e.detail["records"]) for e in ledger.entries() if e.kind == "records"]
+    assert kept == [
+        ("loans/A", 1000),
+        ("loans/B", 1000),
+        ("loans/A", 500),
+        ("loans/B", 500),
+        ("loans/new", 500),
+    ]
+    with pytest.raises(Refused, match="loans/A"):
+        charge_for(ledger, "4", "copy", {"": (1400, 1450)})
+
+
+def test_records_of_a_job_that_was_given_back_are_nobody_s(ledger: Ledger) -> None:
+    charge_for(ledger, "1", "loans", BANKS)
+    ledger.cancel("1")
+    charge_for(ledger, "2", "loans", {f"{name}1": span for name, span in BANKS.items()})
+    with pytest.raises(Refused, match="loans/A1"):
+        charge_for(ledger, "3", "loans", BANKS)
+
+
+def test_records_are_kept_again_once_the_job_that_brought_them_was_given_back(
+    ledger: Ledger,
+) -> None:
+    charge_for(ledger, "1", "loans", BANKS)
+    charge_for(ledger, "2", "loans", BANKS)
+    ledger.cancel("1")
+    charge_for(ledger, "3", "loans", BANKS)
+    with pytest.raises(Refused, match="loans/A"):
+        charge_for(ledger, "4", "fresh", BANKS)
+
+
+def test_rows_that_say_little_are_refused_no_month_by_chance(ledger: Ledger) -> None:
+    """Two banks whose rows are alike for a third of their records, this month and the next."""
+    charge_for(ledger, "1", "loans", {"A": (0, 900), "B": (600, 1500)})
+    charge_for(ledger, "2", "loans", {"A": (0, 1000), "B": (500, 1500)})
+    with pytest.raises(Refused, match="loans/A"):
+        charge_for(ledger, "3", "loans", {"A1": (0, 900), "B1": (600, 1500)})
+
+
+def test_any_way_of_fingerprinting_that_finds_them_serves(ledger: Ledger) -> None:
+    charge_for(ledger, "1", "loans", {"": (0, 1000)})
+    both = {"new": prints((5000, 6000), (0, 1000))}
+    with pytest.raises(Refused, match="1000 records of new"):
+        ledger.reserve("2", {"new": CHARGE}, cut=Cut("new"), grant=(9, DELTA), records=lambda: both)
+
+
+def test_no_record_is_looked_at_where_the_budget_does_not_suffice(ledger: Ledger) -> None:
+    ledger.grant("loans", 1, DELTA)
+
+    def read() -> dict[str, tuple[np.ndarray, ...]]:
+        raise AssertionError("the records were read")
+
+    with pytest.raises(Refused, match="ε is short"):
+        ledger.reserve("1", {"loans": CHARGE}, cut=Cut("loans"), records=read)
+    ledger.grant("loans", 9, DELTA)
+    with suppress(AssertionError):
+        ledger.reserve("1", {"loans": CHARGE}, cut=Cut("loans"), records=read)
+    assert ledger.standing("1") == "unknown"
+    charge_for(ledger, "1", "loans", {"": (0, 5)})
+    ledger.reserve("1", {"loans": CHARGE}, cut=Cut("loans"), records=read)
+
+
+def test_a_ledger_that_kept_them_by_the_data_s_name_alone_knows_them_still(place: Place) -> None:
+    old = place.ledger()
+    charge = dict.fromkeys(("loans/A", "loans/B"), CHARGE)
+    old.reserve("1", charge, cut=Cut("loans", "bank"), grant=(90, DELTA))
+    payload = prints((0, 1000))[0].tobytes()
+    with Chain(place.store(), place.key).write() as book:
+        book.append("records", detail={"data": "loans", "records": 1000}, payload=payload)
+    with pytest.raises(Refused, match="known under the name loans, whose budget"):
+        charge_for(old, "2", "fresh", {"": (0, 1000)})
+    with pytest.raises(Refused, match="of loans/A1 are known under the name loans"):
+        charge_for(old, "2", "loans", {"A1": (0, 500), "B1": (500, 1000)})
+    charge_for(old, "2", "loans", {"A": (0, 500), "B": (500, 1200)})
+    with pytest.raises(Refused, match="of loans/B are known under the name loans/A"):
+        charge_for(old, "3", "loans", {"B": (0, 500)})
+    assert old.verify() == []
+
+
+def test_many_records_of_many_owners_are_compared_whole(tmp_path: Path) -> None:
+    """What grew with owners times owners would not end within this test's patience."""
+    ledger = Ledger(tmp_path / "ledger.db")
+    numbers = np.random.default_rng(0).integers(1, 2**63, (300, 1000)).astype(np.uint64)
+
+    def job(name: str, prefix: str) -> None:
+        held = {f"d/{prefix}{place}": records(row) for place, row in enumerate(numbers)}
+        charge = dict.fromkeys(held, CHARGE)
+        cut = Cut("d", "bank")
+        ledger.reserve(name, charge, cut=cut, grant=(90, DELTA), records=lambda: held)
+
+    job("1", "bank")
+    job("2", "bank")
+    with pytest.raises(Refused, match=r"and so for 299 more"):
+        job("3", "other")
