@@ -214,9 +214,10 @@ def _trained(
 ) -> torch.nn.Module:
     how = TRAINING[model]
     if model == "trees":
-        grow = Growth()
-        drawn = trees.build(encoder, schedule.steps, grow.depth, grow.features, seed)
-        step = trees.Boosting(how["learning_rate"], how["momentum"], grow.ridge)
+        records = sum(client.records for client in clients)
+        size = trees.fitting(records, len(clients), encoder.width, schedule)
+        drawn = trees.build(encoder, schedule.steps, size.depth, size.features, seed)
+        step = trees.Boosting(how["learning_rate"], how["momentum"], Growth().ridge)
         trees.run(drawn, clients, schedule, step)
         return drawn
     card = model == "scorecard"

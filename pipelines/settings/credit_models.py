@@ -6,7 +6,7 @@ on public records, by AUROC on calibration records.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -14,11 +14,17 @@ from pipelines.settings.base import Section
 
 
 class Growth(Section):
-    """How trees are drawn, and their leaves' values. Few records, or a small ε, want few leaves."""
+    """How trees are drawn, and their leaves' values."""
 
-    depth: int = Field(6, ge=1, le=8, description="Levels of a tree, which has 2^depth leaves")
-    features: int = Field(
-        2, ge=1, description="Features that one tree asks about; with 1 the risk is a sum over them"
+    depth: Annotated[int, Field(ge=1, le=8)] | Literal["auto"] = Field(
+        "auto",
+        description="Levels of a tree, which has 2^depth leaves; auto: few where noise is loud for "
+        "the public number of records",
+    )
+    features: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="Features that one tree asks about; with 1 the risk is a sum over them; auto: "
+        "1 where trees have few levels, else 2",
     )
     ridge: float = Field(
         1.0, gt=0, allow_inf_nan=False, description="What draws a leaf's value towards 0"

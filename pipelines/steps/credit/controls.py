@@ -21,6 +21,7 @@ from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import CreditConfig
 from pipelines.stages import stage
+from pipelines.steps.credit.growth import grown, size_of, sized
 from pipelines.steps.credit.prepare import Prepared, prepared_for
 from pipelines.steps.credit.training import (
     Shape,
@@ -79,8 +80,10 @@ def _without_privacy(schedule: Schedule) -> Schedule:
 
 def _quiet(job: Job, prepared: Prepared) -> Trained:
     note = "the same schedule without clipping and noise"
-    schedule = _without_privacy(prepared.charged.schedule)
-    return _federated(job, prepared, Shape(QUIET, "control", note, 0.0), schedule, job.config)
+    charged, config = prepared.charged, job.config
+    size = size_of(config, charged, charged.schedule, prepared.encoder.width)
+    schedule, config = _without_privacy(charged.schedule), sized(config, size)
+    return _federated(job, prepared, Shape(QUIET, "control", note, 0.0), schedule, config)
 
 
 def _other(job: Job, prepared: Prepared, config: CreditConfig) -> Trained:
@@ -107,8 +110,9 @@ def _federated(
 ) -> Trained:
     say(shape.name)
     clients = prepared.clients(training_rows(prepared))
-    raw, rounds = _answers(job, prepared, shape.name, clients, schedule, config)
-    done = replace(shape, seconds=rounds.seconds, history=rounds.history)
+    raw, rounds, grew = _answers(job, prepared, shape.name, clients, schedule, config)
+    note = "; ".join(filter(None, [shape.note, grew]))
+    done = replace(shape, note=note, seconds=rounds.seconds, history=rounds.history)
     return keep(job, done, calibrated(prepared, raw))
 
 
@@ -119,8 +123,8 @@ def _answers(
     clients: list[Client],
     schedule: Schedule,
     config: CreditConfig,
-) -> tuple[np.ndarray, Rounds]:
-    """Logits of every record by a federated model, and how it was trained."""
+) -> tuple[np.ndarray, Rounds, str]:
+    """Logits of every record by a federated model, how it was trained, and what its trees were."""
     model = new_model(prepared, config, schedule)
     rounds = fit(
         model,
@@ -130,7 +134,7 @@ def _answers(
         project=projection(prepared, config),
         checkpoint=checkpoint(job, name),
     )
-    return logits(model, prepared.codes), rounds
+    return logits(model, prepared.codes), rounds, grown(model)
 
 
 def _alone(job: Job, prepared: Prepared) -> Trained:
@@ -211,11 +215,12 @@ def _later_federated(job: Job, prepared: Prepared) -> Trained:
     sizes = {name: int(counted[name]) for name in prepared.sizes if name in counted}
     clients = prepared.clients(training_rows(prepared) & early, sizes)
     schedule = prepared.charged.schedule
-    raw, rounds = _answers(job, prepared, LATER, clients, schedule, job.config)
+    raw, rounds, grew = _answers(job, prepared, LATER, clients, schedule, job.config)
     same = "with this run's noise; not charged, because the records are public"
     note = "the model's own training on earlier approvals alone"
     if prepared.charged.plan:
         note = f"{note}, {same}"
+    note = "; ".join(filter(None, [note, grew]))
     shape = Shape(LATER, "control", note, rounds.seconds, rounds.history)
     return keep(job, shape, calibrated(prepared, raw, early))
 

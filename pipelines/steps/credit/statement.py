@@ -12,6 +12,7 @@ from opacus.accountants import PRVAccountant, RDPAccountant
 from domains.banking.credit import PARTS
 from pipelines.settings import open_ledger
 from pipelines.steps.credit.charge import Charged
+from pipelines.steps.credit.growth import size_of
 from pipelines.tracking import Job
 from privacy.accounting import epsilon_of
 from privacy.plan import PrivacyPlan
@@ -57,12 +58,20 @@ def statement(job: Job, charged: Charged, codes: int) -> dict[str, Any] | None:
         "shape": {
             "training_records": [PARTS["train"] * size for size in charged.census.sizes.values()],
             "codes": codes,
+            **_of_trees(job, charged, codes),
         },
         "accountant": "PLD (dp-accounting)",
         "checked_by": checks(events[most], plan.delta),
         "ledger": {"id": ledger.name, "length": length, "head": head},
         **({"charged_again": further} if further else {}),
     }
+
+
+def _of_trees(job: Job, charged: Charged, features: int) -> dict[str, int]:
+    """Levels of the job's trees; nothing for another model."""
+    if job.config.model != "trees":
+        return {}
+    return {"depth": size_of(job.config, charged, charged.schedule, features).depth}
 
 
 def budgets(charged: Charged) -> list[tuple[str, float, float]]:

@@ -25,6 +25,7 @@ from pipelines.progress import say
 from pipelines.settings import CreditConfig
 from pipelines.stages import stage
 from pipelines.steps.credit.charge import Charged, may_release, reserve_again
+from pipelines.steps.credit.growth import grown, size_of
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.strategy import described, strategy_of, terms_of
 from pipelines.tracking import Job
@@ -101,7 +102,8 @@ def train_federated(job: Job, prepared: Prepared) -> Trained:
     raw = _pack(job, prepared, model, (slope, intercept))
     noise = "record-level differential privacy at every client" if charged.plan else "no privacy"
     unusual = described(config, charged.schedule.local_steps, rounds.conduct)
-    note = "; ".join(filter(None, [f"{len(clients)} clients, {noise}", unusual]))
+    told = [f"{len(clients)} clients, {noise}", grown(model), unusual]
+    note = "; ".join(filter(None, told))
     arm = Shape(FEDERATED, "arm", note, rounds.seconds, rounds.history)
     return keep(job, arm, raw, (slope, intercept))
 
@@ -113,8 +115,9 @@ def new_model(
     if config.model == "scorecard":
         return scorecard.build(prepared.encoder.width)
     if config.model == "trees":
-        grow = config.trees
-        return trees.build(prepared.encoder, schedule.steps, grow.depth, grow.features, config.seed)
+        size = size_of(config, prepared.charged, schedule, prepared.encoder.width)
+        shape = (schedule.steps, size.depth, size.features)
+        return trees.build(prepared.encoder, *shape, config.seed)
     return build(prepared.encoder.width, config.hidden, config.seed)
 
 
