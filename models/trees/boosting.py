@@ -26,7 +26,7 @@ from domains.errors import InputError
 from models.checkpoint import Checkpoint
 from models.federated import Client, Rounds
 from models.federated.clients import in_order
-from models.trees.leaves import leaf_sums, newton, pairs, released
+from models.trees.leaves import Floats, leaf_sums, newton, pairs, released
 from models.trees.model import Trees, as_bins
 from privacy.plan import PrivacyPlan, Schedule
 
@@ -52,6 +52,15 @@ class Boosting:
         """What a round's trees count for when so many rounds, itself among them, have passed."""
         carried = sum(self.momentum**each for each in range(rounds))
         return self.learning_rate * carried
+
+    def values(self, told: Floats, schedule: Schedule) -> Floats:
+        """What a round's leaves become, (trees, leaves), of all that its clients released.
+
+        Args:
+            told: Noised sums, (clients, trees, leaves, 2).
+            schedule: Whose noise it is.
+        """
+        return newton(told.sum(axis=0), len(told), self.ridge, schedule)
 
 
 class _Records:
@@ -116,8 +125,8 @@ def run(
         trees = range((number - 1) * schedule.local_steps, number * schedule.local_steps)
         known = number <= len(rounds.history)
         if not known:
-            sums = _released(records, trees, schedule, (len(clients), leaves.shape[1]))
-            leaves[trees] = newton(sums.sum(axis=0), len(clients), how.ridge, schedule)
+            told = _released(records, trees, schedule, (len(clients), leaves.shape[1]))
+            leaves[trees] = how.values(told, schedule)
             length = float(np.linalg.norm(leaves[trees]))
             rounds.history.append({"round": float(number), "step_length": length})
             rounds.seconds = earlier + time.perf_counter() - started

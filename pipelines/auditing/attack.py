@@ -38,7 +38,7 @@ class Attacked:
     Attributes:
         guesses: How the guesses on canaries went.
         strength: Share of the clip norm that lies in a canary's own column.
-        noise: Of the columns no record used, while others trained.
+        noise: Of the columns or leaves no record used, while others trained.
         rounds: How often updates left the clients.
         records: Made-up records in all.
     """
@@ -62,11 +62,11 @@ def attack(claim: Claim) -> Attacked:
     def see(updates: State) -> None:
         first = updates[0].numpy() / scale[:, None, None]
         moved = -np.einsum("kow,o->kw", first[:, :, layout.own], canary.direction)
-        scores[:] += _evidence(moved, plan, canary.strength)
+        scores[:] += evidence(moved, plan, canary.strength)
         tally.add(first[:, :, layout.empty].reshape(len(first), -1))
 
     watch(start_of(claim, layout), clients, plan, rate, see)
-    rounds, guesses = len(tally.steps), _guess(scores, coins)
+    rounds, guesses = len(tally.steps), guess(scores, coins)
     return Attacked(guesses, canary.strength, tally.found(_SHARE), rounds, records)
 
 
@@ -88,7 +88,7 @@ def noise_everywhere(claim: Claim) -> NoiseFound:
     return tally.found(_SHARE)
 
 
-def _evidence(moved: np.ndarray, plan: PrivacyPlan, strength: float) -> np.ndarray:
+def evidence(moved: np.ndarray, plan: PrivacyPlan, strength: float) -> np.ndarray:
     """Log-likelihood ratio of a canary that was there to one that was not, by what one round says.
 
     Args:
@@ -111,7 +111,7 @@ def _noise_of_a_round(claim: Claim, rate: float) -> np.ndarray:
     return scale
 
 
-def _guess(scores: np.ndarray, coins: np.ndarray) -> Guesses:
+def guess(scores: np.ndarray, coins: np.ndarray) -> Guesses:
     """The highest scores are said to be there, as many of the lowest not; the rest is silence."""
     half = int(scores.size * _GUESSED / 2)
     order, there = np.argsort(scores, axis=None), coins.ravel()

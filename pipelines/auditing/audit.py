@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.acting import now
-from pipelines.auditing import checks
+from pipelines.auditing import checks, trees_attack, trees_probe
 from pipelines.auditing.attack import attack, noise_everywhere
 from pipelines.auditing.checks import Check
 from pipelines.auditing.claim import Claim, read_claim
@@ -18,6 +18,8 @@ from pipelines.progress import say
 from pipelines.tracking import client
 
 _TAG = "careledger.audit"
+_NETS = (probe, attack, noise_everywhere)
+_TREES = (trees_probe.probe, trees_attack.attack, trees_attack.noise_everywhere)
 _NOT_TESTED = (
     "the code that trained the version, if it was other than what is installed now",
     "metrics, calibration and the split (held-out records never train, and are not private here)",
@@ -94,16 +96,17 @@ def audit(reference: str) -> Audit:
 def examine(claim: Claim) -> Audit:
     """The checks of a claim."""
     started = time.perf_counter()
+    probing, attacking, listening = _TREES if claim.model == "trees" else _NETS
     counted = []
     if claim.plan.setup_noise_multiplier:
         say(f"counts behind bins and value lists: {claim.plan.setup_columns} columns")
         counted = count_nobody(claim.plan)
     say(f"single records, without noise: {claim.plan.local_steps} steps a round")
-    probed = probe(claim)
+    probed = probing(claim)
     say(f"canaries at {len(claim.records)} clients: {claim.plan.rounds} rounds")
-    attacked = attack(claim)
-    say("noise in every weight")
-    everywhere = noise_everywhere(claim)
+    attacked = attacking(claim)
+    say("noise in every value that leaves a client")
+    everywhere = listening(claim)
     say("bounds")
     found = (
         checks.setup(claim, counted),

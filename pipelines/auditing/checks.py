@@ -83,9 +83,9 @@ def noise(claim: Claim, unused: NoiseFound, everywhere: NoiseFound) -> Check:
     """Is the noise in every value as large as planned, and drawn afresh each time?"""
     passed = unused.passed and everywhere.passed
     said = (
-        f"σ is {unused.ratio:.4f} of the planned {claim.plan.noise_multiplier:.4g} in columns no "
-        f"record used ({unused.low:.4f} to {unused.high:.4f}, {unused.values} values), "
-        f"{everywhere.ratio:.4f} over every weight of clients without records "
+        f"σ is {unused.ratio:.4f} of the planned {claim.plan.noise_multiplier:.4g} where no "
+        f"record adds ({unused.low:.4f} to {unused.high:.4f}, {unused.values} values), "
+        f"{everywhere.ratio:.4f} over all that clients without records send "
         f"({everywhere.low:.4f} to {everywhere.high:.4f}, {everywhere.values} values); a shortfall "
         f"of {unused.detectable:.1%} there, of {everywhere.detectable:.1%} here would show"
     )

@@ -35,9 +35,10 @@ class Claim:
         epsilon: ε that the evidence tells, bins and category lists included.
         records: Public number of training records expected of each client, rising.
         codes: Width of an encoded record.
-        model: `mlp` or `scorecard`.
+        model: `mlp`, `scorecard` or `trees`.
         hidden: Hidden units of the net.
         charged: Owner → events the ledger holds for the run.
+        depth: Levels of a tree; 0 for another model.
     """
 
     run_id: str
@@ -49,6 +50,7 @@ class Claim:
     model: str
     hidden: int
     charged: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    depth: int = 0
 
 
 def read_claim(reference: str) -> Claim:
@@ -67,10 +69,6 @@ def read_claim(reference: str) -> Claim:
         )
     try:
         config = CreditConfig.model_validate(yaml.safe_load(_artifact(run_id, _CONFIG)))
-        if config.model == "trees":
-            raise InputError(
-                f"run {run_id}: no audit of model: trees yet; expected a scorecard or an mlp"
-            )
         shape, charged = statement["shape"], open_ledger().charged(run_id)
         return Claim(
             run_id=run_id,
@@ -81,6 +79,7 @@ def read_claim(reference: str) -> Claim:
             codes=int(shape["codes"]),
             model=config.model,
             hidden=config.hidden,
+            depth=int(shape["depth"]) if config.model == "trees" else 0,
             charged=charged,
         )
     except (KeyError, TypeError, ValueError, ValidationError, yaml.YAMLError) as error:

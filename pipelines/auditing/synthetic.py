@@ -121,12 +121,12 @@ def make_clients(
         rows = slice(int(end - canaries - ordinary[number]), int(end))
         x[end - canaries : end] = canary_rows(layout, np.flatnonzero(coins[number]), size)
         y[end - canaries : end] = 1.0
-        clients.append(Client(_name(number), x[rows], y[rows], claim.records[number]))
+        clients.append(Client(name_of(number), x[rows], y[rows], claim.records[number]))
     return clients, int(ends[-1])
 
 
-def _name(number: int) -> str:
-    """Sorts as the number does: the engine takes clients in the order of records and names."""
+def name_of(number: int) -> str:
+    """Of a client; sorts as its number does, for engines take clients by records and names."""
     return f"client {number + 1:06d}"
 
 
@@ -140,7 +140,7 @@ def background(layout: Layout, rows: int) -> tuple[Tensor, Tensor]:
 def empty_clients(claim: Claim, width: int) -> list[Client]:
     """The run's clients without a single record: all that leaves them is noise."""
     return [
-        Client(_name(number), torch.zeros(0, width), torch.zeros(0), expected)
+        Client(name_of(number), torch.zeros(0, width), torch.zeros(0), expected)
         for number, expected in enumerate(claim.records)
     ]
 

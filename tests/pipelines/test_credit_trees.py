@@ -11,6 +11,7 @@ from domains.errors import InputError
 from models.credit import CreditScorer
 from models.scorer import load
 from models.trees import Trees
+from pipelines.auditing.audit import Audit, describe, examine
 from pipelines.auditing.claim import read_claim
 from pipelines.credit import credit
 from pipelines.governance import registry
@@ -76,9 +77,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> dict[s
         result: dict[str, Any] = credit(config_of(folder, **TREES))
         scorer = load(registry.package_folder("credit-loans", "1"))
         charged = open_ledger().charged(result["run_id"])
-        with pytest.raises(InputError, match="no audit of model: trees yet"):
-            read_claim(result["run_id"])
-    return {"result": result, "scorer": scorer, "charged": charged}
+        audited = examine(read_claim(result["run_id"]))
+    return {"result": result, "scorer": scorer, "charged": charged, "audited": audited}
 
 
 def test_a_private_run_trains_registers_and_scores(run: dict[str, Any]) -> None:
@@ -96,6 +96,12 @@ def test_owners_are_charged_for_as_many_events_as_there_are_trees(run: dict[str,
     for events in run["charged"].values():
         training = [e for e in events if e.get("sigma") == privacy["noise_multiplier"]]
         assert [(e["kind"], e["count"]) for e in training] == [("gaussian", trees)]
+
+
+def test_an_audit_of_the_run_passes(run: dict[str, Any]) -> None:
+    audited: Audit = run["audited"]
+    assert audited.passed, describe(audited)
+    assert audited.claim.depth == run["scorer"].model.feature.shape[1]
 
 
 def test_reasons_name_features_that_raise_the_risk(run: dict[str, Any]) -> None:
