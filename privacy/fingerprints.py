@@ -41,11 +41,14 @@ def row_fingerprints(frame: pd.DataFrame, key: bytes) -> Prints:
     """
     codes, texts = _coded(frame)
     rare = _rare(codes, len(texts))
-    prints = np.zeros(len(frame), dtype=np.uint64)
-    for place in np.flatnonzero(rare.any(axis=1)):
-        words = "\x1f".join([texts[code] for code in codes[place][rare[place]]])
-        digest = hashlib.blake2b(words.encode(), key=key, digest_size=_BYTES).digest()
-        prints[place] = int.from_bytes(digest, "little")
+    words = np.array([*texts, ""], dtype=object)[codes[rare]].tolist()
+    prints, start = np.zeros(len(frame), dtype=np.uint64), 0
+    for place, end in enumerate(rare.sum(axis=1).cumsum().tolist()):
+        if end > start:
+            text = "\x1f".join(words[start:end]).encode()
+            digest = hashlib.blake2b(text, key=key, digest_size=_BYTES).digest()
+            prints[place] = int.from_bytes(digest, "little")
+        start = end
     return prints
 
 
