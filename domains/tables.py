@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -30,18 +30,26 @@ _LARGEST_BLOCK = 2**31 - 1
 _LONGEST_HEADER = 1 << 20
 
 
-def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_table(
+    path: Path | str, columns: Sequence[str] | None = None, as_text: Collection[str] = ()
+) -> pd.DataFrame:
     """The table in `path`, or some of its columns in the order asked for.
 
     Numbers come as int64 or float64, text as text, ISO dates as datetime64; an empty field
     (`MISSING`) is missing, and so is a column without any value (float64).
+
+    Args:
+        path: CSV or Parquet file.
+        columns: Which columns; None: all of them.
+        as_text: Columns of a CSV file whose fields come as they are spelled, since a type that is
+            found for a whole column depends on each of its fields. Parquet says its types itself.
 
     Raises:
         InputError: The file is missing, empty, truncated, not UTF-8 or of an unknown kind; its
             rows differ in length, a column is missing or stands twice, or a number is infinite.
     """
     path = Path(path)
-    table = _read(path, columns)
+    table = _read(path, columns, as_text)
     if not table.num_rows:
         raise InputError(f"{path}: holds no rows, expected a header and at least one record")
     return cast(pd.DataFrame, _plain(table, path).to_pandas(ignore_metadata=True))
@@ -92,11 +100,11 @@ def _kind(path: Path) -> str:
     return kind
 
 
-def _read(path: Path, columns: Sequence[str] | None) -> pa.Table:
+def _read(path: Path, columns: Sequence[str] | None, as_text: Collection[str]) -> pa.Table:
     if _kind(path) != ".parquet":
         content = _bytes(path)
         names = _distinct(_header(content, path), path)
-        return _read_csv(content, _chosen(names, columns, path), path)
+        return _read_csv(content, _chosen(names, columns, path), path, as_text)
     with _parquet(path) as file:
         names = _distinct(list(file.schema_arrow.names), path)
         wanted = _chosen(names, columns, path)
@@ -176,7 +184,9 @@ def _header(content: bytes, path: Path) -> list[str]:
         raise InputError(f"{path}: the first line is no CSV header in UTF-8") from error
 
 
-def _read_csv(content: bytes, columns: list[str], path: Path) -> pa.Table:
+def _read_csv(
+    content: bytes, columns: list[str], path: Path, as_text: Collection[str] = ()
+) -> pa.Table:
     torn: list[csv.InvalidRow] = []
 
     def remember(row: csv.InvalidRow) -> str:
@@ -192,7 +202,10 @@ def _read_csv(content: bytes, columns: list[str], path: Path) -> pa.Table:
             ),
             parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=remember),
             convert_options=csv.ConvertOptions(
-                include_columns=columns, null_values=MISSING, strings_can_be_null=True
+                include_columns=columns,
+                column_types=dict.fromkeys(as_text, pa.string()),
+                null_values=MISSING,
+                strings_can_be_null=True,
             ),
         )
     except (pa.ArrowException, UnicodeDecodeError):

@@ -12,6 +12,9 @@ deviation σ_g, so that the counts over their σ have L2 sensitivity √(Σ_g 1/
 multiplier. The weights are fixed: a category must be seen above its threshold at each single
 owner, while octaves are summed over owners, and cells only divide an octave that was seen.
 
+Where columns were voted on first (`privacy.voting`), that took a share s of the same event, and m
+is then m/√(1 − s) in all of the above.
+
 Numbers that differ by less than a tenth of their size, such as years, fall into one cell: those
 need public bounds. A category is named only if its noised count passes a threshold that a category
 with a single record passes with probability at most setup_delta / (category columns): those δ add
@@ -31,6 +34,7 @@ from scipy import stats
 from domains.errors import InputError
 from privacy import noise
 from privacy.plan import PrivacyPlan
+from privacy.voting import VOTE_SHARE
 
 Floats = NDArray[np.float64]
 
@@ -84,17 +88,18 @@ def noised_summary(
     numeric_cols: Sequence[str],
     categorical_cols: Sequence[str],
     plan: PrivacyPlan | None,
+    voted: bool = False,
 ) -> Summary:
     """Count one owner's training records, with the plan's setup noise on every count.
 
-    One call spends the plan's setup events. Without a plan the counts are exact: for public data
-    and for controls only.
+    One call spends the plan's setup events; after `noised_votes`, what these left of them. Without
+    a plan the counts are exact: for public data and for controls only.
 
     Raises:
         InputError: a column is missing or not numeric, or the plan was made for fewer columns.
     """
     _check(frame, numeric_cols, [*numeric_cols, *categorical_cols], plan)
-    sigma = _sigmas(len(numeric_cols), len(categorical_cols), plan)
+    sigma = _sigmas(len(numeric_cols), len(categorical_cols), plan, voted)
     threshold = _threshold(sigma["category"], len(categorical_cols), plan)
     cells = {name: _counted(frame[name]) for name in numeric_cols}
     return Summary(
@@ -158,11 +163,14 @@ def _text(value: object) -> str:
     return str(int(value)) if whole else str(value)  # type: ignore[call-overload]
 
 
-def _sigmas(numbers: int, lists: int, plan: PrivacyPlan | None) -> dict[str, float]:
+def _sigmas(
+    numbers: int, lists: int, plan: PrivacyPlan | None, voted: bool = False
+) -> dict[str, float]:
     """Standard deviation of the noise on each count of a kind of group; all 0 without a plan."""
     if plan is None:
         return dict.fromkeys(_WEIGHTS, 0.0)
     multiplier = plan.setup_sigma / math.sqrt(plan.setup_columns)
+    multiplier /= math.sqrt(1 - VOTE_SHARE if voted else 1.0)
     total = lists * _WEIGHTS["category"] + numbers * (_WEIGHTS["octave"] + _WEIGHTS["cell"])
     return {kind: multiplier * math.sqrt(total / weight) for kind, weight in _WEIGHTS.items()}
 

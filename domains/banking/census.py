@@ -22,6 +22,7 @@ class LoanTable:
         path: CSV or Parquet file.
         public: Whether records may be used without a charge.
         target, positive: Column of the outcome, and its value that means default.
+        negative: Its values that mean none; empty: whichever other one there is.
         lender: Column that names the clients; None where `parts` says how many are cut here.
         top: Only the clients with most records.
         parts, by, alpha: How many clients are cut, and how; see `domains.splits.partition`.
@@ -35,6 +36,7 @@ class LoanTable:
         exclude: Columns that are never features.
         derived, features: Declared for the built-in set; None: every column that is left.
         bounds, categories: Public bounds (or all edges) and value lists of columns.
+        types: What columns are that have neither: `number` or `category`.
     """
 
     name: str
@@ -42,6 +44,7 @@ class LoanTable:
     public: bool
     target: str
     positive: str | int | float
+    negative: tuple[str | int | float, ...] = ()
     lender: str | None = None
     top: int | None = None
     parts: int | None = None
@@ -59,6 +62,7 @@ class LoanTable:
     features: tuple[Feature, ...] | None = None
     bounds: Mapping[str, Sequence[float]] = field(default_factory=dict)
     categories: Mapping[str, list[str | int | float]] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def private_columns(table: LoanTable, columns: tuple[str, ...]) -> list[str]:
 
 def _check_named(table: LoanTable, columns: tuple[str, ...]) -> None:
     named = [table.target, table.lender, table.borrower, table.record, table.date]
-    named += [*table.bounds, *table.categories]
+    named += [*table.bounds, *table.categories, *table.types]
     for name in named:
         made = any(item.column == name for item in table.derived)
         if name is not None and name not in columns and not made:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from domains import splits
+from domains.banking.cells import check_spelled, comparable, texts_of
 from domains.banking.census import (
     Census,
     LoanTable,
@@ -21,16 +22,25 @@ from domains.banking.census import (
     with_client,
     within_dates,
 )
-from domains.banking.features import Categorical, Feature, Numeric, derive, label, labels
+from domains.banking.features import (
+    Categorical,
+    Feature,
+    Numeric,
+    Untyped,
+    derive,
+    label,
+    labels,
+)
 from domains.errors import InputError
 from domains.row_ids import row_ids
 from domains.tables import check_filled, read_table
 
 PARTS = {"train": 0.7, "calibration": 0.1, "test": 0.2}
 """Shares of each client's records, by keyed hash of the borrower."""
-LATER = "out-of-time"
+LATER, LEFT = "out-of-time", "left out"
 _SEGMENTS = 10
 _SKEWED = 1000.0
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class Loans:
         client: Name of the client that holds the record.
         group: Id of the borrower; without one, of the content, so that equal rows stay together.
         record: Id of the record, unique.
-        part: `train`, `calibration`, `test` or `out-of-time`.
+        part: `train`, `calibration`, `test`, `out-of-time` or `left out`.
         later: Whether it was approved on or after the day of the out-of-time test.
         notes: What was left out, and why.
     """
@@ -58,10 +68,10 @@ class Loans:
     notes: tuple[str, ...]
 
 
-def describe_features(table: LoanTable, frame: pd.DataFrame) -> list[Feature]:
+def describe_features(table: LoanTable, frame: pd.DataFrame) -> list[Feature | Untyped]:
     """Every feature with its public edges or values, or None where they are not public.
 
-    A column's type is part of the schema, which is public; its values are not looked at.
+    Of private records no value is looked at: what is not declared stays untyped.
     """
     declared = {feature.column: feature for feature in table.features or ()}
     columns = tuple(str(name) for name in frame.columns)
@@ -77,10 +87,10 @@ def read_loans(table: LoanTable, census: Census, key: bytes) -> Loans:
         key: Of the split, from `domains.splits.split_key`.
 
     Raises:
-        InputError: An empty or one-sided target, an infinite value, an empty column, a date that
-            is none.
+        InputError: An empty or one-sided target, or one of more values than were declared, an
+            infinite value, an empty column, a date that is none.
     """
-    frame = within_dates(table, read_table(table.path, _needed(table, census.columns)))
+    frame = within_dates(table, _read(table, census))
     notes: list[str] = []
     if table.lender is not None:
         frame = frame[with_client(table, frame[table.lender]).isin(list(census.sizes))]
@@ -94,10 +104,12 @@ def read_loans(table: LoanTable, census: Census, key: bytes) -> Loans:
     if table.derived:
         frame = derive(frame, table.derived)
     check_filled(frame, feature_names(table, tuple(frame.columns)), table.path)
+    if not table.public:
+        check_spelled(table, frame)
     later = _later(table, frame)
     part = splits.assign(group, PARTS, key)
     if not table.public:
-        part[later] = LATER  # no second training: what came later never trains
+        part[later] = _parts_later(table, part[later])
     client = _clients(table, frame, y, group, key)
     return Loans(frame, y, client, group, record, part, later, tuple(notes))
 
@@ -115,6 +127,13 @@ def edges_between(low: float, high: float) -> tuple[float, ...]:
     else:
         edges = np.sinh(np.linspace(np.arcsinh(low), np.arcsinh(high), _SEGMENTS + 1))
     return tuple(float(edge) for edge in edges)
+
+
+def _read(table: LoanTable, census: Census) -> pd.DataFrame:
+    """Private fields come as they are spelled; clients are public, and a date must be one."""
+    names = _needed(table, census.columns)
+    spelled = [name for name in names if name not in (table.lender, table.date)]
+    return read_table(table.path, names, () if table.public else spelled)
 
 
 def _needed(table: LoanTable, columns: tuple[str, ...]) -> list[str]:
@@ -141,8 +160,14 @@ def _labelled(table: LoanTable, frame: pd.DataFrame, notes: list[str]) -> pd.Dat
     return frame[~empty]
 
 
+def _labels(table: LoanTable, column: pd.Series) -> pd.Series:
+    return labels(column) if table.public else texts_of(column)
+
+
 def _outcome(table: LoanTable, frame: pd.DataFrame) -> np.ndarray:
-    y = (labels(frame[table.target]) == label(table.positive)).to_numpy()
+    found = _labels(table, frame[table.target])
+    _check_values(table, found)
+    y = (found == label(table.positive)).to_numpy()
     if y.all() or not y.any():
         other = "only" if y.any() else "never"
         raise InputError(
@@ -152,9 +177,32 @@ def _outcome(table: LoanTable, frame: pd.DataFrame) -> np.ndarray:
     return y.astype(np.float32)
 
 
+def _check_values(table: LoanTable, found: pd.Series) -> None:
+    """Two values, or those that the configuration names: any other is not for us to interpret."""
+    positive, negative = label(table.positive), {label(value) for value in table.negative}
+    values = found.value_counts().index.tolist()
+    others = [value for value in values if value != positive]
+    odd = [value for value in others if value not in negative] if negative else others[1:]
+    if not odd:
+        return
+    first = int(np.flatnonzero(found.isin(odd))[0]) + 1
+    held = f"{len(values)} different values"
+    if table.public:
+        held = ", ".join(map(repr, values[:_SHOWN])) + (", …" if len(values) > _SHOWN else "")
+    asked = " and ".join([f"target.positive {positive!r}", *(map(repr, sorted(negative)))])
+    expected = asked if negative else f"two, of which {positive!r} is target.positive"
+    raise InputError(
+        f"{table.path}: target {table.target!r} holds {held} in {len(found)} records, expected "
+        f"{expected}; the first other one is at record {first}: list every value that means no "
+        "default in target.negative, and leave loans of unknown outcome out of the file"
+    )
+
+
 def _content(table: LoanTable, frame: pd.DataFrame, key: bytes) -> np.ndarray:
     """The record's own id, or a keyed hash of its content, the same for the same record."""
-    return row_ids(frame, key) if table.record is None else _filled(table, frame, table.record)
+    if table.record is not None:
+        return _filled(table, frame, table.record)
+    return row_ids(frame if table.public else comparable(frame), key)
 
 
 def _numbered(content: np.ndarray) -> np.ndarray:
@@ -170,7 +218,7 @@ def _filled(table: LoanTable, frame: pd.DataFrame, name: str) -> np.ndarray:
     empty = int(frame[name].isna().sum())
     if empty:
         raise InputError(f"{table.path}: id column {name!r} is empty in {empty} rows")
-    return np.array(labels(frame[name]), dtype=object)
+    return np.array(_labels(table, frame[name]), dtype=object)
 
 
 def _below_cap(table: LoanTable, frame: pd.DataFrame, group: np.ndarray, key: bytes) -> np.ndarray:
@@ -188,6 +236,14 @@ def _later(table: LoanTable, frame: pd.DataFrame) -> np.ndarray:
     return (approval_dates(table, frame) >= table.later).to_numpy()
 
 
+def _parts_later(table: LoanTable, parts: np.ndarray) -> np.ndarray:
+    """On private data later approvals never train. A borrower's are tested where the key has put
+    the borrower on the side of the test, whatever the file holds of him earlier: who trained does
+    not decide who is tested. Without borrowers no later record is one that trained."""
+    tested = (parts == "test") | (table.borrower is None)
+    return np.array([LEFT, LATER], dtype=object)[tested.astype(int)]
+
+
 def _clients(
     table: LoanTable, frame: pd.DataFrame, y: np.ndarray, group: np.ndarray, key: bytes
 ) -> np.ndarray:
@@ -201,15 +257,21 @@ def _clients(
 
 def _describe(
     table: LoanTable, frame: pd.DataFrame, name: str, declared: dict[str, Feature]
-) -> Feature:
+) -> Feature | Untyped:
     if name in table.categories:
         return Categorical(name, tuple(dict.fromkeys(label(v) for v in table.categories[name])))
     if name in table.bounds:
         given = tuple(table.bounds[name])
-        return Numeric(name, given if len(given) > 2 else edges_between(*given))
+        return Numeric(name, given if len(given) > 2 else edges_between(given[0], given[1]))
     if name in declared:
         return declared[name]
-    kind = frame[name].dtype
+    if name in table.types:
+        return Numeric(name) if table.types[name] == "number" else Categorical(name)
+    return _by_values(table, frame[name]) if table.public else Untyped(name)
+
+
+def _by_values(table: LoanTable, column: pd.Series) -> Feature:
+    name, kind = str(column.name), column.dtype
     if pd.api.types.is_datetime64_any_dtype(kind):
         raise InputError(f"{table.path}: column {name!r} holds dates; add it to exclude")
     if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind):

@@ -39,6 +39,13 @@ Feature = Numeric | Categorical
 
 
 @dataclass(frozen=True)
+class Untyped:
+    """A column of private records that nobody declared: a number or a category, as they vote."""
+
+    column: str
+
+
+@dataclass(frozen=True)
 class Derived:
     """A column computed from raw columns of the same record.
 

@@ -32,6 +32,11 @@ class CreditData(Section):
     out_of_time: datetime.date | None = Field(
         None, description="Loans approved from this day on are the out-of-time test"
     )
+    types: dict[str, Literal["number", "category"]] = Field(
+        default={},
+        description="What columns are that have neither bounds nor categories; in a private run "
+        "those that nobody declares are voted on under the run's own ε, and dates left out",
+    )
     public: bool = False
 
     @model_validator(mode="after")
@@ -48,6 +53,9 @@ class Target(Section):
 
     column: str
     positive: str | int | float = 1
+    negative: list[str | int | float] | str | int | float | None = Field(
+        None, description="Value or values that mean no default; needed where there are several"
+    )
 
 
 class Clients(Section):
@@ -234,6 +242,14 @@ class CreditConfig(Job):
         for key in OF_WEIGHTS:
             if getattr(self, key) != type(self).model_fields[key].default:
                 raise ValueError(f"{key}: model: trees has none; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _of_one_type(self) -> CreditConfig:
+        for key, kind in (("bounds", "number"), ("monotone", "number"), ("categories", "category")):
+            for name in getattr(self, key):
+                if (found := self.data.types.get(name, kind)) != kind:
+                    raise ValueError(f"data.types.{name}: found {found}, and {key} says {kind}")
         return self
 
     @model_validator(mode="after")

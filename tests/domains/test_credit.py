@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from domains import splits
 from domains.banking import census as census_module
 from domains.banking import credit
 from domains.banking.census import LoanTable, private_columns, take_census
 from domains.banking.credit import edges_between, read_loans
-from domains.banking.features import Categorical, Numeric
+from domains.banking.features import Categorical, Numeric, Untyped
 from domains.errors import InputError
 from domains.splits import split_key
 from tests.domains.sample_loans import sample_loans
@@ -114,7 +116,7 @@ def test_a_column_is_public_or_not_yet_known(tmp_path: Path) -> None:
     amount, income, purpose = features
     assert isinstance(amount, Numeric)
     assert amount.edges is not None
-    assert income == Numeric("income")
+    assert income == Untyped("income")
     assert purpose == Categorical("purpose", ("car", "home"))
 
 
@@ -133,6 +135,82 @@ def test_what_a_file_may_not_hold_is_named(
 ) -> None:
     table = _table(tmp_path, sample_loans().assign(**change))
     with pytest.raises(InputError, match=message):
+        read_loans(table, take_census(table), KEY)
+
+
+def test_one_field_changes_how_no_other_is_read(tmp_path: Path) -> None:
+    """Neither a type nor a part nor an id, in columns that are read for nothing too."""
+    table = _table(tmp_path, sample_loans().assign(code="007", flag=True))
+    whole = read_loans(table, take_census(table), KEY)
+    frame = sample_loans().assign(code="007", flag=True).astype({"code": object, "flag": object})
+    for column in ("income", "code", "flag", "purpose", "sex"):
+        frame[column] = [*frame[column].tolist()[:-1], "3.50"]
+    frame.to_csv(table.path, index=False)
+    odd = read_loans(table, take_census(table), KEY)
+    features = credit.describe_features(table, odd.frame)
+    assert features == credit.describe_features(table, whole.frame)
+    pd.testing.assert_frame_equal(odd.frame.iloc[:-1], whole.frame.iloc[:-1])
+    for name in ("y", "client", "group", "record", "part"):
+        assert (getattr(odd, name)[:-1] == getattr(whole, name)[:-1]).all(), name
+
+
+def test_ids_of_private_records_agree_between_csv_and_parquet(tmp_path: Path) -> None:
+    frame = sample_loans().assign(opened=pd.Timestamp("2001-02-03"), flag=True, count=3)
+    table = _table(tmp_path, frame)
+    first = read_loans(table, take_census(table), KEY)
+    frame.to_parquet(tmp_path / "loans.parquet")
+    other = replace(table, path=tmp_path / "loans.parquet")
+    assert (first.record == read_loans(other, take_census(other), KEY).record).all()
+
+
+def test_a_declared_type_is_taken_at_its_word(tmp_path: Path) -> None:
+    table = _table(tmp_path, types={"income": "category", "purpose": "number", "amount": "number"})
+    frame = sample_loans().astype({"purpose": object})
+    frame.loc[0, "purpose"] = "7"
+    frame.to_csv(table.path, index=False)
+    found = credit.describe_features(table, read_loans(table, take_census(table), KEY).frame)
+    assert found == [Numeric("amount"), Categorical("income"), Numeric("purpose")]
+
+
+def test_of_a_borrower_who_could_train_nothing_is_tested_later(tmp_path: Path) -> None:
+    """Which later loans are tested depends on no loan that trains."""
+    frame = sample_loans().assign(borrower=np.arange(1200) // 3)
+    table = _table(tmp_path, frame, borrower="borrower", later=pd.Timestamp("2007-01-01"))
+    loans = read_loans(table, take_census(table), KEY)
+    side = splits.assign(loans.group, credit.PARTS, KEY)
+    assert set(loans.part[loans.later & (side == "test")]) == {"out-of-time"}
+    assert set(loans.part[loans.later & (side != "test")]) == {"left out"}
+
+
+OUTCOMES = ["paid", "late", "default", "?"]
+
+
+def _outcomes(folder: Path, values: list[str], **keys: Any) -> tuple[LoanTable, np.ndarray]:
+    outcome = np.random.default_rng(0).choice(values, 1200)
+    frame = sample_loans().assign(defaulted=outcome)
+    path = _table(folder, frame).path
+    keys = {"lender": "bank", "exclude": frozenset({"approved"}), "positive": "default", **keys}
+    return LoanTable(name="loans", path=path, target="defaulted", **keys), outcome
+
+
+def test_a_third_value_of_the_outcome_is_not_taken_for_no_default(tmp_path: Path) -> None:
+    public, _ = _outcomes(tmp_path, OUTCOMES[:3], public=True)
+    with pytest.raises(InputError, match=r"'paid'.*: list every value .* target\.negative"):
+        read_loans(public, take_census(public), KEY)
+    private = replace(public, public=False)
+    with pytest.raises(InputError, match="holds 3 different values in 1200") as refused:
+        read_loans(private, take_census(private), KEY)
+    assert "paid" not in str(refused.value)
+
+
+def test_declared_values_of_the_outcome_are_what_they_are_declared(tmp_path: Path) -> None:
+    keys: dict[str, Any] = {"public": False, "negative": ("paid", "late")}
+    table, outcome = _outcomes(tmp_path, OUTCOMES[:3], **keys)
+    loans = read_loans(table, take_census(table), KEY)
+    assert (loans.y == (outcome == "default")).all()
+    table, outcome = _outcomes(tmp_path, OUTCOMES, **keys)
+    first = int(np.flatnonzero(outcome == "?")[0]) + 1
+    with pytest.raises(InputError, match=f"the first other one is at record {first}"):
         read_loans(table, take_census(table), KEY)
 
 

@@ -41,11 +41,18 @@ _SECONDS = ("total", "training", "orchestration")
 Published = dict[str, Any]
 
 JOB: dict[str, Any] = {
-    "data": {"path": "loans.csv", "name": "loans", "id": "loan"},
+    "data": {
+        "path": "loans.csv",
+        "name": "loans",
+        "id": "borrower",
+        "date": "approved",
+        "out_of_time": "2007-01-01",
+        "types": {"purpose": "category", "insured": "category"},  # what income is, is voted
+    },
     "target": {"column": "defaulted", "positive": 1},
     "clients": {"column": "bank"},
     "protected": ["sex"],
-    "exclude": ["approved"],
+    "exclude": ["loan"],
     "bounds": {"amount": [0, 1e6], "age": [18, 90]},  # income has DP bins
     "categories": {"region": ["east", "west"]},  # purpose and insured have DP lists
     "privacy": {"epsilon": 6, "delta": 1e-4, "grant": {"epsilon": 6, "delta": 1e-4}},
@@ -61,6 +68,7 @@ def loans() -> pd.DataFrame:
     rng = np.random.default_rng(8)
     frame = sample_loans(900)
     frame["loan"] = np.arange(len(frame)) + 10_000
+    frame["borrower"] = rng.integers(500, 1_000, len(frame))
     frame["age"] = rng.integers(18, 90, len(frame))
     frame["region"] = rng.choice(["east", "west", "north"], len(frame))
     frame["insured"] = rng.random(len(frame)) < 0.5
@@ -68,28 +76,59 @@ def loans() -> pd.DataFrame:
 
 
 def trained_record(frame: pd.DataFrame) -> int:
-    """A row that trains, whatever its content, because its id says so."""
-    return int(np.flatnonzero((_parts(frame) == "train") & frame["income"].notna())[5])
+    """A row that trains, whatever its content, because its borrower and its day say so; its
+    borrower has no other."""
+    alone = frame.groupby("borrower")["loan"].transform("size") == 1
+    rows = (_parts(frame) == "train") & ~_later(frame) & frame["income"].notna() & alone
+    return int(np.flatnonzero(rows)[5])
 
 
 def _parts(frame: pd.DataFrame) -> np.ndarray:
-    return splits.assign(frame["loan"], PARTS, splits.split_key(0, KEY))
+    return splits.assign(frame["borrower"], PARTS, splits.split_key(0, KEY))
+
+
+def _later(frame: pd.DataFrame) -> pd.Series:
+    return frame["approved"] >= pd.Timestamp("2007-01-01")
+
+
+def only_later(frame: pd.DataFrame) -> int:
+    """A borrower on the side that trains, all of whose loans came too late for it."""
+    too_late = _later(frame).groupby(frame["borrower"]).transform("all")
+    return int(frame["borrower"][too_late & (_parts(frame) == "train")].iloc[0])
 
 
 def other_values(frame: pd.DataFrame, row: int) -> None:
     """Another outcome and other features, of other types than the column had: its first fraction,
     its first empty field, the largest number in it."""
     record: Any = frame.iloc[row]
-    values: dict[str, Any] = {
-        "defaulted": 1 - record["defaulted"],
-        "amount": 987_654.0,
-        "income": 0.5,
-        "age": 35.5,
-        "purpose": "home" if record["purpose"] != "home" else "car",
-        "region": "west" if record["region"] != "west" else "east",
-        "insured": None,
-        "sex": "f" if record["sex"] == "m" else "m",
-    }
+    put(
+        frame,
+        row,
+        defaulted=1 - record["defaulted"],
+        amount=987_654.0,
+        income=0.5,
+        age=35.5,
+        purpose="home" if record["purpose"] != "home" else "car",
+        region="west" if record["region"] != "west" else "east",
+        insured=None,
+        sex="f" if record["sex"] == "m" else "m",
+    )
+
+
+def words_for_numbers(frame: pd.DataFrame, row: int) -> None:
+    """Text where the column had numbers and numbers where it had text, in columns that are read for
+    nothing too. (A new value of a list that is read is kept from it by chance alone: see there.)"""
+    words: dict[str, Any] = dict.fromkeys(("amount", "income", "age", "loan"), "unknown")
+    put(frame, row, **words, region="3", insured="TRUE", sex="7.50")
+
+
+def another_borrower(frame: pd.DataFrame, row: int) -> None:
+    """The loan of somebody whose later ones could be tested, were it not for this one."""
+    put(frame, row, borrower=only_later(frame))
+
+
+def put(frame: pd.DataFrame, row: int, **values: Any) -> None:
+    """Other cells in one row, whatever type the column had."""
     for column, value in values.items():
         cells = frame[column].tolist()
         cells[row] = value
@@ -148,7 +187,7 @@ def without(read: Callable[..., Loans], loan: int) -> Callable[..., Loans]:
 
     def fewer(*args: Any) -> Loans:
         found = read(*args)
-        stays = (found.frame["loan"] != loan).to_numpy()
+        stays = (found.frame["loan"] != str(loan)).to_numpy()
         assert stays.sum() == len(stays) - 1
         arrays = {
             name: getattr(found, name)[stays]
@@ -203,6 +242,8 @@ _FREE = (
     (r"\b[0-9a-f]{16}\b", "ID"),  # of home and ledger
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z)?", "TIME"),
     (r"(?m)^ *\d+\.\d s  ", "TIME "),
+    # Told to the terminal of whoever has the file, and written nowhere.
+    (r"(?m)^TIME fields that spell no number.*\n", ""),
     (r'("?(utc_time_created|model_size_bytes|creation_timestamp)"?: ?)[^,\n]*', r"\1"),
 )
 
@@ -232,15 +273,26 @@ def card(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Publi
     return published(tmp_path_factory.mktemp("card"), "scorecard", loans())
 
 
-@pytest.mark.parametrize("model", ["mlp", "scorecard"])
+@pytest.mark.parametrize(
+    ("model", "change"),
+    [
+        ("mlp", other_values),
+        ("scorecard", other_values),
+        ("scorecard", words_for_numbers),
+        ("scorecard", another_borrower),
+    ],
+)
 def test_what_a_training_record_says_shows_in_nothing_but_its_noised_part(
-    model: str, request: pytest.FixtureRequest, tmp_path: Path
+    model: str,
+    change: Callable[[pd.DataFrame, int], None],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
     first: Published = request.getfixturevalue("net" if model == "mlp" else "card")
     frame = loans()
-    other_values(frame, trained_record(frame))
+    change(frame, trained_record(frame))
     second = published(tmp_path, model, frame)
-    assert len(first) > 40
+    assert len(first) > 35
     assert first["noise asked for"], "nothing was noised"
     assert differences(first, second) == []
 

@@ -177,7 +177,8 @@ def make_schedule(config: CreditConfig, table: LoanTable, census: Census) -> Sch
     rounds = min(config.rounds, _ROUNDS.get((config.model, config.scale), config.rounds))
     if config.privacy is None:
         return Schedule(rounds, config.local_steps, config.sampling_rate)
-    columns = len(private_columns(table, census.columns))
+    private = private_columns(table, census.columns)
+    columns, numbers = len(private), [n for n in private if table.types.get(n) == "number"]
     sizes = census.sizes.values()
     return calibrate(
         config.privacy.epsilon,
@@ -188,7 +189,7 @@ def make_schedule(config: CreditConfig, table: LoanTable, census: Census) -> Sch
         clip_norm=config.clip_norm,
         setup_share=config.privacy.setup_share if columns else 0.0,
         setup_columns=columns,
-        setup_categories=columns,  # which of them hold text is not known before they are read
+        setup_categories=columns - len(numbers),  # what is not declared may turn out to be text
         records=max(sizes) if table.lender else sum(sizes),  # of the largest owner
     )
 
@@ -211,6 +212,7 @@ def _builtin(config: CreditConfig) -> LoanTable:
         public=True,
         target=target.column if target else sba.TARGET,
         positive=target.positive if target else sba.POSITIVE,
+        negative=_several(target.negative if target else None),
         top=_smallest(top, _TOP.get(config.scale)) if lender else None,
         borrower=config.data.id or sba.BORROWER,
         record=sba.LOAN,
@@ -235,6 +237,7 @@ def _own(config: CreditConfig) -> LoanTable:
         public=data.public,
         target=target.column,
         positive=target.positive,
+        negative=_several(target.negative),
         top=clients.top,
         borrower=data.id,
         date=data.date,
@@ -260,7 +263,12 @@ def _common(config: CreditConfig) -> dict[str, Any]:
         "exclude": frozenset({*config.exclude, *config.protected}),
         "bounds": config.bounds,
         "categories": config.categories,
+        "types": {**dict.fromkeys(config.monotone, "number"), **config.data.types},
     }
+
+
+def _several(value: Any) -> tuple[str | int | float, ...]:
+    return () if value is None else tuple(value) if isinstance(value, list) else (value,)
 
 
 def _days(window: Any) -> tuple[pd.Timestamp, pd.Timestamp]:

@@ -30,6 +30,7 @@ from pipelines.steps.credit.controls import (
 )
 from pipelines.steps.credit.pictures import draw, lender_table, points_table, uncalibrated
 from pipelines.steps.credit.prepare import Prepared
+from pipelines.steps.credit.public_facts import faint
 from pipelines.steps.credit.scores import (
     Lender,
     Tested,
@@ -131,7 +132,7 @@ def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evide
         calibration=_calibration(tested, trained[0]),
         findings=[*proposed, *_findings(tested, each_lender, own, later)],
         figures=draw(job.folder / "figures", tested, each_lender, prepared, trained[0]),
-        tables=[lender_table(each_lender, list(tested.scores))],
+        tables=[lender_table(each_lender, list(tested.scores), list(prepared.sizes))],
     )
 
 
@@ -150,13 +151,16 @@ def _bare(job: Job, prepared: Prepared, auroc: Interval | None) -> Evidence:
         metrics={},
         arms=[],
         privacy=privacy,
-        limits=words.limits(
-            private=charged.plan is not None,
-            public=is_public(config),
-            released=may_release(config),
-            builtin=config.data.path is None,
-            again=again,
-        ),
+        limits=[
+            *faint(charged),
+            *words.limits(
+                private=charged.plan is not None,
+                public=is_public(config),
+                released=may_release(config),
+                builtin=config.data.path is None,
+                again=again,
+            ),
+        ],
         scorecard=_points(job),
     )
 
@@ -207,17 +211,19 @@ def _tested(facts: pd.DataFrame, rows: np.ndarray, scores: dict[str, np.ndarray]
 
 def _later(prepared: Prepared, trained: Sequence[Trained]) -> _Later | None:
     """Later approvals of borrowers who did not train; on private data the model itself is tested,
-    because there later approvals never train. Earlier records are counted where they are held out.
+    because there later approvals never train, and no training record decides which are tested.
+    Earlier records are counted where they are held out.
     """
     facts = prepared.facts
-    later = facts["later"].to_numpy()
+    later, rows = facts["later"].to_numpy(), (facts["part"] == LATER_PART).to_numpy()
     own = {t.name: t.read() for t in trained if t.name in (LATER, LATER_BOOSTING)}
-    if not own and (facts["part"] == LATER_PART).any():
-        own = {LATER: trained[0].read()}
+    if rows.any():
+        own = {LATER: trained[0].read()} if facts["y"][rows].nunique() == 2 else {}
+    else:
+        early = facts[~later & (facts["part"] == "train").to_numpy()]
+        rows = later & ~facts["group"].isin(early["group"]).to_numpy()
     if not own:
         return None
-    early = facts[~later & (facts["part"] == "train").to_numpy()]
-    rows = later & ~facts["group"].isin(early["group"]).to_numpy()
     tested = _tested(facts, rows, own)
     found = {name: metrics_of(tested, name) for name in own}
     held = facts[~later & (facts["part"] == "test").to_numpy()]

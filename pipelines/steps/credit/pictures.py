@@ -16,7 +16,7 @@ from pipelines.reporting.drawing import Row
 from pipelines.settings.credit_models import Model
 from pipelines.steps.credit.controls import ALONE, BOOSTING, PLAIN, POOLED, QUIET
 from pipelines.steps.credit.prepare import Prepared
-from pipelines.steps.credit.scores import Lender, Tested
+from pipelines.steps.credit.scores import FEWEST, Lender, Tested
 from pipelines.steps.credit.statement import budgets, by_round
 from pipelines.steps.credit.training import FEDERATED, Trained
 
@@ -40,22 +40,48 @@ def draw(
     return [figure for figure in [*drawn, *_privacy(folder, prepared)] if figure is not None]
 
 
-def lender_table(lenders: Sequence[Lender], arms: Sequence[str]) -> Table:
-    """One row a lender: records, default rate, AUROC of every arm, difference to being alone."""
+def lender_table(
+    lenders: Sequence[Lender], arms: Sequence[str], clients: Sequence[str] = ()
+) -> Table:
+    """One row a lender: records, default rate, AUROC of every arm, difference to being alone.
+
+    Args:
+        lenders: Those with test records.
+        arms: Whose AUROC is shown.
+        clients: Everyone, so that whoever has no test record is not told by being absent.
+    """
+    absent = sorted({*clients} - {each.name for each in lenders})
+    lenders = [*lenders, *(Lender(name, 0, 0.0, {}, None) for name in absent)]
     compared = any(lender.gain is not None for lender in lenders)
     rows: list[list[Cell]] = []
+    hidden = _hidden(lenders)
     for lender in sorted(lenders, key=lambda each: -each.records):
+        if lender.name in hidden:
+            rows.append([lender.name, hidden[lender.name], *[None] * (1 + len(arms) + compared)])
+            continue
         areas = [_cell(lender, arm) for arm in arms]
         gain: list[Cell] = [_gain(lender)] if compared else []
-        rows.append([lender.name, lender.records, round(lender.rate, 3), *areas, *gain])
+        rate = round(lender.rate, 3) if lender.told else None
+        rows.append([lender.name, lender.records, rate, *areas, *gain])
     columns = ["client", "test records", "default rate", *arms]
     return Table(
         title="Every client's own test",
         caption="AUROC inside each client with its 95 % interval, by borrower. A dash: too few "
-        "test records of either outcome.",
+        f"test records of either outcome; of fewer than {FEWEST} nothing is told.",
         columns=[*columns, "federated − alone"] if compared else columns,
         rows=rows,
     )
+
+
+def _hidden(lenders: Sequence[Lender]) -> dict[str, str]:
+    """What stands for the records of clients with too few; where there is one such client alone,
+    the next one's are not told either, for the sum of all is, and the difference would be."""
+    by_size = sorted(lenders, key=lambda each: each.records)
+    few = [each.name for each in by_size if each.records < FEWEST]
+    said = dict.fromkeys(few, f"fewer than {FEWEST}")
+    if len(few) == 1 and len(by_size) > 1:
+        said[by_size[1].name] = "not told"
+    return said
 
 
 def points_table(card: Scorecard) -> Table:

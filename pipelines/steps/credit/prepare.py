@@ -6,22 +6,22 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from domains import durable
+from domains.banking.cells import typed
 from domains.banking.credit import PARTS, Loans, describe_features, read_loans
-from domains.banking.features import Categorical, Feature, Numeric, check_numbers
-from domains.dataset import Dataset, digest_file
-from domains.sources import find
+from domains.banking.features import Categorical, Feature, Numeric, Untyped, check_numbers
+from domains.dataset import Dataset
 from domains.splits import split_key
 from models.credit_encoding import Coding, Encoder
 from models.federated import Client
 from models.scorecard import ROW_NORM, check_monotone
 from pipelines.governance import seen
+from pipelines.progress import say
 from pipelines.settings import CreditConfig, home_key
 from pipelines.stages import stage
 from pipelines.steps.credit.charge import (
@@ -31,6 +31,8 @@ from pipelines.steps.credit.charge import (
     may_release,
     nothing_released,
 )
+from pipelines.steps.credit.columns import as_typed, elect
+from pipelines.steps.credit.public_facts import dataset_of, faint, split_of
 from pipelines.tracking import Job, log_data
 from privacy.preprocessing import merge, noised_summary
 
@@ -107,25 +109,34 @@ class Prepared:
 def prepare(job: Job, charged: Charged) -> Prepared:
     """Read the charged loans, check and split them, and encode them.
 
-    Bins and value lists that are not public come from noised counts of each client's training
-    records, under the plan's own ε. A mistake in the file gives the charge back; from the first
-    noised count on the charge stands.
+    Types, bins and value lists that are not public come from noised counts of each client's
+    training records, under the plan's own ε. A mistake in the file gives the charge back; from the
+    first noised count on the charge stands.
+
+    That a file is refused, and why, is not covered by ε: one infinite field or one loan of unknown
+    outcome among the training records ends the job, and whoever runs it, who has the file, is told.
+    Nothing was noised or released then, and no version, metric or report comes of such a run.
     """
     with nothing_released(job, charged):
         loans = _by_client(_read(job, charged))
         features = describe_features(charged.table, loans.frame)
-        check_numbers(loans.frame, features)
-        check_monotone(features, job.config.monotone)
+        known = [each for each in features if not isinstance(each, Untyped)]
+        if charged.table.public:
+            check_numbers(loans.frame, known)
+        check_monotone(known, job.config.monotone)
     folder = job.folder / "loans"
     folder.mkdir(exist_ok=True)
     encoder = _encoder(job, charged, loans, features)
-    dataset = _dataset(charged, loans)
+    loans = as_typed(charged, loans, encoder.features)
+    for told in faint(charged):
+        say(told)
+    dataset = dataset_of(charged, loans, encoder.features)
     log_data(job, dataset)
     seen.remember(job, dataset.name, loans.part, loans.record, loans.group)
     loans.frame.to_parquet(folder / _FRAME)
     _facts(loans).to_parquet(folder / _FACTS)
     _write_codes(folder / _CODES, encoder, loans.frame)
-    return Prepared(folder, charged, dataset, _counts(loans, charged, may_release(job.config)))
+    return Prepared(folder, charged, dataset, split_of(loans, charged, may_release(job.config)))
 
 
 def prepared_for(job: Job, prepared: Prepared, config: CreditConfig) -> Prepared:
@@ -154,7 +165,9 @@ def _coding(config: CreditConfig) -> Coding:
     return Coding(config.codes)
 
 
-def _encoder(job: Job, charged: Charged, loans: Loans, features: Sequence[Feature]) -> Encoder:
+def _encoder(
+    job: Job, charged: Charged, loans: Loans, features: Sequence[Feature | Untyped]
+) -> Encoder:
     """The encoder, on disk as soon as its counts are noised: an earlier process's serves."""
     path = job.folder / "loans" / _ENCODER
     if not path.exists():
@@ -203,22 +216,29 @@ def _taken(codes: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
 
 
 def _complete(
-    job: Job, charged: Charged, loans: Loans, features: Sequence[Feature]
+    job: Job, charged: Charged, loans: Loans, features: Sequence[Feature | Untyped]
 ) -> tuple[Feature, ...]:
-    """The features with bins and values for every column that brought none."""
-    numeric = [f.column for f in features if isinstance(f, Numeric) and f.edges is None]
-    listed = [f.column for f in features if isinstance(f, Categorical) and f.values is None]
-    if not numeric and not listed:
-        return tuple(features)
-    training = loans.part == "train"
-    summaries = [
-        noised_summary(
-            loans.frame[training & (loans.client == name)], numeric, listed, charged.plan
-        )
-        for name in charged.census.sizes
-    ]
+    """The features with types, bins and values for every column that brought none."""
+    if not any(map(_open, features)):
+        return tuple(each for each in features if not isinstance(each, Untyped))
+    train = loans.part == "train"
+    owned = [loans.frame[train & (loans.client == name)] for name in charged.census.sizes]
+    known = elect(charged, owned, features)
+    if not charged.table.public:
+        owned = [typed(frame, known) for frame in owned]
+    numeric = [f.column for f in known if isinstance(f, Numeric) and f.edges is None]
+    listed = [f.column for f in known if isinstance(f, Categorical) and f.values is None]
+    voted = any(isinstance(each, Untyped) for each in features)
+    summaries = [noised_summary(each, numeric, listed, charged.plan, voted) for each in owned]
     columns = merge(summaries, bins=job.config.bins)
-    return tuple(_filled(feature, columns.edges, columns.categories) for feature in features)
+    return tuple(_filled(feature, columns.edges, columns.categories) for feature in known)
+
+
+def _open(feature: Feature | Untyped) -> bool:
+    """Whether the records must say something about it."""
+    if isinstance(feature, Untyped):
+        return True
+    return (feature.edges if isinstance(feature, Numeric) else feature.values) is None
 
 
 def _filled(
@@ -229,33 +249,6 @@ def _filled(
     if isinstance(feature, Categorical) and feature.values is None:
         return replace(feature, values=values[feature.column])
     return feature
-
-
-def _dataset(charged: Charged, loans: Loans) -> Dataset:
-    table = charged.table
-    builtin = table.features is not None
-    source = find(table.name) if builtin else None
-    return Dataset(
-        name=table.name,
-        path=table.path,
-        digest=digest_file(table.path, None if table.public else home_key()),
-        rows=len(loans.frame),
-        columns=tuple((str(name), _kind(held)) for name, held in loans.frame.dtypes.items()),
-        public=table.public,
-        unit="borrower" if table.borrower else "row",
-        licence=source.licence if source else "as its owner states",
-        provenance=source.provenance if source else "a file of the user's own",
-        notes=loans.notes,
-    )
-
-
-def _kind(held: Any) -> str:
-    """`number`, `date` or `text`, which is the schema. How a column is stored is not: one record
-    with a fraction or an empty field changes it."""
-    if pd.api.types.is_datetime64_any_dtype(held):
-        return "date"
-    number = pd.api.types.is_numeric_dtype(held) and not pd.api.types.is_bool_dtype(held)
-    return "number" if number else "text"
 
 
 def _facts(loans: Loans) -> pd.DataFrame:
@@ -269,16 +262,3 @@ def _facts(loans: Loans) -> pd.DataFrame:
             "later": loans.later,
         }
     )
-
-
-def _counts(loans: Loans, charged: Charged, told: bool) -> dict[str, dict[str, int]]:
-    """Records and borrowers of each part. They depend on the records through their keyed hash, so
-    where nothing of the held-out ones is released, the owners' public numbers are all there is."""
-    if not told:
-        return {"all": {"records": sum(charged.census.sizes.values())}}
-    frame = pd.DataFrame({"part": loans.part, "group": loans.group})
-    counted = frame.groupby("part", sort=False)["group"].agg(["size", "nunique"])
-    return {
-        str(part): {"records": int(row["size"]), "groups": int(row["nunique"])}
-        for part, row in counted.iterrows()
-    }

@@ -17,6 +17,9 @@ from domains.metrics import Interval, interval, named
 _MANY = 20_000
 _EACH = 20
 """Records of either outcome that a lender needs before its own AUROC says anything."""
+FEWEST = 20
+"""Test records below which nothing is told of a lender, not even their number."""
+_FEW = 5  # records of the rarer outcome below which a rate tells of single ones
 _BINS = 15
 
 Metrics = dict[str, float]
@@ -82,6 +85,11 @@ class Lender:
     rate: float
     aurocs: dict[str, Interval]
     gain: Interval | None
+
+    @property
+    def told(self) -> bool:
+        """Whether its rate is one of many records of either outcome."""
+        return round(min(self.rate, 1 - self.rate) * self.records) >= _FEW
 
 
 def metrics_of(tested: Tested, arm: str) -> Metrics:
