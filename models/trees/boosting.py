@@ -71,17 +71,20 @@ class _Records:
         self.y = np.concatenate([client.target.double().numpy() for client in clients])
         self.client = np.repeat(np.arange(len(clients)), [len(c.target) for c in clients])
         self.log_odds, self._velocity = np.zeros(len(self.y)), np.zeros(len(self.y))
-        self._splits = model.splits
+        self._splits, self._found = model.splits, dict[int, np.ndarray]()
 
     def leaf(self, tree: int) -> np.ndarray:
-        """Of one tree."""
-        return self._splits.leaf(tree, self.bins)
+        """Of one tree; kept until its round is taken."""
+        if tree not in self._found:
+            self._found[tree] = self._splits.leaf(tree, self.bins).astype(np.int32)
+        return self._found[tree]
 
     def take(self, trees: range, values: np.ndarray, how: Boosting) -> None:
         """Move on by a round's trees, whose values are (trees, leaves)."""
         step = np.zeros(len(self.y))
         for tree, value in zip(trees, values, strict=True):
             step += value[self.leaf(tree)]
+            del self._found[tree]
         self._velocity *= how.momentum
         self._velocity += how.learning_rate / len(trees) * step
         self.log_odds += self._velocity
