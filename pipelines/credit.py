@@ -17,6 +17,7 @@ from pipelines.environment import time_limit
 from pipelines.finish import publish
 from pipelines.governance.approval import settled
 from pipelines.settings import CreditConfig
+from pipelines.steps.credit.at_home import personalise
 from pipelines.steps.credit.charge import charge, find_loans
 from pipelines.steps.credit.controls import train_controls
 from pipelines.steps.credit.evidence import evaluate, held_out
@@ -39,13 +40,14 @@ def credit(config: CreditConfig) -> dict[str, Any]:
         Refused: An owner's budget does not allow the plan; no record was read.
         InputError: The file or the configuration is wrong; nothing was spent.
     """
-    with open_job("credit", config, stages=7) as job:
+    with open_job("credit", config, stages=8) as job:
         table = find_loans(job)
         charged = charge(job, table)
         prepared = prepare(job, charged)
         model = train_federated(job, prepared)
         controls = train_controls(job, prepared)
-        evidence = evaluate(job, prepared, [model, *controls])
+        personal = personalise(job, prepared, model)
+        evidence = evaluate(job, prepared, [model, *personal, *controls])
         made_up = example(prepared.encoder, prepared.frame)
         held = held_out(prepared, config.seed)
         return settled(job, publish(job, evidence, package_of(job), made_up, held))

@@ -24,7 +24,7 @@ class LoanTable:
         target, positive: Column of the outcome, and its value that means default.
         negative: Its values that mean none; empty: whichever other one there is.
         lender: Column that names the clients; None where `parts` says how many are cut here.
-        top: Only the clients with most records.
+        top, skip: Only the clients with most records, after so many of them.
         parts, by, alpha: How many clients are cut, and how; see `domains.splits.partition`.
         borrower: Column of the borrower's id; None: every row is a borrower of its own.
         record: Column of the record's own id; None: a hash of its content.
@@ -47,6 +47,7 @@ class LoanTable:
     negative: tuple[str | int | float, ...] = ()
     lender: str | None = None
     top: int | None = None
+    skip: int = 0
     parts: int | None = None
     by: str = "iid"
     alpha: float = 0.5
@@ -89,9 +90,12 @@ def take_census(table: LoanTable) -> Census:
     wanted = [name for name in (table.lender, table.approved and table.date) if name]
     members = within_dates(table, read_table(table.path, wanted))
     sizes = with_client(table, members[table.lender]).value_counts()
-    sizes = sizes.sort_index().sort_values(ascending=False, kind="stable")[: table.top]
+    sizes = sizes.sort_index().sort_values(ascending=False, kind="stable")
     if sizes.empty:
         raise InputError(f"{table.path}: no record is left by the configured dates")
+    sizes = sizes[table.skip :][: table.top]
+    if sizes.empty:
+        raise InputError(f"clients.skip: found {table.skip}, and no client is left after so many")
     return Census(columns, {str(k): capped(int(n), table.cap) for k, n in sizes.items()})
 
 

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from domains.errors import InputError
 from models.strategies import STRATEGIES, make
 from pipelines.settings.base import Job, Section
+from pipelines.settings.credit_clients import Clients, Updates
 from pipelines.settings.credit_models import OF_WEIGHTS, TRAINING, Growth, Model
 
 
@@ -58,22 +59,6 @@ class Target(Section):
     )
 
 
-class Clients(Section):
-    """Who the clients are: a column names them, or the job cuts them."""
-
-    column: str | None = None
-    top: int | None = Field(None, ge=1, description="Only the largest")
-    count: int | None = Field(None, ge=1)
-    by: Literal["iid", "dirichlet"] = "iid"
-    alpha: float = Field(0.5, gt=0)
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Clients:
-        if (self.column is None) == (self.count is None):
-            raise ValueError("clients: give either column (who names them) or count (cut here)")
-        return self
-
-
 class Grant(Section):
     """What each owner allows in all, ever."""
 
@@ -89,24 +74,6 @@ class Privacy(Section):
     grant: Grant | None = None
     setup_share: float = Field(
         0.3, gt=0, lt=1, description="Share of ε for bins and categories that are not public"
-    )
-
-
-class Updates(Section):
-    """How far a client may move the model in one round."""
-
-    times_median: float | None = Field(
-        None,
-        ge=1,
-        allow_inf_nan=False,
-        description="How many times as long as the round's median an update may be, or as its own "
-        "expected noise, if that is longer; default: any length",
-    )
-    longest: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Public bound on an update's length"
-    )
-    beyond: Literal["exclude", "clip"] = Field(
-        "exclude", description="What becomes of a longer one"
     )
 
 
@@ -189,6 +156,13 @@ class CreditConfig(Job):
         description="Chance of a client's update to be lost in a round, as a rehearsal",
     )
     updates: Updates = Updates()
+    personalise: Literal["none", "head", "proximal"] | None = Field(
+        None,
+        description="How each client goes on at home after the rounds: head moves slope and "
+        "intercept, proximal everything, pulled to the shared model as its own calibration records "
+        "say; default: proximal on public records with controls, none on private ones, of which "
+        "the result goes to each client's own folder alone",
+    )
     bins: int = _by_model("bins", "Bins of a number without public bounds", ge=2)
     codes: Literal["linear", "steps", "bins"] = _by_model("codes", "How a number fills its bins")
     hidden: int = Field(16, ge=1, description="Hidden units of the net")
@@ -206,6 +180,12 @@ class CreditConfig(Job):
         model = values.get("model", cls.model_fields["model"].default)
         row = next((row for name, row in TRAINING.items() if name == model), {})
         return row | {k: v for k, v in values.items() if v is not None or k not in row}
+
+    def personalised(self, public: bool) -> Literal["none", "head", "proximal"]:
+        """How clients go on at home; where nothing is said, as the controls are trained."""
+        if self.personalise is not None:
+            return self.personalise
+        return "proximal" if public and self.controls != "none" else "none"
 
     def others(self) -> list[CreditConfig]:
         """The same job with each other model, trained as that one is by default."""

@@ -21,7 +21,9 @@ from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import CreditConfig
 from pipelines.stages import stage
+from pipelines.steps.credit.alone import own_scorecards
 from pipelines.steps.credit.growth import grown, size_of, sized
+from pipelines.steps.credit.personal import each_calibrated
 from pipelines.steps.credit.prepare import Prepared, prepared_for
 from pipelines.steps.credit.training import (
     Shape,
@@ -140,6 +142,8 @@ def _answers(
 def _alone(job: Job, prepared: Prepared) -> Trained:
     """Each lender's own model, without privacy, for its own records."""
     say(f"{ALONE}: {len(prepared.sizes)} models")
+    if job.config.model == "scorecard":
+        return _alone_scorecards(job, prepared)
     kept = checkpoint(job, ALONE).of(list(prepared.sizes))
     holder, found = prepared.facts["client"].to_numpy(), kept.load()
     raw = found[0]["raw"].numpy().copy() if found else np.zeros(len(holder))
@@ -153,6 +157,14 @@ def _alone(job: Job, prepared: Prepared) -> Trained:
             kept.save({"raw": torch.from_numpy(raw)}, {"done": number + 1, "seconds": spent})
     note = "each client's own model on its own records, calibrated there, without privacy"
     return keep(job, Shape(ALONE, "control", note, spent), raw)
+
+
+def _alone_scorecards(job: Job, prepared: Prepared) -> Trained:
+    started = time.perf_counter()
+    raw = each_calibrated(prepared.facts, own_scorecards(prepared, job.config.bins))
+    note = "each client's own scorecard on its own records, its bins and ridge chosen there"
+    seconds = time.perf_counter() - started
+    return keep(job, Shape(ALONE, "control", f"{note}, without privacy", seconds), raw)
 
 
 def _pooled(job: Job, prepared: Prepared) -> Trained:

@@ -28,6 +28,7 @@ from pipelines.steps.credit.controls import (
     POOLED,
     QUIET,
 )
+from pipelines.steps.credit.joined import with_joining
 from pipelines.steps.credit.pictures import draw, lender_table, points_table, uncalibrated
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.public_facts import faint
@@ -100,7 +101,7 @@ def _split_name(table: LoanTable, seed: int) -> str:
         f"{PARTS['test']:.0%} test",
         f"seed {seed}" if table.public else "secret",
         f"clients by {by}",
-        f"largest {table.top or 'all'}",
+        f"largest {table.top or 'all'}{f' after {table.skip}' if table.skip else ''}",
         f"cap {table.cap or 'none'}",
         f"approved {days}",
         f"out of time {later}",
@@ -125,7 +126,7 @@ def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evide
     each_lender = lenders(tested, FEDERATED, alone)
     bare = _bare(job, prepared, _read(own, "auroc"))
     say(bare.headline)
-    return replace(
+    made = replace(
         bare,
         metrics=own,
         arms=arms,
@@ -134,6 +135,7 @@ def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evide
         figures=draw(job.folder / "figures", tested, each_lender, prepared, trained[0]),
         tables=[lender_table(each_lender, list(tested.scores), list(prepared.sizes))],
     )
+    return with_joining(job, prepared, tested, made)
 
 
 def _bare(job: Job, prepared: Prepared, auroc: Interval | None) -> Evidence:
