@@ -90,6 +90,7 @@ def test_parts_leave_no_trace_of_their_counts_in_an_output(folder: Path, tmp_pat
     assert b"unseen" not in (pq.read_schema(tmp_path / "out.parquet").metadata or {})
 
 
+@pytest.mark.usefixtures("prefect_server")
 def test_the_log_of_acts_and_the_scheduled_run_hold_the_same_lines_and_no_value(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
