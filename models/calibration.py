@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_softmax, logit, softmax
+
+from domains.errors import InputError
 
 _LOG_RANGE = (-4.0, 4.0)
+_EDGE = 1e-9
+_STEPS, _CLOSE, _FAR, _RIDGE = 30, 1e-8, 4.0, 1e-9
 
 
 def fit_temperature(logits: np.ndarray, y: np.ndarray) -> float:
@@ -76,3 +80,65 @@ def reliability(y: np.ndarray, p: np.ndarray, bins: int = 10) -> list[dict[str, 
         {"mean": float(p[cell].mean()), "rate": float(y[cell].mean()), "records": len(cell)}
         for cell in cells
     ]
+
+
+def calibration_line(
+    y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None
+) -> tuple[float, float]:
+    """Slope and intercept of what happened on what was said (Cox, 1958; Steyerberg, 2019).
+
+    The slope is that of logit(y) = a + slope · logit(p): below 1, probabilities are too extreme.
+    The intercept is that of logit(y) = intercept + logit(p): above 0, they are too low in the
+    large. NaN where only one outcome carries weight.
+
+    Args:
+        y: 0 or 1, (n,).
+        p: Probabilities, (n,).
+        weight: Of the records, (n,); default 1 each.
+    """
+    w = np.ones(len(y)) if weight is None else np.asarray(weight, dtype=float)
+    if not 0 < float(w @ y) < w.sum():
+        return float("nan"), float("nan")
+    z = log_odds(p)
+    both = _newton(np.column_stack([np.ones(len(z)), z]), y, w, np.zeros(len(z)))
+    alone = _newton(np.ones((len(z), 1)), y, w, z)
+    return float(both[1]), float(alone[0])
+
+
+def log_odds(p: np.ndarray) -> np.ndarray:
+    """Logit of probabilities, kept finite."""
+    return np.asarray(logit(np.clip(p, _EDGE, 1 - _EDGE)))
+
+
+def shifted_intercept(intercept: float, before: float, after: float) -> float:
+    """A calibration's intercept after the default rate has moved from `before` to `after`.
+
+    Under a prior shift who defaults looks as before, there are only more or fewer of them. Then
+    the log-odds of every record move by the same amount, logit(after) − logit(before) (Saerens,
+    Latinne and Decaestecker, 2002), and no order changes. Only the new rate has to be known, not
+    the outcome of any record.
+
+    Raises:
+        InputError: A rate is not between 0 and 1.
+
+    >>> shifted_intercept(0.0, 0.2, 0.2)
+    0.0
+    """
+    for name, rate in (("before", before), ("after", after)):
+        if not 0 < rate < 1:
+            raise InputError(f"default rate {name}: found {rate}, expected one between 0 and 1")
+    return float(intercept + logit(after) - logit(before))
+
+
+def _newton(x: np.ndarray, y: np.ndarray, w: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Coefficients of a logistic regression with a trace of ridge, which keeps them finite."""
+    found = np.zeros(x.shape[1])
+    for _ in range(_STEPS):
+        p = expit(offset + x @ found)
+        slope = x.T @ (w * (y - p)) - _RIDGE * found
+        bend = (x * (w * p * (1 - p))[:, None]).T @ x + _RIDGE * np.eye(len(found))
+        step = np.clip(np.linalg.solve(bend, slope), -_FAR, _FAR)
+        found = found + step
+        if np.abs(step).max() < _CLOSE:
+            break
+    return found

@@ -21,6 +21,7 @@ from pipelines.steps.credit.at_home import personalise
 from pipelines.steps.credit.charge import charge, find_loans
 from pipelines.steps.credit.controls import train_controls
 from pipelines.steps.credit.evidence import evaluate, held_out
+from pipelines.steps.credit.fairness import with_decisions
 from pipelines.steps.credit.prepare import prepare
 from pipelines.steps.credit.training import package_of, train_federated
 from pipelines.tracking import open_job
@@ -49,5 +50,5 @@ def credit(config: CreditConfig) -> dict[str, Any]:
         personal = personalise(job, prepared, model)
         evidence = evaluate(job, prepared, [model, *personal, *controls])
         made_up = example(prepared.encoder, prepared.frame)
-        held = held_out(prepared, config.seed)
+        held = with_decisions(job, prepared, model, held_out(prepared, config.seed))
         return settled(job, publish(job, evidence, package_of(job), made_up, held))

@@ -77,6 +77,8 @@ class Evidence:
     - `calibration`: numbers about the calibration (method, temperature, ece before and after, …).
     - `privacy`: {"unit", "epsilon", "delta", "owners", …} or None for a run without it.
     - `scorecard`: the table of points of a model that is one; it comes from noised training alone.
+    - `fairness`: protected groups; empty where none is named, or nothing may be told of them.
+    - `monitoring`: what to watch once the model is used, and when to act, from the run's numbers.
     - `findings`, `limits`: plain sentences, computed from numbers.
     """
 
@@ -93,6 +95,8 @@ class Evidence:
     figures: list[Figure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     scorecard: Table | None = None
+    fairness: list[Table] = field(default_factory=list)
+    monitoring: Table | None = None
 
 
 def to_json(evidence: Evidence) -> dict[str, Any]:
@@ -116,6 +120,8 @@ def from_json(value: dict[str, Any]) -> Evidence:
                 for figure in value.get("figures", [])
             ],
             "tables": [Table(**table) for table in value.get("tables", [])],
+            "fairness": [Table(**table) for table in value.get("fairness", [])],
+            "monitoring": Table(**value["monitoring"]) if value.get("monitoring") else None,
             "scorecard": Table(**value["scorecard"]) if value.get("scorecard") else None,
         }
     )

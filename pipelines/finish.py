@@ -220,7 +220,11 @@ def _write_report(job: Job, evidence: Evidence, result: Result) -> None:
     card = report.model_card(evidence, shown)
     (folder / "model_card.md").write_text(card, encoding="utf-8")
     report.render(evidence, shown, folder / "report.html")
-    for name in ("model_card.md", "report.html"):
+    names = ["model_card.md", "report.html"]
+    if evidence.monitoring:
+        (folder / "model_risk.md").write_text(report.risk_pack(evidence, shown), encoding="utf-8")
+        names.append("model_risk.md")
+    for name in names:
         tracker.log_artifact(job.run_id, str(folder / name))
     version = result["model"]["version"]
     tracker.update_model_version(job.name, version, description=report.headline(evidence))

@@ -34,6 +34,7 @@ class LoanTable:
         cap: At most so many records a client, chosen by hash; for public data only.
         incomplete: Leave out records without client or outcome instead of refusing the file.
         exclude: Columns that are never features.
+        protected: Columns by whose values decisions are compared.
         derived, features: Declared for the built-in set; None: every column that is left.
         bounds, categories: Public bounds (or all edges) and value lists of columns.
         types: What columns are that have neither: `number` or `category`.
@@ -59,6 +60,7 @@ class LoanTable:
     cap: int | None = None
     incomplete: bool = False
     exclude: frozenset[str] = frozenset()
+    protected: tuple[str, ...] = ()
     derived: tuple[Derived, ...] = ()
     features: tuple[Feature, ...] | None = None
     bounds: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -119,8 +121,12 @@ def private_columns(table: LoanTable, columns: tuple[str, ...]) -> list[str]:
 
 
 def _check_named(table: LoanTable, columns: tuple[str, ...]) -> None:
+    if table.target in table.protected:
+        raise InputError(
+            f"protected: {table.target!r} is the target; expected columns of what borrowers are"
+        )
     named = [table.target, table.lender, table.borrower, table.record, table.date]
-    named += [*table.bounds, *table.categories, *table.types]
+    named += [*table.bounds, *table.categories, *table.types, *table.protected]
     for name in named:
         made = any(item.column == name for item in table.derived)
         if name is not None and name not in columns and not made:

@@ -141,6 +141,7 @@ def _needed(table: LoanTable, columns: tuple[str, ...]) -> list[str]:
     if table.record is None:
         return list(columns)
     wanted = {table.target, table.lender, table.borrower, table.record, table.date}
+    wanted |= set(table.protected)
     wanted |= {name for item in table.derived for name in item.of}
     return [name for name in columns if name in wanted | set(feature_names(table, columns))]
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from domains.errors import InputError
+from domains.metrics import Interval
+from pipelines.governance import decided
 from pipelines.governance.held_out import Answers, calibration_error, difference, primary
 
 RULES = Path(__file__).resolve().parents[2] / "mlflow" / "promotion.toml"
 REQUIRED = frozenset({"floor", "margin", "max_ece", "min_records", "evidence"})
-KNOWN = REQUIRED | {"approval", "approval_hours"}
+KNOWN = REQUIRED | {
+    "approval",
+    "approval_hours",
+    "slope",
+    "min_approval_ratio",
+    "max_calibration_difference",
+}
 AWAITING = "approval: awaiting approval by a person"
 
 
@@ -27,6 +36,9 @@ class Rules:
     evidence: tuple[str, ...]
     approval: bool = False
     approval_hours: float = 24.0
+    slope: tuple[float, float] | None = None
+    min_approval_ratio: float | None = None
+    max_calibration_difference: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,10 @@ def load_rules(pipeline: str, name: str, path: Path = RULES) -> Rules:
         raise InputError(f"{path}: no {sorted(missing)[0]} for {pipeline}")
     if not isinstance(chosen.get("approval", False), bool):
         raise InputError(f"{path}: approval {chosen['approval']!r} for {pipeline}; true or false")
+    if (slope := chosen.get("slope")) is not None:
+        if not isinstance(slope, list) or len(slope) != 2 or not slope[0] < slope[1]:
+            raise InputError(f"{path}: slope {slope!r} for {pipeline}; two rising numbers")
+        chosen["slope"] = tuple(slope)
     return Rules(**{**chosen, "evidence": tuple(chosen["evidence"])})
 
 
@@ -103,6 +119,7 @@ def check(rules: Rules, evidence: dict[str, Any], new: Answers, best: Answers | 
         best: Answers of the best champion so far; None when there has been none.
     """
     checks = [_complete(rules, evidence), _floor(rules, new), _calibrated(rules, new)]
+    checks += [*_sloped(rules, new), *_fair(rules, new)]
     ahead = best is None
     if best is not None:
         compared, ahead = _no_worse(rules, new, best)
@@ -148,6 +165,47 @@ def _calibrated(rules: Rules, new: Answers) -> Check:
         return Check("calibration", True, "no outcome answers probabilities")
     detail = f"expected calibration error {error:.4f}, at most {rules.max_ece:g}"
     return Check("calibration", error <= rules.max_ece, detail)
+
+
+def _sloped(rules: Rules, new: Answers) -> list[Check]:
+    if rules.slope is None:
+        return []
+    found = decided.slope(new)
+    if found is None or not math.isfinite(found.low):
+        return [Check("calibration slope", True, "cannot be told from these records")]
+    low, high = rules.slope
+    return [_not_beyond("calibration slope", found, low, high)]
+
+
+def _fair(rules: Rules, new: Answers) -> list[Check]:
+    """One check a protected column and rule; a column with fewer than two groups is said."""
+    checks = []
+    for column, found in decided.groups(new).items():
+        if found is None:
+            told = "fewer than two groups are large enough to be compared"
+            checks.append(Check(f"fairness, {column}", True, told))
+            continue
+        ratio, gap = found
+        if rules.min_approval_ratio is not None:
+            rule = f"approval ratio, {column}"
+            checks.append(_not_beyond(rule, ratio, rules.min_approval_ratio, math.inf))
+        if rules.max_calibration_difference is not None:
+            rule = f"calibration between groups, {column}"
+            most = rules.max_calibration_difference
+            checks.append(_not_beyond(rule, gap, -math.inf, most))
+    return checks
+
+
+def _not_beyond(rule: str, found: Interval, low: float, high: float) -> Check:
+    """Fails only where the whole interval lies beyond a limit: few records are no offence."""
+    limits = [f"at least {low:g}"] * math.isfinite(low) + [f"at most {high:g}"] * math.isfinite(
+        high
+    )
+    detail = (
+        f"{found.value:.4f}, 95 % interval {found.low:.4f} to {found.high:.4f}; "
+        f"it may not lie wholly beyond {' and '.join(limits)}"
+    )
+    return Check(rule, found.high >= low and found.low <= high, detail)
 
 
 def _no_worse(rules: Rules, new: Answers, best: Answers) -> tuple[Check, bool]:

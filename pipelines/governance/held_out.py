@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ class HeldOut:
         outcomes: How each outcome is judged.
         split: Names the split these records were held out by: runs with equal names hold out
             the same records.
+        protected: Column → number of each record's group, (n,); −1: too small to be told of.
+        approve_below: Probability up to which an outcome is decided for; None: nothing is decided.
     """
 
     inputs: Any
@@ -60,6 +62,8 @@ class HeldOut:
     ids: np.ndarray
     outcomes: tuple[HeldOutcome, ...]
     split: str
+    protected: dict[str, np.ndarray] = field(default_factory=dict)
+    approve_below: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ class Answers:
     """Targets and one version's predictions on its held-out records, without the records.
 
     Attributes:
-        frame: Columns `record`, `group`, `target.…` and `prediction.…`.
+        frame: Columns `record`, `group`, `target.…` and `prediction.…`; where decisions are taken
+            `approved`, and `protected.…` with the numbers of groups.
         outcomes: How each outcome is judged.
         split: See `HeldOut`.
     """
@@ -104,6 +109,10 @@ def answers(held_out: HeldOut, predictions: pd.DataFrame) -> Answers:
         columns[f"target.{name}"] = np.asarray(values, dtype=float)
     for name in predictions.columns:
         columns[f"prediction.{name}"] = predictions[name].to_numpy(dtype=float)
+    if held_out.approve_below is not None:
+        decided = predictions[held_out.outcomes[0].predictions[0]].to_numpy(dtype=float)
+        columns["approved"] = decided <= held_out.approve_below
+    columns |= {f"protected.{name}": group for name, group in held_out.protected.items()}
     return Answers(pd.DataFrame(columns), held_out.outcomes, held_out.split)
 
 

@@ -22,12 +22,14 @@ from pipelines.reporting.drawing import DPI, Row, narrow
 from pipelines.reporting.figures import bars
 
 CARD = Path(__file__).parents[2] / "mlflow" / "model_card.md"
+RISK = CARD.with_name("model_risk.md")
 
 _ANCHORS = (
     ("findings", "In plain words"),
     ("worth", "Was it worth it?"),
     ("scorecard", "The scorecard"),
     ("calibration", "Calibration"),
+    ("fairness", "Fairness"),
     ("privacy", "Privacy"),
     ("data", "Data and splits"),
     ("closer", "A closer look"),
@@ -39,6 +41,7 @@ _ANCHORS = (
 SECTIONS = {
     "worth": ("arms", "discrimination", "clients", "lenders", "outcomes"),
     "calibration": ("calibration", "reliability"),
+    "fairness": ("fairness",),
     "privacy": ("privacy", "budget", "epsilon"),
     "data": ("data", "samples", "split"),
 }
@@ -74,6 +77,7 @@ def render(evidence: Evidence, result: Mapping[str, Any], path: Path) -> Path:
     closer = view["released"] and bool(evidence.tables or by_section["more"])
     told = view["released"] and evidence.findings
     hidden = {"findings": not told, "closer": not closer, "scorecard": not evidence.scorecard}
+    hidden["fairness"] = not (view["released"] and evidence.fairness)
     sections = [(anchor, text) for anchor, text in _ANCHORS if not hidden.get(anchor)]
     written = page.template(page.TEMPLATES / "report.html").render(
         **view, pictures=by_section, sections=sections
@@ -84,6 +88,11 @@ def render(evidence: Evidence, result: Mapping[str, Any], path: Path) -> Path:
 def model_card(evidence: Evidence, result: Mapping[str, Any]) -> str:
     """The model card of a run as Markdown, from `mlflow/model_card.md`."""
     return page.template(CARD, finalize=_markdown).render(**_view(evidence, result))
+
+
+def risk_pack(evidence: Evidence, result: Mapping[str, Any]) -> str:
+    """The model-risk pack of a run as Markdown, from `mlflow/model_risk.md`."""
+    return page.template(RISK, finalize=_markdown).render(**_view(evidence, result))
 
 
 def index(runs: Sequence[tuple[Evidence, Mapping[str, Any]]], path: Path) -> Path:

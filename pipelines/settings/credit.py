@@ -77,6 +77,17 @@ class Privacy(Section):
     )
 
 
+class Fairness(Section):
+    """How protected columns are looked at."""
+
+    least: int = Field(
+        50, ge=20, description="Test records below which nothing is told of a protected group"
+    )
+    as_features: bool = Field(
+        False, description="Whether the model may use the protected columns too"
+    )
+
+
 class Points(Section):
     """What a scorecard's points mean."""
 
@@ -99,7 +110,17 @@ class CreditConfig(Job):
     target: Target | None = Field(None, description="Default: what the built-in set means")
     exclude: list[str] = Field(default=[], description="Columns that leak or must not be used")
     clients: Clients | None = None
-    protected: list[str] = Field(default=[], description="Columns that are never features")
+    protected: list[str] = Field(
+        default=[],
+        description="Columns by whose values decisions are compared; no features, see fairness",
+    )
+    fairness: Fairness = Fairness()
+    approval_rate: float = Field(
+        0.7,
+        gt=0,
+        lt=1,
+        description="Share of loans to approve; the threshold is chosen on calibration records",
+    )
     model: Model = Field(
         "scorecard",
         description="A table of points, a net of one hidden layer, or boosted trees with drawn "

@@ -262,7 +262,10 @@ def _cut(config: CreditConfig) -> dict[str, Any]:
 def _common(config: CreditConfig) -> dict[str, Any]:
     return {
         "lender": config.clients.column if config.clients else None,
-        "exclude": frozenset({*config.exclude, *config.protected}),
+        "exclude": frozenset(
+            {*config.exclude, *(() if config.fairness.as_features else config.protected)}
+        ),
+        "protected": tuple(config.protected),
         "bounds": config.bounds,
         "categories": config.categories,
         "types": {**dict.fromkeys(config.monotone, "number"), **config.data.types},

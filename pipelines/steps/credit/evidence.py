@@ -11,7 +11,7 @@ import pandas as pd
 from domains.banking.census import LoanTable
 from domains.banking.credit import LATER as LATER_PART
 from domains.banking.credit import PARTS
-from domains.metrics import Interval, ece, named
+from domains.metrics import Interval, named
 from models.scorecard_points import CARD, TABLE, load_card
 from pipelines.evidence import Arm, Evidence, Table
 from pipelines.governance.held_out import HeldOut, HeldOutcome
@@ -28,8 +28,11 @@ from pipelines.steps.credit.controls import (
     POOLED,
     QUIET,
 )
+from pipelines.steps.credit.decisions import fitted
 from pipelines.steps.credit.joined import with_joining
-from pipelines.steps.credit.pictures import draw, lender_table, points_table, uncalibrated
+from pipelines.steps.credit.judged import judged
+from pipelines.steps.credit.monitoring import plan_of
+from pipelines.steps.credit.pictures import draw, lender_table, points_table
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.public_facts import faint
 from pipelines.steps.credit.scores import (
@@ -50,8 +53,9 @@ _AHEAD = "validation.auroc_difference"
 
 @dataclass(frozen=True)
 class _Later:
-    """The out-of-time test: metrics of model and boosting, and how the default rate moved."""
+    """The out-of-time test: its records, metrics of model and boosting, how the rate moved."""
 
+    tested: Tested
     metrics: dict[str, dict[str, float]]
     rates: tuple[float, float]
 
@@ -70,6 +74,7 @@ def evaluate(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Eviden
         bare,
         arms=arms,
         calibration={"method": "none", "why": "held-out records are not released"},
+        monitoring=plan_of(job, {}),
     )
 
 
@@ -130,12 +135,13 @@ def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evide
         bare,
         metrics=own,
         arms=arms,
-        calibration=_calibration(tested, trained[0]),
+        calibration=fitted(tested, trained[0]),
         findings=[*proposed, *_findings(tested, each_lender, own, later)],
         figures=draw(job.folder / "figures", tested, each_lender, prepared, trained[0]),
         tables=[lender_table(each_lender, list(tested.scores), list(prepared.sizes))],
     )
-    return with_joining(job, prepared, tested, made)
+    made = with_joining(job, prepared, tested, made)
+    return judged(made, job, prepared, tested, trained[0], later.tested if later else None)
 
 
 def _bare(job: Job, prepared: Prepared, auroc: Interval | None) -> Evidence:
@@ -231,7 +237,9 @@ def _later(prepared: Prepared, trained: Sequence[Trained]) -> _Later | None:
     held = facts[~later & (facts["part"] == "test").to_numpy()]
     rates = (float(held["y"].mean()), float(tested.y.mean()))
     return _Later(
-        {n: {f"{_PREFIX}.{k}": v for k, v in values.items()} for n, values in found.items()}, rates
+        tested,
+        {n: {f"{_PREFIX}.{k}": v for k, v in values.items()} for n, values in found.items()},
+        rates,
     )
 
 
@@ -259,18 +267,6 @@ def _arm(each: Trained, metrics: dict[str, float], chosen: bool) -> Arm:
 
 def _read(metrics: dict[str, float], name: str) -> Interval:
     return Interval(metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"])
-
-
-def _calibration(tested: Tested, model: Trained) -> dict[str, float | str]:
-    slope, intercept = model.calibration
-    p = tested.scores[FEDERATED]
-    return {
-        "method": "Platt, on calibration records",
-        "slope": slope,
-        "intercept": intercept,
-        "ece_before": ece(tested.y, uncalibrated(p, slope, intercept)),
-        "ece_after": ece(tested.y, p),
-    }
 
 
 def _findings(
