@@ -174,7 +174,8 @@ def _counted(claim: Claim, found: Counts) -> str:
         for name, kind in found.kinds.items()
     )
     said = (
-        f"noise on counts of {found.numbers} number(s) and {found.lists} value list(s) is "
+        f"noise on counts of {found.numbers} number(s) and {found.lists} value list(s)"
+        f"{', after a vote on their types,' if found.voted else ''} is "
         f"{found.ratio:.4f} of the planned {claim.plan.setup_noise_multiplier:.4g} for one record "
         f"({found.low:.4f} to {found.high:.4f}; a shortfall of {found.detectable:.1%} would show; "
         f"σ of each count, empty ones too: {kinds})"

@@ -6,6 +6,9 @@ record moves each kind of count is found with the noise switched off. Both toget
 counts cost, whatever the code says of itself: a record moves them by Δ_k in kind k, noised with
 standard deviation σ_k, so their multiplier is 1/√(Σ_k Δ_k²/σ_k²), and it must be the plan's.
 
+Columns of undeclared type are voted on first, out of the same multiplier. The counts are tested
+alone and after a vote on all columns, which is then one more kind of count.
+
 A value list must not tell of a single record. A value that one record holds is put before the run's
 threshold many times; and values held by about as many records as pass it half of the time show
 where it lies, since none that is released may lie below.
@@ -14,7 +17,7 @@ where it lies, since none that is released may lie below.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,13 +27,15 @@ from scipy import stats
 from privacy.noise_found import FALSE_ALARM, NoiseFound, NoiseTally
 from privacy.plan import PrivacyPlan
 from privacy.preprocessing import Summary, noised_summary
+from privacy.voting import KINDS, noised_votes
 
 Floats = np.ndarray
 
-_VALUES = 1 << 17  # draws of each kind of count
+_VALUES = 160_000  # draws of each kind of count,
+_VOTES = 2_400  # but of votes, which take up a small share of the multiplier
 _HELD_ONCE = 20_000  # values that a single record holds
 _AT_THE_EDGE = 1_000  # values held by as many records as pass the threshold half of the time
-_SHARE = FALSE_ALARM / 20  # of each test here; there are at most ten, training has the rest
+_SHARE = FALSE_ALARM / 80  # of each test here; there are at most forty, training has the rest
 _RECORDS = 5
 _ODD = {"ordinary": 3.7, "zero": 0.0, "negative": -1e4, "beyond the grid": 1e300}
 
@@ -80,6 +85,7 @@ class Counts:
 
     Attributes:
         numbers, lists: Columns of each sort that were counted.
+        voted: Whether there was a vote on all of them first.
         kinds: Kind of count → its noise and sensitivity.
         ratio: Noise multiplier that was found, over the planned one.
         low, high: Its interval at confidence 1 − false alarm.
@@ -89,6 +95,7 @@ class Counts:
 
     numbers: int
     lists: int
+    voted: bool
     kinds: dict[str, Kind]
     ratio: float
     low: float
@@ -112,20 +119,29 @@ def mixes(plan: PrivacyPlan) -> list[tuple[int, int]]:
     return [(1, 0), (0, 1)] if columns == 1 else [(columns - columns // 2, columns // 2)]
 
 
-def count_nobody(plan: PrivacyPlan) -> list[Counts]:
-    """Run the setup's counts on made-up records and test them, for each of `mixes`."""
-    return [_counts(plan, *mix) for mix in mixes(plan)]
+def count_nobody(plan: PrivacyPlan, votes: Sequence[bool] = (False, True)) -> list[Counts]:
+    """Run the setup's counts on made-up records and test them.
+
+    Args:
+        plan: Whose multiplier, δ and number of columns.
+        votes: Whether to vote on the columns' types first; for each of `mixes`.
+    """
+    return [_counts(plan, *mix, voted) for mix in mixes(plan) for voted in votes]
 
 
-def _counts(plan: PrivacyPlan, numbers: int, lists: int) -> Counts:
+def _counts(plan: PrivacyPlan, numbers: int, lists: int, voted: bool) -> Counts:
     moved = _moved(plan, numbers, lists)
-    drawn = _noise(plan, numbers, lists)
+    drawn = _noise(plan, numbers, lists, voted)
+    if voted:
+        drawn["votes"], moved["votes"] = _votes(plan, numbers + lists)
     kinds = {name: _kind(drawn[name], moved[name]) for name in drawn}
     planned = plan.setup_noise_multiplier or math.inf
     ratio, low, high = (_multiplier(kinds, bound) / planned for bound in ("ratio", "low", "high"))
-    threshold = _threshold(plan, numbers, lists, kinds["categories"]) if lists else None
+    threshold = None
+    if lists:
+        threshold = _threshold(plan, (numbers, lists, voted), kinds["categories"])
     detectable = 1.0 - low / high if high > 0.0 else 1.0
-    return Counts(numbers, lists, kinds, ratio, low, high, detectable, threshold)
+    return Counts(numbers, lists, voted, kinds, ratio, low, high, detectable, threshold)
 
 
 def _multiplier(kinds: dict[str, Kind], bound: str) -> float:
@@ -145,12 +161,27 @@ def _kind(drawn: Floats, moved: float) -> Kind:
     return Kind(sigma, moved, tally.found(_SHARE))
 
 
-def _released(frame: pd.DataFrame, plan: PrivacyPlan) -> Summary:
+def _votes(plan: PrivacyPlan, columns: int) -> tuple[Floats, float]:
+    """Noise of votes (times, columns, kinds of field), and how far one record moves them."""
+    times, quiet = -(-_VOTES // (columns * len(KINDS))), replace(plan, setup_noise_multiplier=0.0)
+    drawn = np.array([_voted(plan, columns, []) for _ in range(times)])
+    before = _voted(quiet, columns, [*KINDS])
+    after = [_voted(quiet, columns, [*KINDS, one]) for one in (*KINDS, None)]
+    return drawn, max(float(np.linalg.norm(each - before)) for each in after)
+
+
+def _voted(plan: PrivacyPlan, columns: int, fields: list[str | None]) -> Floats:
+    """What leaves an owner of such fields in every column."""
+    frame = pd.DataFrame({f"column {i}": pd.Series(fields, dtype=object) for i in range(columns)})
+    return np.array(list(noised_votes(frame, plan).values()))
+
+
+def _released(frame: pd.DataFrame, plan: PrivacyPlan, voted: bool = False) -> Summary:
     """What leaves an owner, by the code that runs use."""
     names = [str(name) for name in frame]
     numbers = [name for name in names if name.startswith("number")]
     lists = [name for name in names if name.startswith("list")]
-    return noised_summary(frame, numbers, lists, plan)
+    return noised_summary(frame, numbers, lists, plan, voted)
 
 
 def _frame(numbers: int, lists: int, number: Floats, value: Floats) -> pd.DataFrame:
@@ -159,7 +190,7 @@ def _frame(numbers: int, lists: int, number: Floats, value: Floats) -> pd.DataFr
     return pd.DataFrame({**columns, **{f"list {i}": value for i in range(lists)}})
 
 
-def _noise(plan: PrivacyPlan, numbers: int, lists: int) -> dict[str, Floats]:
+def _noise(plan: PrivacyPlan, numbers: int, lists: int, voted: bool) -> dict[str, Floats]:
     """Kind of count → what was released beyond the exact counts, (times, columns, cells).
 
     Numbers are all missing; each value of a list is held by one record, and the threshold's δ is so
@@ -173,7 +204,7 @@ def _noise(plan: PrivacyPlan, numbers: int, lists: int) -> dict[str, Floats]:
     frame = _frame(numbers, lists, np.full(len(values), np.nan), values)
     drawn: dict[str, list[Floats]] = {}
     for _ in range(times):
-        for kind, found in _by_kind(_released(frame, passing), values):
+        for kind, found in _by_kind(_released(frame, passing, voted), values):
             drawn.setdefault(kind, []).append(found)
     return {kind: np.array(each) for kind, each in drawn.items()}
 
@@ -208,22 +239,22 @@ def _flat(summary: Summary) -> dict[str, Floats]:
     return {kind: found.ravel() for kind, found in _by_kind(summary, np.array([0]))}
 
 
-def _threshold(plan: PrivacyPlan, numbers: int, lists: int, kind: Kind) -> Threshold:
-    times, low = 10, kind.sigma * kind.noise.low
+def _threshold(plan: PrivacyPlan, mix: tuple[int, int, bool], kind: Kind) -> Threshold:
+    (numbers, lists, voted), times, low = mix, 10, kind.sigma * kind.noise.low
     many = -(-_HELD_ONCE // (times * lists))
     once = _frame(numbers, lists, np.full(many, np.nan), np.arange(many))
-    named = sum(_listed(once, plan).size for _ in range(times))
+    named = sum(_listed(once, plan, voted).size for _ in range(times))
     each, tried = plan.setup_delta / lists, many * times * lists
     floor = 1.0 + low * float(stats.norm.isf(each))
     held, few = round(1.0 + kind.sigma * float(stats.norm.isf(each))), -(-_AT_THE_EDGE // lists)
     edge = np.repeat(np.arange(min(few, 50)), max(held, 1))
     frame = _frame(numbers, lists, np.full(len(edge), np.nan), edge)
-    released = [_listed(frame, plan) for _ in range(-(-few // 50))]
+    released = [_listed(frame, plan, voted) for _ in range(-(-few // 50))]
     least = float(np.concatenate(released).min(initial=math.inf))
     return Threshold(tried, named, int(stats.binom.isf(_SHARE, tried, each)), least, floor)
 
 
-def _listed(frame: pd.DataFrame, plan: PrivacyPlan) -> Floats:
+def _listed(frame: pd.DataFrame, plan: PrivacyPlan, voted: bool) -> Floats:
     """Noised counts of all values that were released."""
-    lists = _released(frame, plan).categories.values()
+    lists = _released(frame, plan, voted).categories.values()
     return np.array([count for each in lists for count in each.values()], dtype=float)

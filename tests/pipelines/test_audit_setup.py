@@ -17,7 +17,7 @@ import pytest
 from pipelines.auditing import checks
 from pipelines.auditing.claim import Claim
 from pipelines.auditing.setup import Counts, count_nobody, mixes
-from privacy import noise, preprocessing
+from privacy import noise, preprocessing, voting
 from privacy.plan import PrivacyPlan
 
 PLAN = PrivacyPlan(
@@ -35,8 +35,8 @@ PLAN = PrivacyPlan(
 Draw = Callable[[int, float], np.ndarray]
 
 
-def counted(plan: PrivacyPlan = PLAN) -> Counts:
-    (found,) = count_nobody(plan)
+def counted(plan: PrivacyPlan = PLAN, voted: bool = False) -> Counts:
+    (found,) = count_nobody(plan, [voted])
     return found
 
 
@@ -62,8 +62,10 @@ def test_counts_as_planned_pass_whatever_the_columns_are(
     for found in count_nobody(plan):
         assert found.passed
         assert found.low <= 1.0 <= found.high
-        assert found.detectable < 0.025
-        assert all(kind.noise.values >= 100_000 for kind in found.kinds.values())
+        assert found.detectable < (0.03 if found.voted else 0.025)
+        assert ("votes" in found.kinds) == found.voted
+        for name, kind in found.kinds.items():
+            assert kind.noise.values >= (2_000 if name == "votes" else 100_000)
         assert (found.threshold is None) == (found.lists == 0)
 
 
@@ -76,6 +78,23 @@ def test_too_little_noise_is_seen_however_small_the_lack(
     assert not found.passed
     assert found.high < 1.0
     assert found.ratio == pytest.approx(factor, abs=0.015)
+
+
+def test_too_little_noise_on_votes_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vote spends a twentieth: a quarter of its noise costs what too little noise on all does."""
+    quiet = SimpleNamespace(gaussian=lambda count, sigma: noise.gaussian(count, sigma / 4))
+    monkeypatch.setattr(voting, "noise", quiet)
+    assert counted().passed
+    found = counted(voted=True)
+    assert not found.passed
+    assert found.ratio == pytest.approx((0.95 + 16 * 0.05) ** -0.5, rel=0.02)
+
+
+def test_a_vote_whose_share_the_counts_spend_again_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(preprocessing, "VOTE_SHARE", 0.0)
+    assert not counted(voted=True).passed
 
 
 def test_a_cell_without_noise_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
