@@ -15,11 +15,12 @@ from domains.errors import InputError
 from domains.metrics import auroc
 from pipelines.credit import credit
 from pipelines.governance import registry
-from pipelines.governance.registry import registered
+from pipelines.governance.moves import registered
 from pipelines.steps.credit import joined, joining, scores
 from pipelines.steps.credit.charge import charge, find_loans
-from pipelines.steps.credit.joining import ALONE, FEDERATED, PERSONAL
-from pipelines.steps.credit.personal import own_models, parts_of
+from pipelines.steps.credit.controls import ALONE
+from pipelines.steps.credit.personal import PERSONAL, own_models, parts_of
+from pipelines.steps.credit.training import FEDERATED
 from pipelines.tracking import open_job
 from tests.domains.sample_loans import sample_loans
 from tests.pipelines.sample_credit import config_of, prepare_in

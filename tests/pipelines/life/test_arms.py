@@ -34,19 +34,7 @@ from tests.domains.sample_images import write_folder, write_manifest
 from tests.domains.sample_loans import sample_loans
 from tests.domains.sample_patients import sample_patients
 from tests.models.interrupted import Killed, in_spite_of_kills, killed_after
-
-LOANS: dict[str, Any] = {
-    "data": {"path": "loans.csv", "name": "loans"},
-    "target": {"column": "defaulted", "positive": 1},
-    "clients": {"column": "bank"},
-    "exclude": ["approved"],
-    "bounds": {"amount": [0, 1e6]},
-    "privacy": {"epsilon": 6, "delta": 1e-4, "grant": {"epsilon": 6, "delta": 1e-4}},
-    "release": "metrics",
-    "rounds": 6,
-    "sampling_rate": 0.2,
-    "learning_rate": 1,
-}
+from tests.pipelines.sample_credit import PRIVATE
 
 
 @dataclass(frozen=True)
@@ -64,7 +52,7 @@ def _config(pipeline: str, folder: Path, **keys: Any) -> Config:
 
 def _loans(folder: Path, **keys: Any) -> Config:
     sample_loans().to_csv(folder / "loans.csv", index=False)
-    return _config("credit", folder, **{**LOANS, **keys, "scale": "full"})
+    return _config("credit", folder, **{**PRIVATE, **keys, "scale": "full"})
 
 
 def _prepared(job: Job) -> Prepared:
@@ -131,7 +119,7 @@ def _read(trained: Any) -> tuple[str, bytes, list[dict[str, float]]]:
 def test_credit_without_privacy_is_the_same_after_any_number_of_kills(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = {**LOANS["data"], "public": True, "date": "approved", "out_of_time": "2007-01-01"}
+    data = {**PRIVATE["data"], "public": True, "date": "approved", "out_of_time": "2007-01-01"}
     config = _loans(tmp_path, data=data, privacy=None, release=None, exclude=[])
     short = {model: (replace(long, rounds=8), how) for model, (long, how) in controls._LONG.items()}
     monkeypatch.setattr(controls, "_LONG", short)
