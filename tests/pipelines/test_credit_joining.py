@@ -16,7 +16,7 @@ from domains.metrics import auroc
 from pipelines.credit import credit
 from pipelines.governance import registry
 from pipelines.governance.moves import registered
-from pipelines.steps.credit import joined, joining, scores
+from pipelines.steps.credit import at_home, joined, joining, scores
 from pipelines.steps.credit.charge import charge, find_loans
 from pipelines.steps.credit.controls import ALONE
 from pipelines.steps.credit.personal import PERSONAL, own_models, parts_of
@@ -171,6 +171,18 @@ def test_nothing_personal_of_private_records_is_in_what_the_run_shares(
         if path.name == "evidence.json":
             assert PERSONAL not in json.dumps([a["name"] for a in json.loads(content)["arms"]])
             assert joined.TITLE.encode() not in content
+
+
+def test_a_folder_that_cannot_be_written_does_not_end_a_run_that_is_paid_for(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "clients").write_text("no folder")
+    monkeypatch.setattr(at_home, "shared_log_odds", lambda model: np.zeros(model))
+    with open_job("credit", config_of(tmp_path, personalise="head")) as job:
+        loans = prepare_in(job)
+        records: Any = len(loans.facts)
+        assert at_home.personalise.fn(job, loans, records) == []
+    assert "not every lender's model could be made (NotADirectoryError)" in capsys.readouterr().err
 
 
 def test_a_lender_that_is_gone_since_the_champion_is_told_in_one_line(

@@ -2,8 +2,9 @@
 
 Neither is covered by the plan's ε. On public records they are an arm of the report. Of private
 ones they are written to the lender's own folder, `CARELEDGER_HOME/clients/OWNER/RUN_ID.json`, which
-nobody else may read, and to nothing that a run shares: no metric, log, report, card or registered
-file holds any of them. The model alone in it is the lender's own work too, and stays there as well.
+no other user of the system may read (lenders whose jobs run as one user share that user), and to
+nothing that a run shares: no metric, log, report, card or registered file holds any of them. The
+model alone in it is the lender's own work too, and stays there as well.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from domains import durable
+from domains.errors import InputError
 from pipelines.progress import say
 from pipelines.settings import home
 from pipelines.stages import stage
@@ -47,15 +49,33 @@ def personalise(job: Job, prepared: Prepared, model: Trained) -> list[Trained]:
     if how == "none":
         return []
     say(f"{PERSONAL}: {len(prepared.sizes)} lenders, {how}")
-    started, shared = time.perf_counter(), shared_log_odds(model)
-    with one_thread():
-        models, own = own_models(prepared, shared, how)
-        own = each_calibrated(prepared.facts, own)
-        if not public:
-            _leave_at_home(job, prepared, {FEDERATED: shared, PERSONAL: own}, models)
-            return []
+    if not public:
+        _try_at_home(job, prepared, model, how)
+        return []
+    started = time.perf_counter()
+    _, own = _own(prepared, shared_log_odds(model), how)
     note = f"each client goes on with its own records ({how}), without privacy: it stays there"
     return [keep(job, Shape(PERSONAL, "arm", note, time.perf_counter() - started), own)]
+
+
+def _own(
+    prepared: Prepared, shared: np.ndarray, how: str
+) -> tuple[dict[str, Personal], np.ndarray]:
+    """Every lender's model, and the calibrated log-odds of its records by its own."""
+    with one_thread():
+        models, own = own_models(prepared, shared, how)
+        return models, each_calibrated(prepared.facts, own)
+
+
+def _try_at_home(job: Job, prepared: Prepared, model: Trained, how: str) -> None:
+    """What fails here is told by its type; the ε of the shared model is spent, and it goes on."""
+    shared = shared_log_odds(model)
+    try:
+        models, own = _own(prepared, shared, how)
+        with one_thread():
+            _leave_at_home(job, prepared, {FEDERATED: shared, PERSONAL: own}, models)
+    except (ArithmeticError, InputError, OSError, RuntimeError, ValueError) as error:
+        say(f"{PERSONAL}: not every lender's model could be made ({type(error).__name__})")
 
 
 def _leave_at_home(
