@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import threading
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from contextlib import suppress
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -51,7 +54,7 @@ def main() -> None:
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")
         os.environ["CARELEDGER_DEBUG"] = "1"
-    sys.exit(guarded(lambda: app(standalone_mode=False)))
+    leave(guarded(lambda: app(standalone_mode=False)))
 
 
 def guarded(command: Callable[[], Any]) -> int:
@@ -60,7 +63,7 @@ def guarded(command: Callable[[], Any]) -> int:
         code = command()
         return code if isinstance(code, int) else 0
     except InputError as error:
-        return _fail(error, 2)
+        return _fail(error, 2, error.told)
     except Refused as error:
         return _fail(error, 3)
     except Interrupted as error:
@@ -73,6 +76,20 @@ def guarded(command: Callable[[], Any]) -> int:
         # The text of an unforeseen error may hold a record: it is shown only when asked for.
         text = f"failed with {type(error).__name__}; run again with --debug to see where"
         return _fail(error, 1, text)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process with an exit status, after its threads, exit handlers and output.
+
+    What is left out is taking the interpreter apart: a thread of a native library that still waits
+    for it would then abort the process, and its exit status with it (apache/arrow issue 34314).
+    """
+    threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does first
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # the reader is gone
+            stream.flush()
+    os._exit(code)
 
 
 def _usage(error: typer.TyperException) -> str:

@@ -117,3 +117,30 @@ def test_server_that_does_not_answer_is_named(home: Path) -> None:
     done = careledger(home, "models", "list", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.returncode == 2
     assert "MLFLOW_TRACKING_URI=http://127.0.0.1:9: no MLflow server answers" in done.stderr
+
+
+LEFT = """
+import atexit, os, threading, time
+from pipelines.cli import leave
+
+class Native:
+    def __del__(self, abort=os.abort):
+        abort()
+
+late = Native()  # taken apart with the interpreter, it aborts
+threading.Thread(target=lambda: (time.sleep(0.2), print("thread"))).start()
+atexit.register(lambda: print("handler"))
+{end}
+"""
+
+
+@pytest.mark.parametrize(("end", "status"), [("leave(2)", 2), ("raise SystemExit(2)", -6)])
+def test_what_breaks_while_an_interpreter_is_taken_apart_leaves_the_exit_status_alone(
+    end: str, status: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT.format(end=end)], capture_output=True, text=True
+    )
+    assert done.returncode == status
+    if status == 2:  # what was not yet written is, in its order
+        assert done.stdout.split() == ["thread", "handler"]
