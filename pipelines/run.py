@@ -96,15 +96,17 @@ def describe(result: Result) -> str:
 
 
 def _proposals(controls: dict[str, dict[str, float]]) -> list[str]:
-    """Which of two models is the better one, where the other was trained as a control."""
+    """The models that were trained as controls beside this one; last, the best, if another is."""
     name = "validation.auroc_difference"
-    return [
+    gaps = {other: found for other, found in controls.items() if name in found}
+    told = [
         f"{other} minus this model on validation: AUROC {found[name]:+.3f} "
         f"({found[f'{name}_low']:+.3f} to {found[f'{name}_high']:+.3f})"
-        + (f": set model: {other}" if found[f"{name}_low"] > 0 else "")
-        for other, found in controls.items()
-        if name in found
+        for other, found in gaps.items()
     ]
+    ahead = [other for other, found in gaps.items() if found[f"{name}_low"] > 0]
+    best = max(ahead, key=lambda other: gaps[other][name], default=None)
+    return [*told, f"set model: {best}"] if best else told
 
 
 def _metrics(metrics: dict[str, float]) -> list[str]:

@@ -185,20 +185,20 @@ def _points(job: Job) -> Table | None:
 def _proposal(
     job: Job, facts: pd.DataFrame, trained: Sequence[Trained], found: dict[str, dict[str, float]]
 ) -> list[str]:
-    """The better of the model and each other one on calibration records, and how far it is ahead.
+    """The model and each other one on calibration records, and which of them to set.
 
     Those records calibrated them, by a rising line each, which moves no record before another.
     """
     others = {each.model for each in job.config.others()} & {each.name for each in trained}
     scores = {t.name: t.read() for t in trained if t.name in {FEDERATED, *others}}
     tested = _tested(facts, (facts["part"] == "calibration").to_numpy(), scores)
-    said = []
-    for other in sorted(others):
-        gap = difference(tested, FEDERATED, other)
+    gaps = {other: difference(tested, FEDERATED, other) for other in sorted(others)}
+    for other, gap in gaps.items():
         found[other] |= named(_AHEAD, Interval(-gap.value, -gap.high, -gap.low))
-        said.append(words.proposal(job.config.model, other, gap))
-        say(said[-1])
-    return [f"Which model: {told}." for told in said]
+    said = [f"Which model: {told}." for told in words.proposal(job.config.model, gaps) if gaps]
+    for sentence in said:
+        say(sentence)
+    return said
 
 
 def _on_random_split(trained: Sequence[Trained]) -> dict[str, np.ndarray]:

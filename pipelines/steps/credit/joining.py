@@ -101,7 +101,8 @@ def groups(tested: Tested, sizes: Mapping[str, int]) -> list[Group]:
     if ALONE not in tested.scores:
         return []
     rising = sorted(tested.names, key=lambda name: (sizes[name], name))
-    cuts = [0, len(rising)] if len(rising) < len(_GROUPS) else _thirds(len(rising))
+    few = len({sizes[name] for name in rising}) < len(_GROUPS)
+    cuts = [0, len(rising)] if few else _thirds(len(rising))
     titles = ("whole",) if len(cuts) == 2 else _GROUPS
     number = {name: k for k, name in enumerate(tested.names)}
     made = []
@@ -128,16 +129,23 @@ def tally(told: Sequence[Member], arm: str) -> tuple[int, int, int]:
 
 
 def along(told: Sequence[Member], arm: str) -> dict[str, float]:
-    """Rank correlation of the gain with size, and with how different the lender is."""
+    """Rank correlation of the gain with size, and with how different the lender is.
+
+    Where all are alike in one of them there is none.
+    """
     with_gain = [m for m in told if arm in m.gains and m.apart is not None]
     if len(with_gain) < _SIMILAR:
         return {}
     gains = [member.gains[arm].value for member in with_gain]
-    against = {
+    against: dict[str, Sequence[float | None]] = {
         "its size": [member.records for member in with_gain],
         "how differently its own model ranks": [member.apart for member in with_gain],
     }
-    return {name: float(spearmanr(gains, held).statistic) for name, held in against.items()}
+    return {
+        name: float(spearmanr(gains, held).statistic)
+        for name, held in against.items()
+        if len({*held}) > 1 and len({*gains}) > 1
+    }
 
 
 def _compared(tested: Tested, row: int) -> tuple[dict[str, Interval], dict[str, Interval]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from domains.metrics import Interval
 from pipelines.steps.credit.scores import Lender
@@ -18,19 +18,26 @@ def headline(auroc: Interval | None, clients: int, epsilon: float | None) -> str
     return f"{clients} clients, {how}: test AUROC {_shown(auroc)}"
 
 
-def proposal(model: str, other: str, gap: Interval) -> str:
-    """Which of two models is the better one on validation records, by name.
+def proposal(model: str, gaps: Mapping[str, Interval]) -> list[str]:
+    """How each other model stands to this one on validation records; last, which to set.
 
     Args:
         model: The configured one.
-        other: The one trained beside it under the same ε.
-        gap: AUROC of the configured model minus the other's, paired, on calibration records.
+        gaps: Of each other one, trained beside it under the same ε: AUROC of the configured model
+            minus its own, paired, on calibration records.
     """
+    ahead = [other for other, gap in gaps.items() if gap.high < 0]
+    best = min(ahead, key=lambda other: gaps[other].value, default=None)
+    last = f"keep model: {model}" if best is None else f"set model: {best}"
+    return [*(_beside(model, other, gap) for other, gap in gaps.items()), last]
+
+
+def _beside(model: str, other: str, gap: Interval) -> str:
     if gap.low > 0:
-        return f"{model} is ahead of {other} on validation by {_range(gap)}: keep model: {model}"
+        return f"{model} is ahead of {other} on validation by {_range(gap)}"
     if gap.high < 0:
         ahead = Interval(-gap.value, -gap.high, -gap.low)
-        return f"{other} is ahead of {model} on validation by {_range(ahead)}: set model: {other}"
+        return f"{other} is ahead of {model} on validation by {_range(ahead)}"
     return (
         f"{model} and {other} cannot be told apart on validation: {model} minus {other} is "
         f"{_signed(gap)}"
