@@ -1,36 +1,39 @@
 """Keyed fingerprints of rows: the same records are recognised under another name.
 
-Eight bytes a row. Two different rows collide with probability 2⁻⁶⁴, and without the key nobody
-can test whether a given record is among them.
+Eight bytes a row. Two different rows collide with a probability of about 2⁻⁶⁴, and without the key
+nobody can test whether a given record is among them.
 
-A fingerprint is of the row's rarer values, whatever their order and the names of their columns, so
-that shuffled or renamed columns, a constant one, or one that repeats another hide nothing, nor
-does one of a few frequent values. It cannot recognise records whose rarer values were changed: a
-number rounded or rescaled, or a column more or less that tells rows apart, such as a row number or
-random numbers. The column that names the owners is that kind of column: rows are fingerprinted with
-it and without, so that other names for the owners hide nothing.
+A fingerprint is of all of the row's values and of nothing else: whatever file the row comes in,
+with whatever other rows, in whatever order of rows and columns and under whatever names of these.
+So a bank's rows, a year's or any other part of a file are known again. What is changed is not: a
+row with one value altered, rounded or rescaled, or with a column more or less, is another row. The
+column that names the owners is such a column: rows are fingerprinted with it and without, so that
+other names for the owners hide nothing.
 """
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from domains.tables import MISSING
+
 Prints = NDArray[np.uint64]
 Records = tuple[Prints, ...]
-"""An owner's records, fingerprinted in one or two ways; each sorted, a record once in each."""
+"""An owner's records, fingerprinted in one or two ways; each ascending, a record as often as it
+stands in the file."""
 
 _BYTES = 8
-_FREQUENT = 0.1  # share of rows above which a value says little about a row
-_FEW_ROWS = 10  # that never make a value frequent
 _MIDNIGHT = " 00:00:00"
+_TRUTH = {"true": "1.0", "false": "0.0"}
 
 
 def row_fingerprints(frame: pd.DataFrame, key: bytes) -> Prints:
-    """A keyed digest of each row's set of rarer values, (rows,); 0 for a row of frequent ones.
+    """A keyed digest of each row's values, (rows,); 0 for a row without any.
 
     Values are compared as text, and numbers by value: 1, 1.0 and "1" are one, so that the same
     table read from CSV and from Parquet agrees. Empty fields do not count.
@@ -39,17 +42,7 @@ def row_fingerprints(frame: pd.DataFrame, key: bytes) -> Prints:
         frame: the columns that came with the file, none of them computed.
         key: the home's secret, at most 64 bytes.
     """
-    codes, texts = _coded(frame)
-    rare = _rare(codes, len(texts))
-    words = np.array([*texts, ""], dtype=object)[codes[rare]].tolist()
-    prints, start = np.zeros(len(frame), dtype=np.uint64), 0
-    for place, end in enumerate(rare.sum(axis=1).cumsum().tolist()):
-        if end > start:
-            text = "\x1f".join(words[start:end]).encode()
-            digest = hashlib.blake2b(text, key=key, digest_size=_BYTES).digest()
-            prints[place] = int.from_bytes(digest, "little")
-        start = end
-    return prints
+    return _rows(_cells(frame, key), key)
 
 
 def owner_fingerprints(
@@ -62,14 +55,16 @@ def owner_fingerprints(
         column: names the owners.
         names: the owner of each row, (rows,); rows without one are nobody's.
     """
-    ways = [row_fingerprints(frame, key), row_fingerprints(frame.drop(columns=column), key)]
+    cells = _cells(frame, key)
+    without = np.delete(cells, list(frame.columns).index(column), axis=1)
+    ways = [_rows(cells, key), _rows(without, key)]
     places = names.reset_index(drop=True).groupby(names.to_numpy()).indices
     return {str(name): records(*(way[rows] for way in ways)) for name, rows in places.items()}
 
 
 def records(*ways: Prints) -> Records:
     """One owner's fingerprints, made in different ways; a way that tells nothing more is left."""
-    found = [np.unique(way[way != 0]) for way in ways]
+    found = [np.sort(way[way != 0]) for way in ways]
     return tuple(
         way
         for place, way in enumerate(found)
@@ -77,39 +72,64 @@ def records(*ways: Prints) -> Records:
     )
 
 
-def _coded(frame: pd.DataFrame) -> tuple[NDArray[np.int64], list[str]]:
-    """Every field as a number, (rows, columns), each row ascending, and the text of each number;
-    numbers have the order of their texts, and -1 is an empty field."""
-    columns = [_text(frame.iloc[:, place]) for place in range(frame.shape[1])]
-    texts = sorted({text for _, held in columns for text in held} - {""})
-    number = {text: place for place, text in enumerate(texts)} | {"": -1}
-    codes = np.full((len(frame), len(columns)), -1, dtype=np.int64)
-    for place, (found, held) in enumerate(columns):
-        codes[:, place] = np.array([number[text] for text in held], dtype=np.int64)[found]
-    codes.sort(axis=1)
-    return codes, texts
+def _cells(frame: pd.DataFrame, key: bytes) -> Prints:
+    """A keyed digest of every field, (rows, columns); 0 for an empty one."""
+    cells = np.zeros(frame.shape, dtype="<u8")
+    for place in range(frame.shape[1]):
+        cells[:, place] = _fields(frame.iloc[:, place], key)
+    return cells
 
 
-def _rare(codes: NDArray[np.int64], texts: int) -> NDArray[np.bool_]:
-    """Which fields count: not empty, not held by many rows, and each text once in a row."""
-    counts = codes >= 0
-    counts[:, 1:] &= codes[:, 1:] != codes[:, :-1]
-    held = np.bincount(codes[counts], minlength=texts)
-    frequent = held > max(_FEW_ROWS, _FREQUENT * len(codes))
-    counts[counts] = ~frequent[codes[counts]]
-    return counts
+def _rows(cells: Prints, key: bytes) -> Prints:
+    """A keyed digest of each row's fields, (rows,), whatever their order; empty ones do not
+    count."""
+    rows, columns = cells.shape
+    empty = (cells == 0).sum(axis=1)  # once they are sorted, these come first
+    ends = np.arange(1, rows + 1) * columns * _BYTES
+    starts = ends - (columns - empty) * _BYTES
+    held = memoryview(np.sort(cells, axis=1).tobytes())
+    spans = zip(starts.tolist(), ends.tolist(), strict=True)
+    prints = _digests((held[start:end] for start, end in spans), key, b"row")
+    return np.where(empty < columns, prints, np.uint64(0))
 
 
-def _text(column: pd.Series) -> tuple[NDArray[np.intp], list[str]]:
-    """Every field's place in a list of texts, the last of which, of place -1, is the empty one."""
+def _fields(column: pd.Series, key: bytes) -> Prints:
+    """A keyed digest of each of a column's fields, (rows,). Each value is looked at once."""
     codes, values = pd.factorize(column)
-    return codes, [*(_plain(value) for value in values.tolist()), ""]
+    texts = [_plain(value) for value in values.tolist()]
+    digests = _digests((text.encode() for text in texts), key, b"value")
+    filled = np.fromiter(map(bool, texts), dtype=bool, count=len(texts))
+    return np.append(np.where(filled, digests, np.uint64(0)), np.uint64(0))[codes]
+
+
+def _digests(parts: Iterable[bytes | memoryview], key: bytes, kind: bytes) -> Prints:
+    made = (
+        hashlib.blake2b(part, digest_size=_BYTES, key=key, person=kind).digest() for part in parts
+    )
+    return np.frombuffer(b"".join(made), dtype="<u8").astype(np.uint64)
 
 
 def _plain(value: object) -> str:
-    text = str(value).strip().removesuffix(_MIDNIGHT)
+    """A field as it is compared, whatever type its column was read as; empty where it is missing.
+
+    >>> _plain("07"), _plain(True), _plain("2014-01-01T09:30"), _plain("n/a")
+    ('7.0', '1.0', '2014-01-01 09:30:00', '')
+    """
+    text = str(value).strip()
+    if text in MISSING:
+        return ""
     try:
         number = float(value) if isinstance(value, (bool, int, float)) else float(text)
     except ValueError:
-        return text
+        return _TRUTH.get(text.lower()) or _moment(text).removesuffix(_MIDNIGHT)
     return repr(number + 0.0) if math.isfinite(number) else text
+
+
+def _moment(text: str) -> str:
+    """A date with a time of day, in one spelling; anything else as it is."""
+    if text[4:5] != "-" or ":" not in text:
+        return text
+    try:
+        return str(datetime.fromisoformat(text))
+    except ValueError:
+        return text

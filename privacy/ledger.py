@@ -120,9 +120,9 @@ class Ledger:
 
         Raises:
             Refused: there is no owner, one has granted nothing, or the charge does not fit; the
-                message has the command that would allow it, and the refusal is recorded. Or the
-                records were cut otherwise before, or others were charged for them, or δ is too
-                large; then nothing is granted either. Or the ledger is not what was written.
+                message has the command that would allow it. Or others were charged for the records.
+                Both are recorded. Or the records were cut otherwise before, or δ is too large; then
+                nothing is written. Or the ledger is not what was written.
             InputError: the job is known already with another charge, or has ended; or a charge is
                 empty or not understood.
         """

@@ -35,9 +35,12 @@ class Fits(Exception):
 def enter(book: Book, asked: Asked, brought: Mapping[str, Records] | None) -> list[str]:
     """Charge every owner and remember the records, or write refusals alone; returns their reasons.
 
+    That others were charged for the records is such a refusal: whoever asks whether they are known
+    finds it out by an entry that stays, and nobody is granted anything.
+
     Raises:
-        Refused: the records were cut otherwise before, others were charged for them, or a grant's
-            δ is too large for its owner; then nothing is written.
+        Refused: the records were cut otherwise before, or a grant's δ is too large for its owner;
+            then nothing is written.
         InputError: the job is known already with another charge, or has ended.
     """
     accounts = read_accounts(book.entries)
@@ -46,9 +49,10 @@ def enter(book: Book, asked: Asked, brought: Mapping[str, Records] | None) -> li
         return []
     if asked.cut is not None:
         check_cut(accounts, asked.cut)
-    known = Known(book, accounts, asked.cut.name) if asked.cut and brought else None
-    if known and brought:
-        known.check(brought)
+    known = Known(book, accounts, asked.cut.name, brought) if asked.cut and brought else None
+    if known and (found := known.refusal()):
+        book.append("refuse", job=asked.job, owner=found.owner, detail={"reason": found.reason})
+        return [found.reason]
     _check_deltas(accounts, asked)
     if asked.grant is not None:
         open_accounts(book, accounts, asked.owners, *asked.grant)

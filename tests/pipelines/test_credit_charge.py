@@ -7,9 +7,13 @@ import pandas as pd
 import pytest
 
 from domains.banking import census
+from domains.banking.census import LoanTable
 from domains.errors import InputError, Refused
+from pipelines import tracking
+from pipelines.life import endings
 from pipelines.settings import ledger_path
 from pipelines.steps.credit.charge import charge, find_loans
+from pipelines.steps.credit.known import records_of
 from pipelines.steps.credit.statement import checks
 from pipelines.tracking import open_job
 from privacy.ledger import Ledger
@@ -85,13 +89,20 @@ def test_another_number_of_parts_is_the_same_cut(tmp_path: Path, home: Path) -> 
     assert set(spent()) == {"loans"}
 
 
-def test_the_same_records_with_a_constant_column_are_known_again(
-    tmp_path: Path, home: Path
+@pytest.mark.parametrize(
+    ("whose", "clients"), [("North", {"count": 2}), ("South", {"column": "purpose"})]
+)
+def test_a_part_of_the_records_under_another_name_is_refused(
+    tmp_path: Path, home: Path, whose: str, clients: dict[str, Any]
 ) -> None:
+    """One bank's own file, cut otherwise, against the file of all banks."""
     prepared(config_of(tmp_path))
-    data = {"path": "loans.csv", "name": "fresh"}
-    with pytest.raises(Refused, match="known under the name loans"):
-        prepared(config_of(tmp_path, sample_loans().assign(country="US"), data=data))
+    frame = sample_loans()
+    part = frame[frame["bank"] == whose].sample(frac=0.6, random_state=0)
+    data, exclude = {"path": "loans.csv", "name": "fresh"}, ["approved", "bank", "sex"]
+    with pytest.raises(Refused, match="are known under the name loans"):
+        prepared(config_of(tmp_path, part, data=data, clients=clients, exclude=exclude))
+    assert set(spent()) == {"loans/North", "loans/South", "loans/West"}
 
 
 def test_the_same_records_under_another_name_are_refused_and_cost_nothing(
@@ -108,13 +119,42 @@ def test_the_same_records_of_owners_by_other_names_are_refused_and_leave_no_gran
     tmp_path: Path, home: Path
 ) -> None:
     prepared(config_of(tmp_path))
-    before = Ledger(ledger_path()).head()
+    length, _ = Ledger(ledger_path()).head()
     frame = sample_loans()
     renamed = config_of(tmp_path, frame.assign(bank=frame["bank"] + " 1"))
-    said = r"\d+ records of loans/\w+ 1 are known under the name loans/.*\(and so for 2 more\)"
+    said = r"more records of loans/\w+ 1 than chance has it are known under the name loans/"
     with pytest.raises(Refused, match=said):
         prepared(renamed)
-    assert Ledger(ledger_path()).head() == before
+    assert [one.kind for one in Ledger(ledger_path()).entries()[length:]] == ["refuse"]
+    assert set(spent()) == {"loans/North", "loans/South", "loans/West"}
+
+
+def test_how_many_records_are_known_is_told_to_no_run_and_nobody(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(config_of(tmp_path))
+    told: list[str] = []
+    monkeypatch.setattr(endings, "notify", lambda _, text, **more: told.append(text))
+    for rows in (300, 1200):
+        fresh = {"path": "loans.csv", "name": "fresh"}
+        with pytest.raises(Refused):
+            prepared(config_of(tmp_path, sample_loans()[:rows], data=fresh))
+    tracker = tracking.client()
+    runs = tracker.search_runs([one.experiment_id for one in tracker.search_experiments()])
+    ends = [run.data.tags.get(endings.ENDED, "").replace(run.info.run_id, "") for run in runs]
+    assert len([end for end in ends if "known under the name" in end]) == 2 == len(told)
+    told += [end for end in ends if end]
+    for text in told:
+        assert not any(letter.isdigit() for letter in text.partition(" refused: ")[2])
+
+
+def test_a_file_that_lost_an_owner_since_the_census_is_not_charged(
+    tmp_path: Path, home: Path
+) -> None:
+    table = LoanTable("loans", tmp_path / "loans.csv", False, "defaulted", 1, lender="bank")
+    sample_loans().to_csv(table.path, index=False)
+    with pytest.raises(InputError, match="changed while it was read"):
+        records_of(table, ("loans/North", "loans/East"))
 
 
 def test_a_grant_of_one_over_n_is_refused_before_anybody_is_charged(

@@ -1,12 +1,12 @@
 """The same records are the same fingerprints, however they were stored."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from domains.tables import read_table
 from privacy.fingerprints import owner_fingerprints, records, row_fingerprints
 
 KEY = b"k" * 32
@@ -42,35 +42,69 @@ def test_another_key_or_one_changed_value_shares_nothing_else() -> None:
     assert not known(FRAME, b"other") & known(FRAME, KEY)
 
 
-def _loans(rows: int = 500) -> pd.DataFrame:
-    draws = np.random.default_rng(0)
+def _loans(rows: int = 500, seed: int = 0) -> pd.DataFrame:
+    draws = np.random.default_rng(seed)
     return pd.DataFrame(
         {
             "amount": draws.integers(1_000, 900_000, rows),
             "income": draws.normal(5e4, 1e4, rows).round(2),
             "purpose": draws.choice(["car", "home", "other"], rows),
+            "year": draws.integers(1990, 2014, rows),
+            "bank": [f"B{bank}" for bank in draws.integers(0, 20, rows)],
         }
     )
 
 
-@pytest.mark.parametrize(
-    "extra",
-    [
-        ["x"] * 500,
-        ["x"] * 499 + [None],
-        ["x", "y"] * 250,
-        list("abcde") * 100,
-        list(_loans()["income"]),
-    ],
-    ids=["constant", "nearly constant", "two values", "five values", "a copy"],
-)
-def test_another_column_of_frequent_or_known_values_hides_nothing(extra: list[object]) -> None:
-    plain, hidden = (
-        _loans(),
-        _loans().assign(extra=pd.Series(extra)).rename(columns={"amount": "sum"}),
-    )
-    assert known(hidden, KEY) == known(plain, KEY)
-    assert len(known(plain, KEY)) == 500
+@pytest.mark.parametrize("part", ["one bank", "one year", "a filter", "one row", "shuffled"])
+def test_a_row_has_one_fingerprint_in_whatever_part_of_a_file_it_comes(part: str) -> None:
+    whole = _loans(6000)
+    chosen: pd.Series = {
+        "one bank": whole["bank"] == "B3",
+        "one year": whole["year"] == 2001,
+        "a filter": (whole["amount"] > 400_000) & (whole["purpose"] == "car"),
+        "one row": whole.index.to_series() == 17,
+        "shuffled": whole["amount"] > 0,
+    }[part]
+    some = whole[chosen].sample(frac=1, random_state=1)
+    prints = row_fingerprints(whole, KEY)[some.index]
+    assert len(some) > 0
+    assert (row_fingerprints(some.reset_index(drop=True), KEY) == prints).all()
+
+
+@pytest.mark.parametrize("column", ["bank", "year", "purpose"])
+def test_owners_rows_are_those_of_the_file_whatever_it_was_cut_by(column: str) -> None:
+    """One bank's own file, under a data name of its own, against the file of all banks."""
+    whole = _loans(6000)
+    names = whole[column].astype(str)
+    for name, (named, unnamed) in owner_fingerprints(whole, KEY, column, names).items():
+        own = whole[names == name]
+        assert known(own) == set(named.tolist())
+        assert known(own.drop(columns=column)) == set(unnamed.tolist())
+
+
+def test_lenders_with_other_rows_have_no_fingerprint_in_common() -> None:
+    first, second = _loans(20_000), _loans(20_000, seed=1)
+    assert not known(first) & known(second)
+    assert not known(first.drop(columns="bank")) & known(second.drop(columns="bank"))
+    assert len(known(first)) == 20_000
+
+
+def test_a_column_more_makes_other_rows_and_an_empty_one_does_not() -> None:
+    plain = _loans()
+    assert known(plain.assign(extra=np.nan)) == known(plain)
+    assert not known(plain.assign(extra="x")) & known(plain)
+    assert known(plain.rename(columns={"amount": "sum"})) == known(plain)
+
+
+@pytest.mark.parametrize("odd", ["word", "00012", "true", "2014-01-01 10:30", "n/a", "1e3"])
+def test_what_stands_in_other_rows_changes_no_type(odd: str, tmp_path: Path) -> None:
+    fields = ["12", "07", "true", "2014-01-01", "2014-01-01T09:30", "2014-01-01 09:30:00", " ", ""]
+    for field in fields:
+        alone, beside = tmp_path / "alone.csv", tmp_path / "beside.csv"
+        alone.write_text(f"a,b\n{field},5.5\n")
+        beside.write_text(f"a,b\n{field},5.5\n{odd},6.5\n")
+        found = [row_fingerprints(read_table(path), KEY)[0] for path in (alone, beside)]
+        assert found[0] == found[1] != 0
 
 
 def test_numbers_are_known_by_value_and_not_by_spelling() -> None:
@@ -79,21 +113,8 @@ def test_numbers_are_known_by_value_and_not_by_spelling() -> None:
     assert known(spelled, KEY) == known(plain, KEY)
 
 
-def test_rows_of_frequent_values_alone_are_not_known_again() -> None:
-    draws = np.random.default_rng(0)
-    coarse = pd.DataFrame({"decade": draws.integers(2, 9, 2000), "sex": draws.integers(0, 2, 2000)})
-    assert known(coarse, KEY) == set()
-
-
-def test_a_fingerprint_is_what_it_was_when_ledgers_were_written_before() -> None:
-    """The keyed digest of a row's distinct rarer texts, in their order."""
-    row = "\x1f".join(sorted({"1.0", "a", "0.1"})).encode()
-    digest = hashlib.blake2b(row, key=KEY, digest_size=8).digest()
-    assert row_fingerprints(FRAME, KEY)[0] == int.from_bytes(digest, "little")
-
-
 def test_other_names_for_the_owners_leave_one_way_in_which_the_rows_are_the_same() -> None:
-    frame = _loans().assign(bank=[f"bank {place % 50}" for place in range(500)])
+    frame = _loans().assign(bank=[f"bank {place % 50}" for place in range(500)], year=2000)
     other = frame.assign(bank="new " + frame["bank"])
     before, after = (owner_fingerprints(f, KEY, "bank", f["bank"]) for f in (frame, other))
     assert len(before) == len(after) == 50
@@ -104,6 +125,6 @@ def test_other_names_for_the_owners_leave_one_way_in_which_the_rows_are_the_same
 
 
 def test_a_way_that_tells_nothing_more_is_left() -> None:
-    first, second = np.array([3, 0, 1, 3], dtype=np.uint64), np.array([1, 3], dtype=np.uint64)
+    first, second = np.array([3, 0, 1, 3], dtype=np.uint64), np.array([3, 1, 3], dtype=np.uint64)
     (only,) = records(first, second)
-    assert only.tolist() == [1, 3]
+    assert only.tolist() == [1, 3, 3]
