@@ -8,6 +8,7 @@ from typing import Any, Literal
 from domains.errors import Refused
 from privacy.accounting import delta_used, epsilon_of
 from privacy.chain import LOST, Entry
+from privacy.units import check_unit
 
 Standing = Literal["unknown", "reserved", "committed", "cancelled"]
 WHOLE = "whole"
@@ -21,15 +22,23 @@ class Cut:
     Attributes:
         name: The data's.
         column: Column that names the owners; None: one owner for all.
+        unit: Columns whose values say which records are held out: that of an id alone, or all in
+            the file; empty: not told.
     """
 
     name: str
     column: str | None = None
+    unit: tuple[str, ...] = ()
 
     @property
     def how(self) -> str:
         """`column:NAME` or `whole`."""
         return WHOLE if self.column is None else f"column:{self.column}"
+
+    def detail(self) -> dict[str, Any]:
+        """As the ledger keeps it."""
+        unit = {"unit": list(self.unit)} if self.unit else {}
+        return {"name": self.name, "cut": self.how, **unit}
 
 
 @dataclass(frozen=True)
@@ -100,15 +109,16 @@ class Account:
 
 @dataclass
 class Accounts:
-    """All owners, where each job stands (reserved, committed or cancelled), and cuts by name.
+    """All owners, where each job stands (reserved, committed or cancelled), cuts and units by name.
 
-    A name's cut is that of its charged jobs, by job; a cancelled one binds nobody. `lost`: a
-    part of the ledger was lost, so that an owner who is not in it may have spent before.
+    A name's cut and unit are those of its charged jobs, by job; a cancelled one binds nobody.
+    `lost`: a part of the ledger was lost, so that an owner who is not in it may have spent before.
     """
 
     owners: dict[str, Account] = field(default_factory=dict)
     jobs: dict[str, Standing] = field(default_factory=dict)
     cuts: dict[str, dict[str, str]] = field(default_factory=dict)
+    units: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     lost: bool = False
 
     def of(self, owner: str) -> Account:
@@ -144,6 +154,8 @@ class Accounts:
         cuts = {name: jobs[job] for name, jobs in self.cuts.items() if job in jobs}
         charge = {owner: list(events) for owner, events in owners.items()}
         same_cut = cuts == ({cut.name: cut.how} if cut else {})
+        if cut and self.units.get(cut.name, {}).get(job, cut.unit) != cut.unit:
+            return False
         return same_cut and self.charges_of(job).get(job) == charge
 
 
@@ -209,7 +221,7 @@ def read_accounts(entries: Iterable[Entry]) -> Accounts:
         elif entry.kind == LOST:
             _lose(accounts, entry)
         elif entry.kind == "cut":
-            accounts.cuts.setdefault(entry.detail["name"], {})[str(entry.job)] = entry.detail["cut"]
+            _cut(accounts, str(entry.job), entry.detail)
         elif entry.kind == "commit":
             accounts.jobs[str(entry.job)] = "committed"
         elif entry.kind == "cancel":
@@ -221,7 +233,8 @@ def check_cut(accounts: Accounts, cut: Cut) -> None:
     """A record cut into other owners would find a new budget there.
 
     Raises:
-        Refused: the records under this name were cut otherwise by a job that was charged.
+        Refused: the records under this name were cut otherwise by a job that was charged, or it is
+            said otherwise which of them are held out.
     """
     first = next(iter(accounts.cuts.get(cut.name, {}).values()), cut.how)
     if first != cut.how:
@@ -229,6 +242,7 @@ def check_cut(accounts: Accounts, cut: Cut) -> None:
             f"data {cut.name} was charged {_said(first)} before, and {_said(cut.how)} its records "
             f"would find a new budget; {_mend(first)}"
         )
+    check_unit(cut.name, next(iter(accounts.units.get(cut.name, {}).values()), ()), cut.unit)
 
 
 def _said(how: str) -> str:
@@ -252,6 +266,12 @@ def _grant(account: Account, detail: dict[str, Any]) -> None:
     account.epsilon, account.delta = detail["epsilon"], detail["delta"]
 
 
+def _cut(accounts: Accounts, job: str, detail: dict[str, Any]) -> None:
+    accounts.cuts.setdefault(detail["name"], {})[job] = detail["cut"]
+    if "unit" in detail:
+        accounts.units.setdefault(detail["name"], {})[job] = tuple(detail["unit"])
+
+
 def _lose(accounts: Accounts, entry: Entry) -> None:
     accounts.lost = True
     if entry.owner is not None:
@@ -265,5 +285,7 @@ def _cancel(accounts: Accounts, job: str) -> None:
     for account in accounts.owners.values():
         if account.charges.pop(job, None) is not None:
             account.recorded = None
-    for jobs in accounts.cuts.values():
-        jobs.pop(job, None)
+    for cuts in accounts.cuts.values():
+        cuts.pop(job, None)
+    for units in accounts.units.values():
+        units.pop(job, None)

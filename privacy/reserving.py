@@ -59,7 +59,7 @@ def enter(book: Book, asked: Asked, brought: Mapping[str, Records] | None) -> li
         accounts = read_accounts(book.entries)
     refusals = record(book, accounts, asked.job, asked.owners, asked.sizes or {})
     if asked.cut is not None and not refusals:
-        book.append("cut", job=asked.job, detail={"name": asked.cut.name, "cut": asked.cut.how})
+        book.append("cut", job=asked.job, detail=asked.cut.detail())
         if known and brought:
             remember(book, known, asked.job, asked.cut.name, brought)
     return refusals

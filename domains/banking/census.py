@@ -70,7 +70,12 @@ class LoanTable:
 
 @dataclass(frozen=True)
 class Census:
-    """Public facts: column names, and each client's number of records, largest first."""
+    """Public facts: column names, and each client's number of records, largest first.
+
+    Of private records the number is that of all the file holds of a client, whatever their dates:
+    how many were approved in a window is not public, and cannot be, for windows that differ by a
+    day would count the records of that day.
+    """
 
     columns: tuple[str, ...]
     sizes: dict[str, int]
@@ -79,7 +84,7 @@ class Census:
 def take_census(table: LoanTable) -> Census:
     """Column names and the clients' numbers of records; no other value is looked at.
 
-    Where the configuration limits the approval dates, that column is read too.
+    Where the configuration limits the approval dates of public records, that column is read too.
 
     Raises:
         InputError: A named column is missing, or some record has no client.
@@ -89,12 +94,14 @@ def take_census(table: LoanTable) -> Census:
     if table.parts is not None:
         each = capped(row_count(table.path) // table.parts, table.cap)
         return Census(columns, {f"part {k + 1}": each for k in range(table.parts)})
-    wanted = [name for name in (table.lender, table.approved and table.date) if name]
-    members = within_dates(table, read_table(table.path, wanted))
+    cut = table.date if table.public and table.approved else None
+    members = read_table(table.path, [name for name in (table.lender, cut) if name])
+    if cut:
+        members = within_dates(table, members)
     sizes = with_client(table, members[table.lender]).value_counts()
     sizes = sizes.sort_index().sort_values(ascending=False, kind="stable")
     if sizes.empty:
-        raise InputError(f"{table.path}: no record is left by the configured dates")
+        raise InputError(no_record_left(table))
     sizes = sizes[table.skip :][: table.top]
     if sizes.empty:
         raise InputError(f"clients.skip: found {table.skip}, and no client is left after so many")
@@ -158,6 +165,11 @@ def within_dates(table: LoanTable, frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     first, last = table.approved
     return frame[approval_dates(table, frame).between(first, last)]
+
+
+def no_record_left(table: LoanTable) -> str:
+    """What is wrong where no record was approved when it should have been."""
+    return f"{table.path}: no record is left by the configured dates; widen data.approved"
 
 
 def approval_dates(table: LoanTable, frame: pd.DataFrame) -> pd.Series:

@@ -19,6 +19,7 @@ from domains.banking.census import (
     LoanTable,
     approval_dates,
     feature_names,
+    no_record_left,
     with_client,
     within_dates,
 )
@@ -91,6 +92,8 @@ def read_loans(table: LoanTable, census: Census, key: bytes) -> Loans:
             infinite value, an empty column, a date that is none.
     """
     frame = within_dates(table, _read(table, census))
+    if frame.empty:
+        raise InputError(no_record_left(table))
     notes: list[str] = []
     if table.lender is not None:
         frame = frame[with_client(table, frame[table.lender]).isin(list(census.sizes))]
@@ -109,7 +112,7 @@ def read_loans(table: LoanTable, census: Census, key: bytes) -> Loans:
     later = _later(table, frame)
     part = splits.assign(group, PARTS, key)
     if not table.public:
-        part[later] = _parts_later(table, part[later])
+        part[later] = _parts_later(part[later])
     client = _clients(table, frame, y, group, key)
     return Loans(frame, y, client, group, record, part, later, tuple(notes))
 
@@ -237,12 +240,12 @@ def _later(table: LoanTable, frame: pd.DataFrame) -> np.ndarray:
     return (approval_dates(table, frame) >= table.later).to_numpy()
 
 
-def _parts_later(table: LoanTable, parts: np.ndarray) -> np.ndarray:
-    """On private data later approvals never train. A borrower's are tested where the key has put
-    the borrower on the side of the test, whatever the file holds of him earlier: who trained does
-    not decide who is tested. Without borrowers no later record is one that trained."""
-    tested = (parts == "test") | (table.borrower is None)
-    return np.array([LEFT, LATER], dtype=object)[tested.astype(int)]
+def _parts_later(parts: np.ndarray) -> np.ndarray:
+    """On private data later approvals never train. They are tested where the key has put the
+    borrower, or without one the record, on the side of the test, whatever the file holds of him
+    earlier: who trained does not decide who is tested, and what trains while no day is set, or
+    another one, is tested under none."""
+    return np.array([LEFT, LATER], dtype=object)[(parts == "test").astype(int)]
 
 
 def _clients(

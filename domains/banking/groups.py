@@ -38,7 +38,11 @@ class Groups:
 
 
 def classes(
-    column: pd.Series, calibrating: np.ndarray, edges: Sequence[float] = (), text: bool = False
+    column: pd.Series,
+    calibrating: np.ndarray,
+    edges: Sequence[float] = (),
+    text: bool = False,
+    rounded: bool = False,
 ) -> np.ndarray:
     """The class of every record as text, (n,).
 
@@ -50,6 +54,8 @@ def classes(
         calibrating: Which are calibration records, (n,) bool.
         edges: Public edges, rising, the outer two among them.
         text: The column is known to be a category, whatever its values look like.
+        rounded: Quartiles are rounded to two digits: each is some record's own value, and names
+            its class.
     """
     empty = column.isna().to_numpy()
     x = np.full(len(column), np.nan)
@@ -60,7 +66,8 @@ def classes(
     elif not len(edges) and len(np.unique(x[~empty])) <= _FEW:
         found = pd.Series(x, index=column.index).map(label, na_action="ignore")
     else:
-        found = pd.Series(_cut(x, _inner(x[calibrating & ~empty], edges)), index=column.index)
+        cuts = _inner(x[calibrating & ~empty], edges, rounded)
+        found = pd.Series(_cut(x, cuts), index=column.index)
     return np.where(empty, EMPTY, found.to_numpy(dtype=object))
 
 
@@ -92,10 +99,11 @@ def large_enough(
     return Groups(column, tuple(names), code, None if hidden else len(counts) - len(names))
 
 
-def _inner(x: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+def _inner(x: np.ndarray, edges: Sequence[float], rounded: bool) -> np.ndarray:
     if len(edges) > 2:
         return np.asarray(edges[1:-1], dtype=float)
-    return np.unique(np.quantile(x, [0.25, 0.5, 0.75])) if len(x) else np.zeros(0)
+    found = np.quantile(x, [0.25, 0.5, 0.75]) if len(x) else np.zeros(0)
+    return np.unique([float(f"{cut:.2g}") for cut in found] if rounded else found)
 
 
 def _cut(x: np.ndarray, cuts: np.ndarray) -> np.ndarray:

@@ -169,9 +169,15 @@ def _view(evidence: Evidence, result: Mapping[str, Any]) -> dict[str, Any]:
         "checking": statements.checking(evidence.privacy or {}, str(result.get("run_id") or "")),
         "unit": statements.unit(evidence.privacy or {}),
         "plan": statements.plan(evidence.privacy or {}),
-        "records": sum(part.get("records", 0) for part in evidence.split.values()),
+        "records": _whole(evidence.split),
         "points": _by_feature(evidence.scorecard.rows if evidence.scorecard else []),
     }
+
+
+def _whole(split: Mapping[str, Mapping[str, int]]) -> int:
+    """Records of all parts together; 0 where those of one are not told."""
+    told = all("records" in part for part in split.values())
+    return sum(part["records"] for part in split.values()) if told else 0
 
 
 def _by_feature(rows: Sequence[Sequence[Any]]) -> list[list[Sequence[Any]]]:

@@ -69,7 +69,8 @@ def _came(run: Row) -> str:
 def cut_short(job: Row) -> str:
     """Which job has no process, in which stage, and why where that is known."""
     if job.get("waits"):
-        return f"{job['name']} waits for a grant in {job['stage']}"
+        what = "a grant" if "budget grant" in job["waits"] else "the file it was charged for"
+        return f"{job['name']} waits for {what} in {job['stage']}"
     if job.get("stopped"):
         return f"{job['name']} stopped by make down in {job['stage']}; make up goes on with it"
     return f"{job['name']} crashed in {job['stage']}"

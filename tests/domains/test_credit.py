@@ -95,8 +95,45 @@ def test_equal_records_stay_on_one_side(tmp_path: Path) -> None:
 def test_on_private_data_later_approvals_never_train(tmp_path: Path) -> None:
     table = _table(tmp_path, later=pd.Timestamp("2007-01-01"))
     loans = read_loans(table, take_census(table), KEY)
-    assert set(loans.part[loans.later]) == {"out-of-time"}
+    assert set(loans.part[loans.later]) == {"out-of-time", "left out"}
     assert "out-of-time" not in loans.part[~loans.later]
+
+
+@pytest.mark.parametrize("borrower", [None, "borrower"])
+def test_what_trains_under_one_day_is_tested_under_no_other(
+    tmp_path: Path, borrower: str | None
+) -> None:
+    frame = sample_loans().assign(borrower=np.arange(1200) // 3)
+    table = _table(tmp_path, frame, borrower=borrower)
+    trained, seen = set(), set()
+    for day in (None, "2004-01-01", "2007-01-01"):
+        at = replace(table, later=None if day is None else pd.Timestamp(day))
+        loans = read_loans(at, take_census(at), KEY)
+        trained |= set(loans.record[loans.part == "train"])
+        seen |= set(loans.record[~np.isin(loans.part, ["train", "left out"])])
+    assert len(trained) > 700
+    assert len(seen) > 200
+    assert not trained & seen
+
+
+def test_a_private_clients_public_number_does_not_depend_on_dates(tmp_path: Path) -> None:
+    table = _table(tmp_path)
+    whole = take_census(table)
+    for last in ("2005-12-30", "2005-12-31"):
+        window = (pd.Timestamp("2004-01-01"), pd.Timestamp(last))
+        limited = replace(table, approved=window)
+        assert take_census(limited) == whole
+        assert 0 < len(read_loans(limited, whole, KEY).y) < 1200
+        public = take_census(replace(limited, public=True))
+        assert 0 < sum(public.sizes.values()) < 1200
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_dates_that_leave_nothing_are_refused(tmp_path: Path, public: bool) -> None:
+    window = (pd.Timestamp("1904-01-01"), pd.Timestamp("1904-02-01"))
+    table = replace(_table(tmp_path, approved=window), public=public)
+    with pytest.raises(InputError, match="no record is left by the configured dates; widen"):
+        read_loans(table, take_census(table), KEY)
 
 
 def test_clients_cut_here_are_disjoint_and_public_in_size(tmp_path: Path) -> None:

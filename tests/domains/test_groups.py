@@ -35,6 +35,18 @@ def test_public_edges_cut_before_anything_is_looked_at() -> None:
     assert ((found == "below 25") == (AGE < 25)).all()
 
 
+def test_rounded_quartiles_are_no_records_own_value() -> None:
+    income = pd.Series(np.random.default_rng(0).lognormal(10, 1, size=1000).round(2))
+    cuts = {float(word) for name in classes(income, ALL, rounded=True) for word in _numbers(name)}
+    assert len(cuts) == 3
+    assert not cuts & set(income)
+    assert cuts == {float(f"{cut:.2g}") for cut in income.quantile([0.25, 0.5, 0.75])}
+
+
+def _numbers(name: str) -> list[str]:
+    return [word for word in name.split() if word[0].isdigit()]
+
+
 def test_numbers_spelled_as_text_are_numbers() -> None:
     assert (classes(AGE.astype(str), ALL) == classes(AGE, ALL)).all()
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from domains import splits
-from domains.banking.credit import PARTS
+from domains.banking.census import LoanTable, take_census
+from domains.banking.credit import PARTS, read_loans
 from tests.domains.sample_loans import sample_loans
 
 KEY = bytes(range(32))
@@ -75,6 +78,32 @@ def words_for_numbers(frame: pd.DataFrame, row: int) -> None:
 def another_borrower(frame: pd.DataFrame, row: int) -> None:
     """The loan of somebody whose later ones could be tested, were it not for this one."""
     put(frame, row, borrower=only_later(frame))
+
+
+def another_day(frame: pd.DataFrame, row: int) -> None:
+    """The loan as one that came too late to train."""
+    put(frame, row, approved=pd.Timestamp("2008-03-04"))
+
+
+def another_content(frame: pd.DataFrame) -> None:
+    """Other values in a record that trains by its content, before and after."""
+    parts = _parts_by_content(frame)
+    row = int(np.flatnonzero((parts == "train") & ~_later(frame) & frame["income"].notna())[5])
+    for amount in range(900_000, 900_100):
+        other_values(frame, row)
+        put(frame, row, amount=float(amount))
+        if _parts_by_content(frame)[row] == "train":
+            return
+    raise AssertionError("no content that trains")
+
+
+def _parts_by_content(frame: pd.DataFrame) -> np.ndarray:
+    """As a file of these loans without an id is split."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "loans.csv"
+        frame.to_csv(path, index=False)
+        table = LoanTable("loans", path, False, "defaulted", 1, lender="bank", date="approved")
+        return read_loans(table, take_census(table), splits.split_key(0, KEY)).part
 
 
 def put(frame: pd.DataFrame, row: int, **values: Any) -> None:

@@ -26,6 +26,7 @@ from pipelines.life.outside import outside
 from pipelines.progress import say
 from pipelines.settings import CreditConfig, Grant, open_ledger
 from pipelines.stages import stage
+from pipelines.steps.credit.brought import remember_file
 from pipelines.steps.credit.known import records_of
 from pipelines.steps.credit.strategy import check_strategy
 from pipelines.tracking import Job
@@ -91,10 +92,12 @@ def charge(job: Job, table: LoanTable) -> Charged:
 
     Raises:
         Refused: An owner granted nothing, the plan does not fit in what is left, or the records
-            were cut otherwise before, or charged to others; nobody is charged then.
+            were cut or split otherwise before, or charged to others; nobody is charged then.
+        Waiting: An earlier process was charged for another file.
         InputError: The strategy cannot be had, or not with so few clients.
     """
     config: CreditConfig = job.config
+    remember_file(job, table)
     census = take_census(table)
     check_strategy(config, len(census.sizes))
     schedule = make_schedule(config, table, census)
@@ -107,7 +110,7 @@ def charge(job: Job, table: LoanTable) -> Charged:
         ledger.reserve(
             job.run_id,
             dict.fromkeys(owners, schedule.events()),
-            cut=None if table.public else Cut(table.name, table.lender),
+            cut=None if table.public else Cut(table.name, table.lender, unit_of(table, census)),
             grant=(grant.epsilon, grant.delta) if grant else None,
             sizes=dict(zip(owners, sizes, strict=True)),
             records=None if table.public else lambda: records_of(table, owners),
@@ -133,7 +136,8 @@ def nothing_released(job: Job, charged: Charged) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if charged.owners and not (_noising(job).exists() or outside(error)):
+        waits = isinstance(error, Waiting) or outside(error)
+        if charged.owners and not (waits or _noising(job).exists()):
             reason = f"{type(error).__name__} before anything was noised or released"
             ledger.cancel(job.run_id, reason)
         raise
@@ -199,6 +203,11 @@ def owners_of(table: LoanTable, census: Census) -> tuple[str, ...]:
     if table.lender is None:
         return (table.name,)
     return tuple(f"{table.name}/{client}" for client in census.sizes)
+
+
+def unit_of(table: LoanTable, census: Census) -> tuple[str, ...]:
+    """Columns whose values say which records are held out; see `privacy.units`."""
+    return (table.borrower,) if table.borrower else tuple(sorted(census.columns))
 
 
 def _builtin(config: CreditConfig) -> LoanTable:

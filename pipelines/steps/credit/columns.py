@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -47,13 +48,15 @@ def _of_kind(column: Untyped, kinds: dict[str, str]) -> Feature | None:
 
 def as_typed(charged: Charged, loans: Loans, features: Sequence[Feature]) -> Loans:
     """Private fields as what their columns are. How many spell no number where one is expected is
-    for whoever has the file to read on the terminal, and is written nowhere."""
+    for whoever has the file to read on the terminal, and is written nowhere: where standard error
+    is none, as in a scheduled run whose lines are kept, nothing is said."""
     if charged.table.public:
         return loans
     frame = typed(loans.frame, [*features, *_further(charged, loans, features)])
     numbers = [each.column for each in features if isinstance(each, Numeric)]
     odd = {name: int((frame[name].isna() & loans.frame[name].notna()).sum()) for name in numbers}
-    if told := ", ".join(f"{name} {count}" for name, count in odd.items() if count):
+    told = ", ".join(f"{name} {count}" for name, count in odd.items() if count)
+    if told and sys.stderr.isatty():
         say(f"fields that spell no number, taken as empty: {told}")
     return replace(loans, frame=frame)
 

@@ -46,6 +46,7 @@ def groups_of(prepared: Prepared, config: CreditConfig) -> list[tuple[Groups, np
             part == "calibration",
             table.bounds.get(column, ()),
             text=column in table.categories,
+            rounded=not table.public,
         )
         told = large_enough(column, found, part == "test", config.fairness.least, not table.public)
         made.append((told, rows))

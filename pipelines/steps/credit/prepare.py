@@ -24,6 +24,7 @@ from pipelines.governance import seen
 from pipelines.progress import say
 from pipelines.settings import CreditConfig, home_key
 from pipelines.stages import stage
+from pipelines.steps.credit.brought import check_file
 from pipelines.steps.credit.charge import (
     Charged,
     before_noise,
@@ -113,11 +114,15 @@ def prepare(job: Job, charged: Charged) -> Prepared:
     training records, under the plan's own ε. A mistake in the file gives the charge back; from the
     first noised count on the charge stands.
 
+    A process that takes the run up reads the file that was charged for, or none. Later stages read
+    what this one has written down.
+
     That a file is refused, and why, is not covered by ε: one infinite field or one loan of unknown
     outcome among the training records ends the job, and whoever runs it, who has the file, is told.
     Nothing was noised or released then, and no version, metric or report comes of such a run.
     """
     with nothing_released(job, charged):
+        check_file(job, charged.table)
         loans = _by_client(_read(job, charged))
         features = describe_features(charged.table, loans.frame)
         known = [each for each in features if not isinstance(each, Untyped)]

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from domains.banking.credit import PARTS, Loans
+from domains.banking.census import LoanTable
+from domains.banking.credit import LEFT, PARTS, Loans
 from domains.banking.features import Feature, Numeric
 from domains.dataset import Dataset, digest_file
 from domains.sources import find
@@ -15,6 +16,10 @@ from pipelines.settings import home_key
 from pipelines.steps.credit.charge import Charged
 
 _NAMED = 10
+_UNTOLD = (
+    "Only loans approved within the configured dates train, and how many these are is not told: "
+    "noise and weights go by the owners' public numbers of all records in the file."
+)
 
 
 def dataset_of(charged: Charged, loans: Loans, features: Sequence[Feature]) -> Dataset:
@@ -26,13 +31,13 @@ def dataset_of(charged: Charged, loans: Loans, features: Sequence[Feature]) -> D
         name=table.name,
         path=table.path,
         digest=digest_file(table.path, None if table.public else home_key()),
-        rows=len(loans.frame),
+        rows=len(loans.frame) if table.public else sum(charged.census.sizes.values()),
         columns=_schema(charged, loans.frame, features),
         public=table.public,
         unit="borrower" if table.borrower else "row",
         licence=source.licence if source else "as its owner states",
         provenance=source.provenance if source else "a file of the user's own",
-        notes=loans.notes,
+        notes=(*loans.notes, *([_UNTOLD] if _dates_cut(table) else [])),
     )
 
 
@@ -41,7 +46,9 @@ def split_of(loans: Loans, charged: Charged, told: bool) -> dict[str, dict[str, 
 
     Of private records that train only their number is told: what the held-out ones leave of the
     owners' public numbers. Those depend on the records through their keyed hash; where nothing of
-    them is released either, the public numbers are all there is.
+    them is released either, the public numbers are all there is. Where dates cut, the difference of
+    the numbers under two windows would count the records between them: then not even the number of
+    those that train is told, nor that of later ones that are left out.
 
     Args:
         loans: The records.
@@ -59,10 +66,16 @@ def split_of(loans: Loans, charged: Charged, told: bool) -> dict[str, dict[str, 
     }
     if charged.table.public:
         return split
-    split.pop("train", None)
-    held = {part: split[part] for part in sorted(split)}
+    held = {part: split[part] for part in sorted(split) if part not in ("train", LEFT)}
+    if _dates_cut(charged.table):
+        return {"train": {}, **held}
     left = whole - sum(counts["records"] for counts in held.values())
     return {"train": {"records": left}, **held}
+
+
+def _dates_cut(table: LoanTable) -> bool:
+    """Whether private dates say which records take part or train."""
+    return not table.public and (table.approved is not None or table.later is not None)
 
 
 def faint(charged: Charged) -> list[str]:

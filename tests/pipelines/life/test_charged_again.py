@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from prefect.exceptions import TerminationSignal
 
@@ -160,10 +161,14 @@ def test_a_mistake_found_after_noising_may_have_begun_gives_nothing_back(
 ) -> None:
     config = _config(tmp_path)
     run_id = _die(monkeypatch, config, preparing, "noised_summary")
-    _config(tmp_path, frame=sample_loans(300).assign(defaulted=None))
-    with pytest.raises(InputError):
+    monkeypatch.setattr(preparing, "check_monotone", _mistaken)
+    with pytest.raises(InputError, match="a mistake"):
         _take_up(run_id, config)
     assert Ledger(ledger_path()).standing(run_id) == "reserved"
+
+
+def _mistaken(*_: Any) -> None:
+    raise InputError("a mistake")
 
 
 def test_a_job_whose_charge_was_given_back_noises_nothing(
@@ -177,12 +182,30 @@ def test_a_job_whose_charge_was_given_back_noises_nothing(
         _take_up(run_id, config)
 
 
-def test_a_changed_file_is_another_charge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("place", "name"), [(Ledger, "reserve"), (preparing, "read_loans"), (preparing, "log_data")]
+)
+def test_another_file_in_place_of_the_one_charged_for_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Any, name: str
+) -> None:
+    """As many records of the same owners; the charge waits for the right file."""
     config = _config(tmp_path)
-    run_id = _die(monkeypatch, config, Ledger, "reserve")
-    _config(tmp_path, frame=sample_loans(300).assign(bank="East"))
-    with pytest.raises(InputError, match="reserved in the ledger already, for another charge"):
-        _take_up(run_id, config)
+    run_id = _die(monkeypatch, config, place, name, after=name == "reserve")
+    for change in (lambda: _config(tmp_path, frame=_others()), (tmp_path / "loans.csv").unlink):
+        change()
+        with pytest.raises(Refused, match=rf"loans\.csv: expected the file .* {run_id}.*put that"):
+            _take_up(run_id, config)
+    assert Ledger(ledger_path()).standing(run_id) == "reserved"
+    (need,) = [need for need in needs.people(snapshot.take()) if "a run waits" in need.what]
+    assert need.command == f"careledger resume {run_id}"
+    assert "waits for the file it was charged for" in text.tell(snapshot.take())
+    _take_up(run_id, _config(tmp_path))
+    assert _setups(run_id) == dict.fromkeys(OWNERS, 1)
+
+
+def _others() -> pd.DataFrame:
+    frame = sample_loans(300)
+    return frame.assign(amount=frame["amount"] + 1)
 
 
 def test_attempts_number_what_is_charged_again() -> None:
