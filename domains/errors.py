@@ -5,7 +5,13 @@ class InputError(Exception):
     """Bad usage, configuration or data: one line that says what is wrong and how to mend it.
 
     The command line turns it into exit status 2.
+
+    Attributes:
+        told: The line for the terminal alone, where what is wrong is wrong with private records;
+            the error's own text then says no more than where it was found.
     """
+
+    told: str | None = None
 
 
 class Refused(Exception):

@@ -17,12 +17,14 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
+from prefect.context import TaskRunContext
 
 from domains import durable
 from domains.errors import InputError, Interrupted, Refused, StageFailed
 from domains.sources import Unreachable
 from pipelines.clock import Kind, clock
 from pipelines.life import jobs, kept
+from pipelines.life.endings import is_public
 from pipelines.life.outside import outside
 from pipelines.progress import say, show_progress
 from pipelines.tracking import Job
@@ -132,12 +134,17 @@ def _may_pass(_: Any, __: Any, state: Any) -> bool:
 def _no_record_in_errors(job: Job, name: str) -> Iterator[None]:
     """Keep the text of unforeseen errors, which may quote a record, out of Prefect's log.
 
-    Errors that are meant for people pass as they are. With --debug everything does, but for what
-    only interrupts the job: that it can go on must be known.
+    Errors that are meant for people pass as they are, but for what is wrong with private records:
+    in a flow, where Prefect's server and log keep the text, it is for the terminal alone. With
+    --debug everything passes but what only interrupts the job: that it can go on must be known.
     """
     try:
         yield
-    except (InputError, Refused, Interrupted):
+    except InputError as error:
+        if is_public(job.config) or not _kept_by_prefect() or os.environ.get("CARELEDGER_DEBUG"):
+            raise
+        raise _untold(error, name) from None
+    except (Refused, Interrupted):
         raise
     except Exception as error:
         if reason := outside(error):
@@ -150,3 +157,19 @@ def _no_record_in_errors(job: Job, name: str) -> Iterator[None]:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
         raise StageFailed(f"{name} failed with {type(error).__name__} at {where}") from None
+
+
+def _kept_by_prefect() -> bool:
+    """Whether this is a task of a flow: how it ends is then written down, and in a run of a
+    deployment printed to its log too."""
+    return TaskRunContext.get() is not None
+
+
+def _untold(error: InputError, name: str) -> InputError:
+    """What Prefect may keep of an error about private records."""
+    said = InputError(
+        f"{name}: InputError; what is wrong with private records is told on the terminal alone: "
+        "run the same configuration there with `careledger train`"
+    )
+    said.told = str(error)
+    return said

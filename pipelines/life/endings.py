@@ -107,7 +107,7 @@ def announce(record: Record, error: BaseException, text: str) -> None:
 def wording(error: BaseException, config: Any) -> str:
     """How a job ended, for its run. What is wrong with private records is told on the terminal
     alone, and of an unforeseen error its type and place: its text may hold a record."""
-    public = config.data.path is None or config.data.public
+    public = is_public(config)
     if isinstance(error, Refused | Interrupted | StageFailed) or (
         isinstance(error, InputError) and public
     ):
@@ -116,6 +116,11 @@ def wording(error: BaseException, config: Any) -> str:
         limit = time_limit()
         return "stopped by Prefect" + (f": its time limit is {limit:g} s" if limit else "")
     return type(error).__name__
+
+
+def is_public(config: Any) -> bool:
+    """Whether a job's records are public: built-in ones, or said to be."""
+    return config.data.path is None or bool(config.data.public)
 
 
 def _announce(event: Any, record: Record, text: str) -> None:

@@ -1,9 +1,12 @@
 """Stages: retried only where that helps, timed, and silent about records."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prefect import flow
+from prefect.states import State
 
 from domains.errors import InputError, StageFailed
 from domains.sources import Unreachable
@@ -48,6 +51,36 @@ def test_text_of_an_unforeseen_error_stays_out_of_the_stage(job: Job) -> None:
         parse.fn(job)
     assert "Anna" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+_RECORD = "loans.csv: row 7, column 'name': found 'Anna Smith'"
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_what_is_wrong_with_private_records_is_kept_from_prefect(
+    job: Job, prefect_server: str, public: bool
+) -> None:
+    config = SimpleNamespace(data=SimpleNamespace(path=Path("loans.csv"), public=public))
+    job = replace(job, config=config)
+    ends: list[str] = []
+
+    def remember(_: object, __: object, state: State) -> None:
+        ends.append(str(state.message))
+
+    @stage()
+    def read(_: Job) -> None:
+        raise InputError(_RECORD)
+
+    @flow(on_failure=[remember])
+    def reading() -> None:
+        read.with_options(on_failure=[remember])(job)
+
+    with pytest.raises(InputError) as caught:
+        reading()
+    assert len(ends) == 2
+    assert all(("Anna" in end) == public for end in ends)
+    assert (caught.value.told or str(caught.value)) == _RECORD  # for the terminal
+    assert ("Anna" in str(caught.value)) == public
 
 
 def test_orchestration_is_all_that_is_not_work(job: Job) -> None:
