@@ -115,7 +115,8 @@ def run(
             may have noised whose result is lost. It charges them, or raises.
 
     Raises:
-        InputError: The schedule samples records, or has another number of trees than the model.
+        InputError: The schedule samples records, has another number of trees than the model, or
+            clips to more than a record can add.
     """
     _check(model, schedule)
     clients, started = in_order(clients), time.perf_counter()
@@ -166,6 +167,11 @@ def _check(model: Trees, schedule: Schedule) -> None:
     if model.splits.trees != schedule.steps:
         raise InputError(
             f"trees: the model has {model.splits.trees}, the schedule {schedule.steps} steps"
+        )
+    if isinstance(schedule, PrivacyPlan) and not 0.0 < schedule.clip_norm <= 1.0:
+        raise InputError(
+            f"clip_norm: found {schedule.clip_norm:g}, expected above 0 and at most 1: no record's "
+            "pair of sums is longer than 1, and more noise would hide no more"
         )
 
 

@@ -139,6 +139,11 @@ def test_records_may_not_be_sampled_and_trees_are_as_many_as_steps() -> None:
         run(sapling(), banks(), replace(OPEN, rounds=7), HOW)
 
 
+def test_a_plan_clips_to_no_more_than_a_record_can_add() -> None:
+    with pytest.raises(InputError, match=r"clip_norm: found 1\.5, expected above 0 and at most 1"):
+        grown(banks(), private(clip_norm=1.5))
+
+
 def test_packed_and_loaded_trees_say_the_same() -> None:
     model = grown(banks())
     again = from_state(model.state_dict())
