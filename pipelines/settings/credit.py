@@ -25,13 +25,21 @@ class CreditData(Section):
 
     name: str | None = Field(None, description="Built-in name, or the name owners are kept under")
     path: Path | None = Field(None, description="CSV or Parquet, plain or gzipped")
-    id: str | None = Field(None, description="Column of the borrower id; default: the row itself")
+    id: str | None = Field(
+        None,
+        description="Column of the borrower id; default: all columns of the row. Of private data "
+        "it stays what it was in the first run, and without it so do the columns",
+    )
     date: str | None = Field(None, description="Column of the approval date")
     approved: tuple[datetime.date, datetime.date] | None = Field(
-        None, description="First and last day of approval of the loans that take part"
+        None,
+        description="First and last day of approval of the loans that take part; how many those "
+        "are of private loans is not told, and noise and weights go by all in the file",
     )
     out_of_time: datetime.date | None = Field(
-        None, description="Loans approved from this day on are the out-of-time test"
+        None,
+        description="Loans approved from this day on are the out-of-time test; of private ones, "
+        "those that the split would test anyway, and none of them trains",
     )
     types: dict[str, Literal["number", "category"]] = Field(
         default={},
