@@ -46,6 +46,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def known_key(home: Path) -> None:
+    """The home has a key that is always the same, and so the same few records in each part."""
+    path = home / "key"
+    path.write_bytes(bytes(range(32)))
+    path.chmod(0o600)
+
+
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[str]:
     """One local Prefect server for all flows of the session, subprocesses included; its address."""

@@ -58,6 +58,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> dict[s
     write_manifest(folder, patients=70, each=3)
     write_folder(folder / "source", each=40, classes=3)
     (folder / "images" / "3-1.png").write_bytes(b"")
+    (folder / "home").mkdir()
+    (folder / "home" / "key").write_bytes(bytes(range(32)))
     data = {"kind": "manifest", "path": "manifest.csv", "patient": "patient_id", "public": True}
     config = _config(folder, data={**data, "name": "shapes"}, source=_folder("source"))
     with pytest.MonkeyPatch.context() as environment:
@@ -114,6 +116,7 @@ def test_the_source_task_is_not_said_to_show_other_patients(run: dict[str, Any])
 # ------------------------------------------------------- stages, without MLflow's registration
 
 
+@pytest.mark.usefixtures("known_key")
 def test_private_images_release_no_learning_curve(
     home: Path, tmp_path: Path, prefect_server: str
 ) -> None:
@@ -148,6 +151,7 @@ def test_medmnist_files_train_with_three_classes(home: Path, tmp_path: Path) -> 
     assert chosen(trained).name == "transfer-imagenet"
 
 
+@pytest.mark.usefixtures("known_key")
 def test_densenet_without_weights_is_tuned_and_never_called_transfer(
     home: Path, tmp_path: Path
 ) -> None:
@@ -157,6 +161,7 @@ def test_densenet_without_weights_is_tuned_and_never_called_transfer(
     assert [t.name for t in trained] == ["finetune-random", "random-weights"]
 
 
+@pytest.mark.usefixtures("known_key")
 def test_held_out_records_are_the_test_records(home: Path, tmp_path: Path) -> None:
     write_folder(tmp_path / "in", each=40)
     config = _config(tmp_path, data=_folder("in"))

@@ -163,6 +163,7 @@ def test_patients_are_the_same_after_any_number_of_kills(tmp_path: Path, home: P
     assert kills >= 4
 
 
+@pytest.mark.usefixtures("known_key")
 def test_images_are_the_same_after_any_number_of_kills(tmp_path: Path, home: Path) -> None:
     write_manifest(tmp_path, patients=40, each=2)
     write_folder(tmp_path / "source", each=40, classes=3)
