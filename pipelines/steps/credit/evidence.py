@@ -36,7 +36,6 @@ from pipelines.steps.credit.pictures import draw, lender_table, points_table
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.public_facts import faint
 from pipelines.steps.credit.scores import (
-    Lender,
     Tested,
     difference,
     difference_inside,
@@ -136,7 +135,7 @@ def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evide
         metrics=own,
         arms=arms,
         calibration=fitted(tested, trained[0]),
-        findings=[*proposed, *_findings(tested, each_lender, own, later)],
+        findings=[*proposed, *_findings(tested, own, later)],
         figures=draw(job.folder / "figures", tested, each_lender, prepared, trained[0]),
         tables=[lender_table(each_lender, list(tested.scores), list(prepared.sizes))],
     )
@@ -269,9 +268,7 @@ def _read(metrics: dict[str, float], name: str) -> Interval:
     return Interval(metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"])
 
 
-def _findings(
-    tested: Tested, each_lender: Sequence[Lender], own: dict[str, float], later: _Later | None
-) -> list[str]:
+def _findings(tested: Tested, own: dict[str, float], later: _Later | None) -> list[str]:
     said: list[str | None] = []
     if QUIET in tested.scores:
         said.append(words.cost_of_noise(difference(tested, FEDERATED, QUIET)))
@@ -283,7 +280,6 @@ def _findings(
     if ALONE in tested.scores:
         inside = difference_inside(tested, FEDERATED, ALONE)
         said.append(words.gain_of_federation(difference(tested, FEDERATED, ALONE), inside))
-        said.append(words.who_lost(each_lender))
     for control in (POOLED, BOOSTING):
         if control in tested.scores:
             gap = difference(tested, FEDERATED, control)

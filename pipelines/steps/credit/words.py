@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from domains.metrics import Interval
-from pipelines.steps.credit.scores import Lender
-
-_NAMED = 5
 
 
 def headline(auroc: Interval | None, clients: int, epsilon: float | None) -> str:
@@ -74,21 +71,6 @@ def gain_of_federation(together: Interval, inside: Interval | None) -> str:
     return (
         f"{text}, over the records of all lenders together; "
         f"inside lenders, on average, the difference is {_signed(inside)}."
-    )
-
-
-def who_lost(lenders: Sequence[Lender]) -> str | None:
-    """Which lenders the shared model serves worse or better than their own, beyond the interval."""
-    told = [lender for lender in lenders if lender.gain is not None]
-    if not told:
-        return None
-    lost = [each for each in told if each.gain is not None and each.gain.high < 0]
-    gained = [each for each in told if each.gain is not None and each.gain.low > 0]
-    rest = len(told) - len(lost) - len(gained)
-    return (
-        f"Of {len(told)} lenders with enough test records, {len(gained)} rank their own loans "
-        f"better with the shared model than with their own{_list(gained)}, {len(lost)} "
-        f"worse{_list(lost)}, and for {rest} the difference lies within its interval."
     )
 
 
@@ -175,11 +157,3 @@ def _signed(gap: Interval) -> str:
 
 def _shown(value: Interval) -> str:
     return f"{value.value:.3f} (95 % interval {value.low:.3f} to {value.high:.3f})"
-
-
-def _list(lenders: Sequence[Lender]) -> str:
-    if not lenders:
-        return ""
-    names = [lender.name for lender in lenders[:_NAMED]]
-    more = f" and {len(lenders) - _NAMED} more" if len(lenders) > _NAMED else ""
-    return f" ({', '.join(names)}{more})"
