@@ -1,0 +1,93 @@
+"""The table of joining on `sba`: is each lender better off than alone, and by how much?
+
+The pipeline's default job (a scorecard, ε = 3, δ = 1e-5 at every lender) beside each lender's own
+scorecard; then every lender goes on at home. Intervals are over resamples of borrowers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks._credit_arms import answers, tested_of, under
+from benchmarks._credit_data import LENDERS, SBA, config_of, loans
+from benchmarks._rows import Row
+from pipelines.settings import CreditConfig
+from pipelines.steps.credit.alone import own_scorecards
+from pipelines.steps.credit.controls import ALONE
+from pipelines.steps.credit.joined import sentences
+from pipelines.steps.credit.joining import JOINED, Group, Member, groups, members, tally
+from pipelines.steps.credit.personal import PERSONAL, each_calibrated, own_models
+from pipelines.steps.credit.prepare import Prepared
+from pipelines.steps.credit.training import FEDERATED, calibrated, one_thread, training_rows
+
+EPSILON, HOW = 3.0, "proximal"
+_MILLI = 1000.0
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Every lender's answer, and of thirds of them by size."""
+
+    members: list[Member]
+    groups: list[Group]
+
+
+def rows(scale: str) -> list[Row]:
+    """Lenders no worse off and better off than alone, and gains by size; sentences are printed."""
+    made: list[Row] = []
+    for who, clients in LENDERS.items():
+        print(f"joining: {who}", file=sys.stderr)
+        config = config_of(SBA, scale, clients=clients)
+        with loans(config) as (_, prepared), one_thread():
+            found = joined(prepared, under(config, EPSILON))
+        print(f"{who}:", *sentences(found.members, found.groups), sep="\n  ")
+        made += [*_counts(who, found.members), *_gains(who, found.groups)]
+    return made
+
+
+def joined(prepared: Prepared, config: CreditConfig) -> Joined:
+    """Alone, federated, and federated and personalised, compared on test records."""
+    clients = prepared.clients(training_rows(prepared))
+    every = np.ones(len(prepared.codes), dtype=bool)
+    shared = calibrated(prepared, answers(prepared, config, clients, every))
+    _, personal = own_models(prepared, shared, HOW)
+    alone = own_scorecards(prepared, config.bins)
+    tested = tested_of(
+        prepared,
+        {
+            FEDERATED: shared,
+            PERSONAL: each_calibrated(prepared.facts, personal),
+            ALONE: each_calibrated(prepared.facts, alone),
+        },
+    )
+    return Joined(members(tested, prepared.sizes), groups(tested, prepared.sizes))
+
+
+def _counts(who: str, found: Sequence[Member]) -> Iterator[Row]:
+    """Of the lenders with enough test records to tell."""
+    told = [member for member in found if member.told]
+    for arm in JOINED:
+        better, alike, worse = tally(told, arm)
+        no_worse = f"{who}, {arm}: no worse than alone ({worse} worse of {len(told)} told)"
+        yield _of_count(no_worse, better + alike, len(told), 1.0)
+        yield _of_count(f"{who}, {arm}: better than alone", better, len(told), 0.0)
+
+
+def _of_count(what: str, count: int, told: int, goal: float) -> Row:
+    share = count / told if told else 0.0
+    return Row(what, count, told, "lenders", share, goal, share >= goal, share, share)
+
+
+def _gains(who: str, found: Sequence[Group]) -> Iterator[Row]:
+    """AUROC gained inside a third's lenders, in thousandths; the ratio is 1 and the gain."""
+    for group in found:
+        for arm, gain in group.gains.items():
+            low, high = group.records
+            what = f"{who}, {arm}: gain of the {group.name} ({low:,} to {high:,} records)"
+            ratio = 1 + gain.value
+            spread = (1 + gain.low, 1 + gain.high)
+            yield Row(what, _MILLI * gain.value, 0.0, "‰ AUROC", ratio, 1.0, ratio >= 1, *spread)
