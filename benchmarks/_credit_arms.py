@@ -15,7 +15,7 @@ import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +39,6 @@ from privacy.plan import Schedule
 
 EPSILONS: tuple[float | None, ...] = (1.0, 3.0, 8.0, None)
 ARMS = (ALONE, FEDERATED, POOLED)
-_files = itertools.count()
 _plans: dict[tuple[object, ...], Schedule] = {}
 
 
@@ -90,6 +89,17 @@ def measured(scale: str, seeds: int) -> tuple[Point, ...]:
     )
 
 
+class _Unkept(Checkpoint):
+    """None: a repeat that is cut short is begun again, and a thousand files need not be flushed."""
+
+    def of(self, *_: object) -> Checkpoint:
+        """Of any training."""
+        return self
+
+    def save(self, *_: Any) -> None:
+        """Nothing."""
+
+
 def under(config: CreditConfig, epsilon: float | None) -> CreditConfig:
     """The same job with this ε, or without privacy."""
     privacy = Privacy(epsilon=epsilon) if epsilon else None
@@ -98,11 +108,10 @@ def under(config: CreditConfig, epsilon: float | None) -> CreditConfig:
 
 def plan_of(prepared: Prepared, config: CreditConfig) -> Schedule:
     """Rounds, steps and noise, calibrated once a process: bins are public and cost nothing."""
-    table, census = prepared.charged.table, prepared.charged.census
     epsilon = config.privacy.epsilon if config.privacy else None
-    key = (table.name, config.model, config.scale, config.rounds, config.local_steps, epsilon)
+    key = (config.model, config.scale, config.rounds, config.local_steps, epsilon)
     if key not in _plans:
-        _plans[key] = make_schedule(config, table, census)
+        _plans[key] = make_schedule(config, prepared.charged.table, prepared.charged.census)
     return _plans[key]
 
 
@@ -112,8 +121,8 @@ def answers(
     """Logits of the records among `rows` (zero elsewhere), (n,), by one training of its own."""
     schedule = plan_of(prepared, config)
     model, codes = new_model(prepared, config, schedule), prepared.codes
-    kept = Checkpoint(Path(prepared.folder) / f"training-{next(_files)}.safetensors")
-    fit(model, clients, schedule, config, project=None, checkpoint=kept)
+    unkept = _Unkept(prepared.folder / "none.safetensors")
+    fit(model, clients, schedule, config, project=None, checkpoint=unkept)
     raw = np.zeros(len(codes))
     raw[rows] = logits(model, codes[rows])
     return raw

@@ -25,6 +25,8 @@ from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.training import FEDERATED, calibrated, one_thread, training_rows
 
 EPSILON, HOW = 3.0, "proximal"
+GOALS = {FEDERATED: 0.0, PERSONAL: 1.0}
+"""With its own part no lender is to be worse off than alone; the shared model's rows just tell."""
 _MILLI = 1000.0
 
 
@@ -68,13 +70,13 @@ def joined(prepared: Prepared, config: CreditConfig) -> Joined:
 
 
 def _counts(who: str, found: Sequence[Member]) -> Iterator[Row]:
-    """Of the lenders with enough test records to tell."""
+    """Of the lenders with enough test records to tell: peer less ours are worse off than alone."""
     told = [member for member in found if member.told]
     for arm in JOINED:
-        better, alike, worse = tally(told, arm)
-        no_worse = f"{who}, {arm}: no worse than alone ({worse} worse of {len(told)} told)"
-        yield _of_count(no_worse, better + alike, len(told), 1.0)
-        yield _of_count(f"{who}, {arm}: better than alone", better, len(told), 0.0)
+        better, alike, _ = tally(told, arm)
+        name = f"{who}, {arm}"
+        yield _of_count(f"{name}: no worse than alone", better + alike, len(told), GOALS[arm])
+        yield _of_count(f"{name}: better than alone", better, len(told), 0.0)
 
 
 def _of_count(what: str, count: int, told: int, goal: float) -> Row:
@@ -86,8 +88,8 @@ def _gains(who: str, found: Sequence[Group]) -> Iterator[Row]:
     """AUROC gained inside a third's lenders, in thousandths; the ratio is 1 and the gain."""
     for group in found:
         for arm, gain in group.gains.items():
-            low, high = group.records
-            what = f"{who}, {arm}: gain of the {group.name} ({low:,} to {high:,} records)"
-            ratio = 1 + gain.value
-            spread = (1 + gain.low, 1 + gain.high)
-            yield Row(what, _MILLI * gain.value, 0.0, "‰ AUROC", ratio, 1.0, ratio >= 1, *spread)
+            what, ratio = f"{who}, {arm}: gain, {group.name}", 1 + gain.value
+            spread, goal = (1 + gain.low, 1 + gain.high), GOALS[arm]
+            yield Row(
+                what, _MILLI * gain.value, 0.0, "‰ AUROC", ratio, goal, ratio >= goal, *spread
+            )

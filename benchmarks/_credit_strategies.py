@@ -35,7 +35,7 @@ _PATIENCE = 600
 
 
 def rows(scale: str, repeats: int) -> list[Row]:
-    """Processor's seconds a round, and peak memory, beside FedAvg's."""
+    """Milliseconds of the processor a round, and peak memory, beside FedAvg's."""
     made: list[Row] = []
     for who, clients in LENDERS.items():
         config = config_of(SBA, scale, clients=clients, rounds=ROUNDS, local_steps=STEPS)
@@ -94,11 +94,11 @@ def _told(path: Path) -> Told:
 def _beside_peer(who: str, told: dict[str, list[Told]]) -> list[Row]:
     made = []
     for name in STRATEGIES:
-        for what, unit in (("round", "s"), ("peak memory", "MB")):
+        for what, unit in (("round", "ms"), ("peak memory", "MB")):
             ours, peer = (_numbers(told[side], unit) for side in (name, PEER))
             made.append(smaller_is_better(f"{what}, {name}, {who}", unit, ours, peer, GOAL))
     return made
 
 
 def _numbers(told: list[Told], unit: str) -> list[float]:
-    return [each.peak_mb if unit == "MB" else each.cpu for each in told]
+    return [each.peak_mb if unit == "MB" else 1e3 * each.cpu for each in told]

@@ -1,8 +1,9 @@
 """What privacy costs and what federation buys, and which model wins at equal ε: rows and a picture.
 
 Differences are paired by seed: both sides of a row have the same split. A row's spread is the 95 %
-interval (Student's, over seeds) of the mean difference, as a ratio. Where nobody has set an aim,
-the goal is 0: such a row tells, and aims at nothing.
+interval (Student's, over seeds) of the mean difference, as a ratio. That federated training is no
+worse than each lender alone under the same ε is aimed at; where nothing is, the goal is 0: such a
+row tells. Models are compared over all test records, arms inside lenders.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def rows(scale: str, seeds: int) -> list[Row]:
 
 
 def table(scale: str, seeds: int) -> str:
-    """Every point with its interval over seeds, and beside it differences between models."""
-    lines = [f"{'':<34} {'inside lenders':<26} all test records"]
+    """Every point with its interval over seeds."""
+    lines = [f"{'':<44} {'inside lenders':<26} all test records"]
     for each in measured(scale, seeds):
         name = f"{each.data}, {each.model}, {each.arm}, {how(each.epsilon)}"
         whole = "—" if each.arm == ALONE else _told(each.whole)

@@ -31,7 +31,7 @@ def draw(json: Path) -> None:
 
 def _extent(quick: bool) -> tuple[str, int]:
     """Scale and seeds."""
-    return ("small", 2) if quick else ("full", 3)
+    return ("small", 2) if quick else ("full", 5)
 
 
 if __name__ == "__main__":
