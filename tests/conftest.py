@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Set before any test module imports `pipelines`, which reads it. The cache stays the user's own:
@@ -25,6 +26,10 @@ for _name in (
     "CARELEDGER_LEDGER_KEY",
 ):
     os.environ.pop(_name, None)
+
+
+hypothesis.settings.register_profile("fixed", derandomize=True)  # the same examples every time
+hypothesis.settings.load_profile("fixed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -30,7 +30,10 @@ def threshold(p: np.ndarray, rate: float) -> float:
     levels, counts = np.unique(p, return_counts=True)
     reached = np.cumsum(counts) >= rate * len(p) - 1e-9
     last = int(np.argmax(reached))
-    return float(levels[last : last + 2].mean()) if last + 1 < len(levels) else 1.0
+    if last + 1 == len(levels):
+        return 1.0
+    middle = levels[last : last + 2].mean()
+    return float(middle if middle < levels[last + 1] else levels[last])  # neighbouring floats
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domains.banking.approval import ENOUGH, gap, levelled, rates, ratio, threshold
@@ -16,6 +16,7 @@ GROUP = RNG.integers(3, size=900)
 ONES = np.ones((1, 900))
 
 
+@example(scores=[0.010000000000000002, 0.01], rate=0.5)  # no float lies between them
 @given(st.lists(st.floats(0.01, 0.99), min_size=1, max_size=60), st.floats(0.01, 0.99))
 def test_a_threshold_approves_the_rate_and_no_level_more(scores: list[float], rate: float) -> None:
     p = np.array(scores)
