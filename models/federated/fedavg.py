@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from domains.errors import InputError
+from models.federated.limits import within
 from models.federated.stack import State
 
 Project = Callable[[State], State]
@@ -58,9 +58,8 @@ class FedAvg:
         averaged: float = 0.0,
         project: Project | None = None,
     ) -> None:
-        if not 0.0 <= averaged <= 1.0:
-            raise InputError(f"averaged: found {averaged}, expected a share within [0, 1]")
-        self.learning_rate, self.momentum, self.averaged = learning_rate, momentum, averaged
+        self.learning_rate, self.momentum = learning_rate, momentum
+        self.averaged = within("averaged", averaged, 0.0, 1.0, ends="[]")
         self._project = project
         self._own: dict[str, float] = {}
         self._velocity: State = []

@@ -16,6 +16,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from models.checkpoint import Checkpoint
 from models.federated.clients import Client, in_order
+from models.federated.lost import settle
 from models.federated.nets import layers_of
 from models.federated.screening import Conduct, expected_noise, note, screen, shares_of
 from models.federated.stack import Stack, State, load, parameters
@@ -110,7 +112,8 @@ def run(
     private = isinstance(schedule, PrivacyPlan)
     rounds = (_resumed(kept, model, strategy) if kept else None) or Rounds()
     if kept and private:
-        _settle(kept, model, strategy, rounds, schedule, before_training)
+        done, save = len(rounds.history), partial(_save, kept, model, strategy, rounds)
+        settle(kept, done, schedule.rounds, before_training, save)
     if len(rounds.history) == schedule.rounds:
         return rounds
     earlier, started = rounds.seconds, time.perf_counter()
@@ -238,24 +241,6 @@ def train_clients(
 def _length(before: State, after: State) -> float:
     squares = (float(((a - b) ** 2).sum()) for a, b in zip(after, before, strict=True))
     return sum(squares) ** 0.5
-
-
-def _settle(
-    kept: Checkpoint,
-    model: nn.Module,
-    strategy: Strategy,
-    rounds: Rounds,
-    schedule: Schedule,
-    before_training: Callable[[int], None] | None,
-) -> None:
-    """Have lost rounds charged, and leave a sign on disk before the first record is noised."""
-    begun = kept.path.exists()
-    unfinished = len(rounds.history) < schedule.rounds
-    lost = int(unfinished) if begun else schedule.rounds * kept.set_aside
-    if lost and before_training is not None:
-        before_training(lost)
-    if not begun:
-        _save(kept, model, strategy, rounds)
 
 
 def _resumed(kept: Checkpoint, model: nn.Module, strategy: Strategy) -> Rounds | None:

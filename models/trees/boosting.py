@@ -18,6 +18,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from domains.errors import InputError
 from models.checkpoint import Checkpoint
 from models.federated import Client, Rounds
 from models.federated.clients import in_order
+from models.federated.lost import settle
 from models.trees.leaves import Floats, leaf_sums, newton, pairs, released
 from models.trees.model import Trees, as_bins
 from privacy.plan import PrivacyPlan, Schedule
@@ -123,7 +125,8 @@ def run(
     kept = checkpoint.of(*_described(model, clients, schedule, how)) if checkpoint else None
     rounds, leaves = _resumed(kept, model)
     if kept and isinstance(schedule, PrivacyPlan):
-        _settle(kept, rounds, leaves, schedule, before_training)
+        save = partial(_save, kept, rounds, leaves)
+        settle(kept, len(rounds.history), schedule.rounds, before_training, save)
     records, earlier = _Records(clients, model), rounds.seconds
     for number in range(1, schedule.rounds + 1):
         trees = range((number - 1) * schedule.local_steps, number * schedule.local_steps)
@@ -192,24 +195,11 @@ def _resumed(kept: Checkpoint | None, model: Trees) -> tuple[Rounds, np.ndarray]
     return Rounds(**found[1]), found[0]["leaves"].numpy().copy()
 
 
-def _settle(
-    kept: Checkpoint,
-    rounds: Rounds,
-    leaves: np.ndarray,
-    schedule: Schedule,
-    before_training: Callable[[int], None] | None,
-) -> None:
-    """Have lost rounds charged, and leave a sign on disk before the first leaf is noised."""
-    begun = kept.path.exists()
-    unfinished = len(rounds.history) < schedule.rounds
-    lost = int(unfinished) if begun else schedule.rounds * kept.set_aside
-    if lost and before_training is not None:
-        before_training(lost)
-    if not begun:
-        kept.save({"leaves": torch.from_numpy(leaves)}, vars(rounds))
-
-
 def _keep(kept: Checkpoint | None, rounds: Rounds, leaves: np.ndarray, schedule: Schedule) -> None:
     done = len(rounds.history) == schedule.rounds
     if kept and (isinstance(schedule, PrivacyPlan) or done or kept.due()):
-        kept.save({"leaves": torch.from_numpy(leaves)}, vars(rounds))
+        _save(kept, rounds, leaves)
+
+
+def _save(kept: Checkpoint, rounds: Rounds, leaves: np.ndarray) -> None:
+    kept.save({"leaves": torch.from_numpy(leaves)}, vars(rounds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise, product
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,14 +18,14 @@ SECRET = "ZEBRA"
 JOBS = pd.Series(["nurse", SECRET, None, "clerk", SECRET, "3.0"])
 
 
-def _encoder(kind: str, balanced: bool) -> Encoder:
+def _encoder(kind: Literal["linear", "steps", "bins"], balanced: bool) -> Encoder:
     features = (
         Numeric("age", (0.0, 50.0, 100.0)),
         Categorical("job", ("nurse", "clerk", "3")),
         Categorical("sector", ("44", "72")),
     )
     derived = (Derived("sector", "prefix", ("code",)),)
-    return Encoder(features, derived, Coding(kind, balanced))  # type: ignore[arg-type]
+    return Encoder(features, derived, Coding(kind, balanced))
 
 
 @pytest.mark.parametrize(("kind", "balanced"), product(("linear", "steps", "bins"), (0, 1)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,9 +36,11 @@ def test_every_reason_of_a_scorecard_is_confirmed(seed: int) -> None:
 
 @pytest.mark.parametrize("kind", ["linear", "steps", "bins"])
 @pytest.mark.parametrize("edges", [(0.0, 10.0, 20.0), (0.0, 1.0, 2.0, 5.0), (0.0, 9.0)])
-def test_the_raw_values_of_a_reference_have_its_codes(kind: str, edges: tuple[float, ...]) -> None:
+def test_the_raw_values_of_a_reference_have_its_codes(
+    kind: Literal["linear", "steps", "bins"], edges: tuple[float, ...]
+) -> None:
     feature = Numeric("x", edges)
-    encoder = Encoder((feature,), coding=Coding(kind))  # type: ignore[arg-type]
+    encoder = Encoder((feature,), coding=Coding(kind))
     moves = at_reference(encoder, feature)
     assert moves is not None
     codes = encoder.encode(pd.DataFrame(moves)) / encoder.scales[0]

@@ -75,7 +75,8 @@ def test_records_of_groups_too_small_to_be_told_of_count_nowhere() -> None:
     few.frame.loc[:99, "protected.sex"] = -1
     without = replace(new, frame=new.frame.iloc[100:])
     one, other = (decided.groups(each)["sex"] for each in (few, without))
-    assert one is not None and other is not None  # noqa: PT018
+    assert one is not None
+    assert other is not None
     assert one[0].value == pytest.approx(other[0].value)
 
 
