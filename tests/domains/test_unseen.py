@@ -14,11 +14,12 @@ from domains.healthcare.patient_features import fit_encoder
 from domains.unseen import Marks, counted, summed, told
 from models.credit_encoding import Coding, Encoder
 
+Kind = Literal["linear", "steps", "bins"]
 SECRET = "ZEBRA"
 JOBS = pd.Series(["nurse", SECRET, None, "clerk", SECRET, "3.0"])
 
 
-def _encoder(kind: Literal["linear", "steps", "bins"], balanced: bool) -> Encoder:
+def _encoder(kind: Kind, balanced: bool) -> Encoder:
     features = (
         Numeric("age", (0.0, 50.0, 100.0)),
         Categorical("job", ("nurse", "clerk", "3")),
@@ -29,7 +30,7 @@ def _encoder(kind: Literal["linear", "steps", "bins"], balanced: bool) -> Encode
 
 
 @pytest.mark.parametrize(("kind", "balanced"), product(("linear", "steps", "bins"), (0, 1)))
-def test_every_coding_tells_the_same_and_changes_no_code(kind: str, balanced: int) -> None:
+def test_every_coding_tells_the_same_and_changes_no_code(kind: Kind, balanced: int) -> None:
     encoder = _encoder(kind, bool(balanced))
     codes = ["4411", "9911", "0", None, "7200", "4400"]
     frame = pd.DataFrame({"age": 30.0, "job": JOBS, "code": codes})
