@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.backbones import Backbone, Classifier, build, settle
-from models.transfer import features, fit_head, freeze, has_bf16, to_batch
+from models.imaging.backbones import Backbone, Classifier, build, settle
+from models.imaging.transfer import features, fit_head, freeze, has_bf16, to_batch
 
 EPOCHS = 10
 BATCH = 128

@@ -20,7 +20,7 @@ from models.intake import Field
 DESCRIPTION = "scorer.json"
 
 _MODULES = {
-    "imaging": "models.imaging",
+    "imaging": "models.imaging.scorer",
     "patients": "models.multitask.scorer",
     "credit": "models.credit",
 }

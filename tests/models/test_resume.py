@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from domains.healthcare.outcome_codec import fit_codec
 from domains.healthcare.patient_features import fit_encoder
 from domains.healthcare.patients import read_cohort
-from models.backbones import Classifier, build, settle
 from models.checkpoint import Checkpoint
 from models.credit import build as build_credit
 from models.credit import train_centrally
-from models.finetune import Tuning, finetune
+from models.imaging.backbones import Classifier, build, settle
+from models.imaging.finetune import Tuning, finetune
+from models.imaging.transfer import to_batch
 from models.multitask.learning import Recipe, Records, train
 from models.training import fit
-from models.transfer import to_batch
 from tests.domains.sample_images import picture
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 from tests.models.interrupted import Fatal, Killed, kills, same

@@ -235,7 +235,7 @@ def test_a_refused_set_leaves_no_version(home: Path, tmp_path: Path) -> None:
 
 
 def test_the_light_module_agrees_with_the_models() -> None:
-    from models.backbones import IMAGENET as KNOWN
+    from models.imaging.backbones import IMAGENET as KNOWN
 
     assert IMAGENET == KNOWN
     assert set(EFFORTS) == {"tiny", "small", "full"}

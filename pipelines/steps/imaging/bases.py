@@ -12,10 +12,17 @@ from safetensors.torch import load_file, save_file
 from domains.healthcare.image_split import EXCLUDED
 from domains.healthcare.imaging import ImageSet
 from domains.sources import fetch
-from models.backbones import Backbone, Classifier, build, load_imagenet, load_weights, settle
-from models.finetune import Tuning, finetune, from_scratch
+from models.imaging.backbones import (
+    Backbone,
+    Classifier,
+    build,
+    load_imagenet,
+    load_weights,
+    settle,
+)
+from models.imaging.finetune import Tuning, finetune, from_scratch
+from models.imaging.transfer import to_batch
 from models.training import FitHistory
-from models.transfer import to_batch
 from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig

@@ -21,7 +21,7 @@ from domains.metrics import (
     paired_bootstrap,
 )
 from models.calibration import fit_temperature, probabilities
-from models.imaging import ImagingScorer, load_net, load_scorer
+from models.imaging.scorer import ImagingScorer, load_net, load_scorer
 from pipelines.evidence import Arm, Cell, Evidence, Table
 from pipelines.governance.held_out import HeldOut, HeldOutcome
 from pipelines.progress import say

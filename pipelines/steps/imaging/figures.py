@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.gradcam import heat_maps
-from models.imaging import load_scorer
+from models.imaging.gradcam import heat_maps
+from models.imaging.scorer import load_scorer
 from pipelines.evidence import Figure
 from pipelines.reporting import figures
 from pipelines.steps.imaging.prepare import Prepared

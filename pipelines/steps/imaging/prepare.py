@@ -21,7 +21,7 @@ from pipelines.stages import stage
 from pipelines.tracking import Job, log_data
 
 IMAGENET = frozenset({"efficientnet-lite0"})
-"""Backbones whose ImageNet weights can be fetched; `models.backbones` holds the same set."""
+"""Backbones whose ImageNet weights can be fetched, as `models.imaging.backbones` says."""
 
 
 @dataclass(frozen=True)

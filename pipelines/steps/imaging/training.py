@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from domains.metrics import auroc
-from models.backbones import Classifier
 from models.calibration import probabilities
-from models.finetune import Tuning, finetune, from_scratch, logits
-from models.imaging import save_net
-from models.transfer import Head, features, fit_head
+from models.imaging.backbones import Classifier
+from models.imaging.finetune import Tuning, finetune, from_scratch, logits
+from models.imaging.scorer import save_net
+from models.imaging.transfer import Head, features, fit_head
 from pipelines.evidence import Role
 from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say

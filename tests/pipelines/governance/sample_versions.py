@@ -9,11 +9,11 @@ import pandas as pd
 import torch
 
 from domains.banking.features import Categorical, Numeric
-from models.backbones import Classifier, build
 from models.credit import CreditScorer
 from models.credit import build as build_net
 from models.credit_encoding import Encoder
-from models.imaging import ImagingScorer
+from models.imaging.backbones import Classifier, build
+from models.imaging.scorer import ImagingScorer
 from models.scorer import Scorer
 from pipelines.governance import registry
 from pipelines.tracking import client, experiment

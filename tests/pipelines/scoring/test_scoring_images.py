@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from domains.errors import InputError
-from models.imaging import ImagingScorer
+from models.imaging.scorer import ImagingScorer
 from pipelines.scoring.batch import Result, score_file
 from pipelines.settings import ScoreConfig
 from tests.pipelines.governance.sample_versions import image_scorer, register

@@ -24,15 +24,15 @@ import torch
 import uvicorn
 
 from domains.banking.features import Categorical, Derived, Numeric
-from models.backbones import Classifier, settle
-from models.backbones import build as build_encoder
 from models.credit import CreditScorer
 from models.credit import build as build_net
 from models.credit_encoding import Encoder
-from models.imaging import ImagingScorer
+from models.imaging.backbones import Classifier, settle
+from models.imaging.backbones import build as build_encoder
+from models.imaging.scorer import ImagingScorer
+from models.imaging.transfer import to_batch
 from models.multitask import SHARING
 from models.multitask.scorer import PatientsScorer
-from models.transfer import to_batch
 from pipelines.governance import registry
 from pipelines.serving.app import Service, build
 from pipelines.serving.following import Following

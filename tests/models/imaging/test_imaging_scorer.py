@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from domains.errors import InputError
-from models.backbones import Classifier, build, settle
-from models.gradcam import heat_maps
-from models.imaging import ImagingScorer
+from models.imaging.backbones import Classifier, build, settle
+from models.imaging.gradcam import heat_maps
+from models.imaging.scorer import ImagingScorer
+from models.imaging.transfer import to_batch
 from models.scorer import load
-from models.transfer import to_batch
 from tests.domains.sample_images import picture
 
 

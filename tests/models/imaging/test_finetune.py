@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.augment import augmenter
-from models.backbones import Classifier, build, settle
-from models.finetune import Tuning, finetune, from_scratch, logits, rates, thaw
-from models.transfer import to_batch
+from models.imaging.augment import augmenter
+from models.imaging.backbones import Classifier, build, settle
+from models.imaging.finetune import Tuning, finetune, from_scratch, logits, rates, thaw
+from models.imaging.transfer import to_batch
 from tests.domains.sample_images import picture
 
 COUNT = 72

@@ -16,7 +16,7 @@ from scipy.special import log_softmax
 from torch import Tensor, nn
 
 from domains import durable
-from models.backbones import Backbone
+from models.imaging.backbones import Backbone
 
 _PENALTIES = (10.0, 3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 _BATCH = 128

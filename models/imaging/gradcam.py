@@ -7,8 +7,8 @@ import torch
 from monai.visualize import GradCAM
 from torch import Tensor
 
-from models.backbones import Classifier
-from models.transfer import to_batch
+from models.imaging.backbones import Classifier
+from models.imaging.transfer import to_batch
 
 _CELLS = 6
 

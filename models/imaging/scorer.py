@@ -14,9 +14,9 @@ from torch import Tensor
 
 from domains.errors import InputError
 from domains.healthcare.image_files import Unreadable, as_rgb, resize
-from models.backbones import Classifier, build
 from models.calibration import probabilities
-from models.finetune import logits
+from models.imaging.backbones import Classifier, build
+from models.imaging.finetune import logits
 from models.intake import Field
 from models.scorer import DESCRIPTION
 

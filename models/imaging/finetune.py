@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from domains.metrics import auroc, r2
-from models.augment import augmenter
-from models.backbones import Classifier, channels_last
 from models.calibration import probabilities
 from models.checkpoint import Checkpoint
+from models.imaging.augment import augmenter
+from models.imaging.backbones import Classifier, channels_last
+from models.imaging.transfer import freeze, to_batch
 from models.training import FitHistory, fit
-from models.transfer import freeze, to_batch
 
 _BATCH = 64  # what a layer makes of so many stays in a core's cache
 
@@ -37,7 +37,7 @@ class Tuning:
             for so few are too noisy an estimate.
         last_blocks: Train the last k blocks of the base; None trains all of it, 0 the head alone.
         weight_decay: Of AdamW.
-        silhouettes: Which random views make sense; see `models.augment.augmenter`.
+        silhouettes: Which random views make sense; see `models.imaging.augment.augmenter`.
         seed: Of shuffling, augmentation and dropped connections.
     """
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from models import transfer
-from models.backbones import build
-from models.transfer import features, fit_head, freeze, to_batch
+from models.imaging import transfer
+from models.imaging.backbones import build
+from models.imaging.transfer import features, fit_head, freeze, to_batch
 from tests.domains.sample_images import picture
 
 
@@ -63,7 +63,7 @@ def test_features_written_by_half_are_not_taken_from_the_cache(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("models.transfer.np.save", cut_short)
+        patch.setattr("models.imaging.transfer.np.save", cut_short)
         with pytest.raises(KeyboardInterrupt):
             features(base, images, tmp_path)
     assert (features(base, images, tmp_path) == features(base, images)).all()

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from domains.errors import InputError
 from domains.sources import fetch
-from models.backbones import Backbone, Classifier, build, load_imagenet, load_weights, settle
+from models.imaging.backbones import (
+    Backbone,
+    Classifier,
+    build,
+    load_imagenet,
+    load_weights,
+    settle,
+)
 
 NAMES = ("efficientnet-lite0", "densenet121")
 
