@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from domains.banking.cells import numbers_of, texts_of
 from domains.banking.features import label
 
 EMPTY, OTHERS = "empty", " or other"
@@ -41,28 +42,33 @@ def classes(
     column: pd.Series,
     calibrating: np.ndarray,
     edges: Sequence[float] = (),
-    text: bool = False,
+    kind: str | None = None,
     rounded: bool = False,
 ) -> np.ndarray:
     """The class of every record as text, (n,).
 
     A category's value is its class. A number that takes more than a few values is cut at the inner
-    of the public `edges`, or else at the quartiles of the calibration records. Empty is a class.
+    of the public `edges`, or else at the quartiles of the calibration records. Empty is a class;
+    in a column that is declared a number, so is what spells none.
 
     Args:
         column: Values, as numbers or as a file spells them, (n,).
         calibrating: Which are calibration records, (n,) bool.
         edges: Public edges, rising, the outer two among them.
-        text: The column is known to be a category, whatever its values look like.
+        kind: `number` or `category`, whatever its values look like; None where nobody declared it:
+            then it is a category if one of its values spells no number.
         rounded: Quartiles are rounded to two digits: each is some record's own value, and names
             its class.
     """
     empty = column.isna().to_numpy()
     x = np.full(len(column), np.nan)
-    if not text and not pd.api.types.is_bool_dtype(column.dtype):
-        x = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    if text or np.isnan(x[~empty]).any():
-        found = column.map(label, na_action="ignore")
+    if kind != "category" and not pd.api.types.is_bool_dtype(column.dtype):
+        spelled = numbers_of(column)
+        x = np.where(np.isinf(spelled), np.nan, spelled)
+    if kind == "number":
+        empty = np.isnan(x)
+    if kind == "category" or np.isnan(x[~empty]).any():
+        found = texts_of(column)
     elif not len(edges) and len(np.unique(x[~empty])) <= _FEW:
         found = pd.Series(x, index=column.index).map(label, na_action="ignore")
     else:

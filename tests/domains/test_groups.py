@@ -16,7 +16,25 @@ def test_a_category_is_its_value_however_a_file_spells_it() -> None:
     plain, spelled = pd.Series([1, 2, 1.0, None]), pd.Series(["1", "2", "1.0", None])
     for column in (plain, spelled):
         assert classes(column, ALL[:4]).tolist() == ["1", "2", "1", EMPTY]
-    assert classes(spelled, ALL[:4], text=True).tolist() == ["1", "2", "1.0", EMPTY]
+        assert classes(column, ALL[:4], kind="category").tolist() == ["1", "2", "1", EMPTY]
+
+
+def test_a_declared_category_is_not_cut_however_many_numbers_it_holds() -> None:
+    codes = pd.Series(np.arange(1000) % 40)
+    assert len(set(classes(codes, ALL))) == 4
+    for column in (codes, codes.astype(str), codes.astype(float)):
+        assert set(classes(column, ALL, kind="category")) == {str(code) for code in range(40)}
+
+
+@pytest.mark.parametrize("edges", [(), (0, 25, 62, 120)])
+def test_one_word_does_not_make_a_declared_number_a_category(edges: tuple[float, ...]) -> None:
+    spelled = AGE.astype(str)
+    spelled.iloc[[3, 5]] = ["unknown", "inf"]
+    found = classes(spelled, ALL, edges, kind="number")
+    expected = classes(AGE.where(~AGE.index.isin([3, 5])), ALL, edges)
+    assert (found == expected).all()
+    assert found[[3, 5]].tolist() == [EMPTY, EMPTY]
+    assert len(set(classes(spelled, ALL, edges))) > 40  # nobody declared it: each value a class
 
 
 def test_a_number_is_cut_at_the_quartiles_of_calibration_records_alone() -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from domains.banking.features import Categorical, Numeric
+from domains.banking.groups import OTHERS
 from domains.errors import InputError
+from pipelines.steps.credit.fairness import groups_of
 from pipelines.steps.credit.pictures import lender_table
 from pipelines.steps.credit.scores import FEWEST, Lender
 from pipelines.tracking import open_job
@@ -117,3 +119,32 @@ def test_the_sum_of_all_does_not_tell_of_a_single_small_client() -> None:
 def test_a_rate_of_one_kind_of_outcome_is_not_told() -> None:
     told = _told([_lender("A", 40, 0.0), _lender("B", 50, 1.0), _lender("C", 60, 0.5)], ["A"])
     assert told == {"A": [40, None], "B": [50, None], "C": [60, 0.5]}
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_a_protected_column_that_is_no_feature_is_read_as_it_is_declared(
+    tmp_path: Path, home: Path, public: bool
+) -> None:
+    """An age with a word in it, and a code of many numbers: quartiles of the one, and every value
+    of the other, of a file of text as of one of numbers."""
+    rng = np.random.default_rng(4)
+    age = rng.integers(18, 80, 1200).astype(object)
+    age[::100] = "unknown"
+    frame = sample_loans().assign(age=age, district=rng.integers(1, 13, 1200))
+    data = {"path": "loans.csv", "name": "loans", "public": public}
+    keys: dict[str, Any] = {
+        "protected": ["age", "district"],
+        "fairness": {"least": 20},
+        **({"privacy": None, "release": None} if public else {}),
+    }
+    declared = {**data, "types": {"age": "number", "district": "category"}}
+    with open_job("credit", config_of(tmp_path, frame, data=declared, **keys)) as job:
+        made = prepare_in(job)
+        groups = {each.column: each for each, _ in groups_of(made, job.config)}
+        assert not {"age", "district"} & {*made.encoder.columns}
+    assert len(groups["age"].names) == 4
+    assert all(name[0].isdigit() or name.startswith("below") for name in groups["age"].names)
+    assert {name.removesuffix(OTHERS) for name in groups["district"].names} <= {
+        str(code) for code in range(1, 13)
+    }
+    assert len(groups["district"].names) > 4

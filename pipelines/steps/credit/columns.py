@@ -9,6 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from domains.banking.cells import kinds_of, typed
+from domains.banking.census import LoanTable
 from domains.banking.credit import Loans
 from domains.banking.features import Categorical, Feature, Numeric, Untyped
 from domains.errors import InputError
@@ -61,9 +62,22 @@ def as_typed(charged: Charged, loans: Loans, features: Sequence[Feature]) -> Loa
     return replace(loans, frame=frame)
 
 
+def declared(table: LoanTable, column: str) -> str | None:
+    """`number` or `category`, as bounds, categories or data.types say of a column; else None."""
+    if column in table.bounds:
+        return "number"
+    return "category" if column in table.categories else table.types.get(column)
+
+
 def _further(charged: Charged, loans: Loans, features: Sequence[Feature]) -> list[Feature]:
-    """Declared numbers that are no features."""
+    """Declared columns that are no features: numbers, and protected ones of either kind."""
     table, known = charged.table, {each.column for each in features}
-    kinds = {**table.types, **dict.fromkeys(table.bounds, "number")}
-    named = [name for name, kind in kinds.items() if kind == "number" and name not in known]
-    return [Numeric(name) for name in named if name in loans.frame]
+    names = {*table.types, *table.bounds, *table.categories} - known
+    made: list[Feature] = []
+    for name in sorted(names & {*loans.frame.columns}):
+        kind = declared(table, name)
+        if kind == "number":
+            made.append(Numeric(name))
+        elif name in table.protected:
+            made.append(Categorical(name))
+    return made

@@ -24,6 +24,7 @@ from pipelines.reporting import figures
 from pipelines.reporting.drawing import Row
 from pipelines.settings import CreditConfig
 from pipelines.steps.credit import judgements
+from pipelines.steps.credit.columns import declared
 from pipelines.steps.credit.decisions import Panel, cut_off, shown
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.protected import Protected
@@ -45,7 +46,7 @@ def groups_of(prepared: Prepared, config: CreditConfig) -> list[tuple[Groups, np
             frame[column],
             part == "calibration",
             table.bounds.get(column, ()),
-            text=column in table.categories,
+            declared(table, column),
             rounded=not table.public,
         )
         told = large_enough(column, found, part == "test", config.fairness.least, not table.public)
