@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,8 @@ from domains.healthcare.image_duplicates import (
     exact_hash,
     perceptual_hash,
 )
-from domains.healthcare.image_files import Unreadable, decode, resize
+from domains.healthcare.image_files import kind_of, pictures, series_files, volume_slices
+from domains.healthcare.image_pixels import Reading, Unreadable, resize
 
 IMAGES = "images.npy"
 SET_ASIDE = "set_aside.csv"
@@ -29,14 +31,18 @@ class Draft:
 
     Attributes:
         folder: Holds `images.npy`, uint8 (n, size, size, 3).
-        records: One row an image: `id`, `patient`, and `label` (class number) or targets (float);
-            `size_…` where sizes are known; `given` where a split came with the data.
-        classes: Names by class number; empty for a set of targets.
+        records: One row an image: `id`, `patient`, and `label` (class number), or one column
+            `is_CLASS` (0 or 1) for each of several labels, or targets (float); `size_…` where sizes
+            are known; `given` where a split came with the data; `site`, `time` and further columns
+            that were asked for.
+        classes: Names by class number, or of the labels; empty for a set of targets.
         targets: Columns of real-valued targets; empty for a set of classes.
         digest: Of the files read.
-        paths: The file or folder asked for.
+        path: The file or folder asked for.
         prints: Hashes to find copies by; None where copies mean nothing.
         notes: What was found while reading.
+        multilabel: Whether an image can have several labels, or none.
+        named: Whether `patient` names patients, not images or volumes.
     """
 
     folder: Path
@@ -47,85 +53,196 @@ class Draft:
     path: Path
     prints: Fingerprints | None = None
     notes: list[str] = field(default_factory=list)
+    multilabel: bool = False
+    named: bool = False
 
 
-def create(folder: Path, count: int, size: int) -> np.memmap:
-    """An empty `images.npy` in `folder`, uint8 (count, size, size, 3), written through memory."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shape = (count, size, size, 3)
-    return np.lib.format.open_memmap(folder / IMAGES, mode="w+", dtype=np.uint8, shape=shape)
+@dataclass(frozen=True)
+class Item:
+    """A file that holds the image of a record, or the slices of one or several.
+
+    Attributes:
+        file: The file, or the folder of a DICOM series; the first file of a listed series.
+        rows: Its records.
+        slices: Number of the slice that each of `rows` is; None where all chosen slices are
+            images of the one record.
+        series: All files of a series that was found in a folder; empty for other items.
+    """
+
+    file: Path
+    rows: tuple[int, ...]
+    slices: tuple[int, ...] | None = None
+    series: tuple[Path, ...] = ()
 
 
-def write_arrays(folder: Path, images: Iterable[np.ndarray], count: int, size: int) -> Fingerprints:
+@dataclass(frozen=True)
+class Written:
+    """What became of the items.
+
+    Attributes:
+        prints: Hashes of the n images.
+        rows: Record of each, (n,).
+        slices: Number of the slice each is; -1 for a lone image, (n,).
+        patients: Keyed hash of the patient that its DICOM file names, else empty, (n,).
+        notes: On what was set aside.
+    """
+
+    prints: Fingerprints
+    rows: np.ndarray
+    slices: np.ndarray
+    patients: np.ndarray
+    notes: list[str]
+
+
+class Pixels:
+    """Writes `images.npy` image by image, so that no more than one is held.
+
+    Args:
+        folder: Receives it.
+        size: Side of the images.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = (folder / IMAGES).open("wb")
+        self._size, self._count = size, 0
+        self._head()
+
+    def add(self, pixels: np.ndarray) -> None:
+        """Store uint8 (H, W, 3), resized."""
+        self._file.write(resize(pixels, self._size).tobytes())
+        self._count += 1
+
+    def __enter__(self) -> Pixels:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        """Write the number of images, for which the head has left room."""
+        self._file.seek(0)
+        self._head()
+        self._file.close()
+
+    def _head(self) -> None:
+        shape = (self._count, self._size, self._size, 3)
+        head = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, head)
+
+
+def write_arrays(folder: Path, images: Iterable[np.ndarray], size: int) -> Fingerprints:
     """Resize and store arrays uint8 (H, W, 3) one by one; returns their hashes."""
-    out, exact, perceptual = create(folder, count, size), [], []
-    for row, pixels in enumerate(images):
-        out[row] = resize(pixels, size)
-        exact.append(exact_hash(pixels))
-        perceptual.append(perceptual_hash(pixels))
-    out.flush()
-    return Fingerprints(
-        np.array(exact, dtype="U32"), np.array(perceptual, dtype=np.uint8).reshape(-1, HASH_BITS)
-    )
+    exact: list[str] = []
+    bits: list[np.ndarray] = []
+    with Pixels(folder, size) as out:
+        for pixels in images:
+            out.add(pixels)
+            exact.append(exact_hash(pixels))
+            bits.append(np.packbits(perceptual_hash(pixels)))
+    packed = np.array(bits, dtype=np.uint8).reshape(-1, HASH_BITS // 8)
+    return Fingerprints(np.array(exact, dtype="U32"), np.unpackbits(packed, axis=1))
 
 
 def write_files(
-    folder: Path, files: list[Path], size: int, max_unreadable: float, where: str
-) -> tuple[Fingerprints, np.ndarray, list[str]]:
-    """Decode, resize and store files; set the unreadable ones aside.
+    folder: Path,
+    items: Sequence[Item],
+    size: int,
+    reading: Reading,
+    key: bytes,
+    wrong: dict[int, tuple[str, str]],
+    max_unreadable: float,
+    where: str,
+) -> Written:
+    """Decode, resize and store files; set the unusable ones aside.
 
     Args:
         folder: Receives `images.npy`, and `set_aside.csv` with the file and reason of each.
-        files: In record order.
+        items: In record order.
         size: Side of the stored images.
-        max_unreadable: Largest share of files that may be set aside.
+        reading: How files become images.
+        key: Of the hash that patients named in DICOM files leave as.
+        wrong: Record → file and reason, of those that cannot be used whatever the file holds.
+        max_unreadable: Largest share of records that may be set aside.
         where: The data's own name in messages.
 
-    Returns:
-        Hashes of the readable images, their positions in `files`, and notes.
-
     Raises:
-        InputError: More files than that cannot be read.
+        InputError: More than that cannot be used.
     """
-    reasons: dict[int, str] = {}
-    kept = _readable(files, reasons)
-    prints = write_arrays(folder, kept, len(files), size)
-    if not reasons:
-        return prints, np.arange(len(files)), []
-    first = next(iter(reasons))
-    share = len(reasons) / len(files)
+    wrong = dict(wrong)
+    records = sum(len(item.rows) for item in items) + len(wrong)
+    found: list[tuple[int, int, str]] = []
+    prints = write_arrays(folder, _images(items, reading, key, found, wrong), size)
+    if wrong:
+        _check_share(wrong, records, max_unreadable, where)
+        listed = pd.DataFrame(list(wrong.values()), columns=["file", "reason"])
+        listed.to_csv(folder / SET_ASIDE, index=False)
+    rows, slices, patients = zip(*found, strict=True) if found else ((), (), ())
+    return Written(
+        prints,
+        np.array(rows, dtype=int),
+        np.array(slices, dtype=int),
+        np.array(patients, dtype=object),
+        [_note([reason for _, reason in wrong.values()])] if wrong else [],
+    )
+
+
+def _images(
+    items: Sequence[Item],
+    reading: Reading,
+    key: bytes,
+    found: list[tuple[int, int, str]],
+    wrong: dict[int, tuple[str, str]],
+) -> Iterator[np.ndarray]:
+    """Every image of every item; what it is goes to `found`, why there is none to `wrong`."""
+    for item in items:
+        left = dict(zip(item.slices or (-1,), item.rows, strict=True))
+        try:
+            patient = _patient(item, key)
+            for number, pixels in _pictures(item, reading):
+                place = -1 if number is None else number
+                row = left.pop(place) if item.slices else item.rows[0]
+                left.pop(-1, None)
+                found.append((row, place, patient))
+                yield pixels
+        except Unreadable as reason:
+            for number, row in left.items():
+                name = f"{item.file}" if number < 0 else f"{item.file}#{number}"
+                wrong[row] = (name, str(reason))
+
+
+def _pictures(item: Item, reading: Reading) -> Iterator[tuple[int | None, np.ndarray]]:
+    if item.series:
+        return volume_slices(list(item.series), reading)
+    asked = None if item.slices is None else sorted(item.slices)
+    return pictures(item.file, None, reading, asked)
+
+
+def _patient(item: Item, key: bytes) -> str:
+    """Keyed hash of the patient that a DICOM file names; empty for other files."""
+    kind = kind_of(item.file)
+    if kind not in ("dicom", "series"):
+        return ""
+    from domains.healthcare.image_series import patient_hash
+
+    return patient_hash(series_files(item.file)[0] if kind == "series" else item.file, key)
+
+
+def _check_share(
+    wrong: dict[int, tuple[str, str]], records: int, max_unreadable: float, where: str
+) -> None:
+    share = len(wrong) / records
+    file, reason = next(iter(wrong.values()))
     if share > max_unreadable:
         raise InputError(
-            f"{where}: {len(reasons)} of {len(files)} images ({share:.1%}) cannot be read, more "
-            f"than max_unreadable ({max_unreadable:.1%}); the first is {files[first]} "
-            f"({reasons[first]}); repair or remove them, or raise data.max_unreadable"
+            f"{where}: {len(wrong)} of {records} images ({share:.1%}) cannot be used, more than "
+            f"max_unreadable ({max_unreadable:.1%}); the first is {file} ({reason}); repair or "
+            "remove them, or raise data.max_unreadable"
         )
-    return prints, _set_aside(folder, files, reasons), [_note(reasons)]
 
 
-def _readable(files: list[Path], reasons: dict[int, str]) -> Iterator[np.ndarray]:
-    for row, path in enumerate(files):
-        try:
-            yield decode(path)
-        except Unreadable as error:
-            reasons[row] = str(error)
-
-
-def _set_aside(folder: Path, files: list[Path], reasons: dict[int, str]) -> np.ndarray:
-    """List the unreadable files, and cut the array to the readable ones."""
-    rows = {"file": [str(files[row]) for row in reasons], "reason": list(reasons.values())}
-    pd.DataFrame(rows).to_csv(folder / SET_ASIDE, index=False)
-    whole = np.load(folder / IMAGES, mmap_mode="r")
-    kept = len(files) - len(reasons)
-    part = create(folder / "readable", kept, whole.shape[1])
-    part[:] = whole[:kept]
-    part.flush()
-    (folder / "readable" / IMAGES).replace(folder / IMAGES)
-    (folder / "readable").rmdir()
-    return np.setdiff1d(np.arange(len(files)), list(reasons))
-
-
-def _note(reasons: dict[int, str]) -> str:
-    counts = Counter(reasons.values())
-    listed = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
-    return f"{len(reasons)} unreadable image(s) were set aside: {listed}."
+def _note(reasons: list[str]) -> str:
+    listed = ", ".join(f"{count} {reason}" for reason, count in Counter(reasons).most_common())
+    return f"{len(reasons)} unusable image(s) were set aside: {listed}."

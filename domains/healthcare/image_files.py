@@ -1,4 +1,4 @@
-"""One image file to one uint8 array, or a plain reason why not."""
+"""One image file to uint8 arrays, or a plain reason why not."""
 
 from __future__ import annotations
 
@@ -6,132 +6,204 @@ import os
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+from domains.healthcare.image_pixels import (
+    Reading,
+    Unreadable,
+    as_rgb,
+    check_size,
+    resize,
+    squeezed,
+)
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".nii", ".nii.gz"})
 """File endings read as images."""
+FOREIGN = frozenset({".gif", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".heic", ".mhd", ".nrrd"})
+"""Endings of images in formats that are not read, and said so."""
 
-_MAX_PIXELS = 64_000_000
-_MIN_SIDE = 8
+_PICTURES = (".png", ".jpg", ".jpeg")
+_NIFTI = (".nii", ".nii.gz")
+_DICOM_AT, _DICOM = 128, b"DICM"
 _DAMAGE = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error)
 _DEEP_MODES = ("I", "F")  # 16-bit greys arrive in one of these, or as I;16 and its byte orders
 
 
-class Unreadable(Exception):
-    """A file that is not a usable image; the message is the reason, in a few words."""
+def decode(path: Path | str, size: int | None = None, reading: Reading | None = None) -> np.ndarray:
+    """Read a file that holds one image.
 
-
-def decode(path: Path | str, size: int | None = None) -> np.ndarray:
-    """Read a PNG or JPEG file.
-
-    Greys of more than 8 bits are stretched from their own darkest to their own brightest pixel,
-    for a 12-bit image in a 16-bit file would otherwise be nearly black. Transparency is dropped.
+    A PNG or JPEG is turned as its EXIF orientation says; transparency is dropped, CMYK and palettes
+    become RGB. Pixels of 8 bits are taken as they are, those of more through the reading's window.
 
     Args:
         path: The file.
         size: Side to squeeze it to, as `resize` does; None for its own.
+        reading: How; None for `Reading()`.
 
     Returns:
         uint8, (H, W, 3) or (size, size, 3), red, green, blue; perhaps not to be written to.
 
     Raises:
-        Unreadable: Missing, empty, truncated, animated, smaller than 8 pixels a side, or more than
-            64 million pixels (checked before a pixel is decoded).
+        Unreadable: Missing, empty, truncated, animated, smaller than 8 pixels a side, more than 64
+            million pixels (checked before a pixel is decoded), in need of a window that is not
+            stated, in a format that is not read, or several images.
     """
-    try:
-        return _decode(path, size)
-    except FileNotFoundError:
-        raise Unreadable("no such file") from None
-    except UnidentifiedImageError:
-        raise Unreadable(_kind_of_damage(os.path.getsize(path))) from None
-    except _DAMAGE:
-        raise Unreadable("truncated or damaged") from None
+    return _only(pictures(path, size, reading))
 
 
-def decode_bytes(data: bytes) -> np.ndarray:
-    """Read a PNG or JPEG file's bytes, as `decode` reads the file.
+def decode_bytes(data: bytes, reading: Reading | None = None) -> np.ndarray:
+    """Read a PNG, JPEG or DICOM file's bytes, as `decode` reads the file.
 
     Raises:
         Unreadable: As `decode`.
     """
+    if data[_DICOM_AT : _DICOM_AT + 4] == _DICOM:
+        return _only(_dicom(data, reading or Reading(), None))
+    return _checked(data, None, reading or Reading())
+
+
+def pictures(
+    path: Path | str,
+    size: int | None = None,
+    reading: Reading | None = None,
+    asked: list[int] | None = None,
+) -> Iterator[tuple[int | None, np.ndarray]]:
+    """Read all images of a file, or of the folder of a DICOM series.
+
+    Args:
+        path: The file or folder.
+        size, reading: As in `decode`.
+        asked: Numbers of the slices wanted; None for those that `reading.slices` chooses.
+
+    Yields:
+        Number of the slice or frame, None where there is one image alone, and pixels as `decode`.
+
+    Raises:
+        Unreadable: As `decode`; several images without `reading.slices` to choose by.
+    """
+    reading = reading or Reading()
+    kind = kind_of(path)
+    if kind in ("nifti", "series"):
+        found = volume_slices([Path(path)], reading, asked)
+    elif kind == "dicom":
+        found = _dicom(path, reading, asked)
+    elif asked is not None or (reading.slices and reading.slices.stack == 3):
+        raise Unreadable("one image alone, expected a volume of slices")
+    else:
+        yield None, _checked(path, size, reading)
+        return
+    for number, pixels in found:
+        yield number, pixels if size is None else resize(pixels, size)
+
+
+def kind_of(path: Path | str) -> str:
+    """`picture`, `dicom`, `nifti`, or `series` for a folder, by its name or its first bytes."""
+    name = str(path).lower()
+    if name.endswith(_PICTURES):
+        return "picture"
+    if name.endswith(_NIFTI):
+        return "nifti"
+    if os.path.isdir(path):
+        return "series"
+    if name.endswith((".dcm", ".dicom")) or is_unnamed_dicom(path):
+        return "dicom"
+    return "picture"
+
+
+def is_unnamed_dicom(path: Path | str) -> bool:
+    """Whether a file of another ending, or of none, says that it is DICOM."""
     try:
-        return _decode(BytesIO(data), None)
+        with open(path, "rb") as stream:
+            stream.seek(_DICOM_AT)
+            return stream.read(4) == _DICOM
+    except OSError:
+        return False
+
+
+def volume_slices(
+    files: list[Path], reading: Reading, asked: list[int] | None = None
+) -> Iterator[tuple[int | None, np.ndarray]]:
+    """Slices of a NIfTI file, of the folder of a series, or of the files of one.
+
+    Raises:
+        Unreadable: As `pictures`.
+    """
+    from domains.healthcare.image_nifti import read_nifti
+    from domains.healthcare.image_series import read_series
+    from domains.healthcare.image_volume import cut
+
+    if reading.slices is None:
+        raise Unreadable("a volume, and data.volume does not say which slices to take")
+    first = files[0]
+    if kind_of(first) == "nifti":
+        volume = read_nifti(first, reading.window)
+    else:
+        volume = read_series(series_files(first) if first.is_dir() else files, reading.window)
+    yield from cut(volume, reading.slices, asked)
+
+
+def series_files(folder: Path) -> list[Path]:
+    """DICOM files of a folder, by name; Unreadable where there are none."""
+    found = sorted(each for each in folder.iterdir() if each.name[0] != "." and each.is_file())
+    files = [each for each in found if kind_of(each) == "dicom"]
+    if not files:
+        raise Unreadable("a folder without DICOM files")
+    return files
+
+
+def _dicom(
+    source: Path | str | bytes, reading: Reading, asked: list[int] | None
+) -> Iterator[tuple[int | None, np.ndarray]]:
+    from domains.healthcare.image_dicom import images
+
+    return images(source, reading.window, reading.slices, asked)
+
+
+def _only(found: Iterator[tuple[int | None, np.ndarray]]) -> np.ndarray:
+    images = [pixels for _, pixels in found]
+    if len(images) != 1:
+        raise Unreadable(f"{len(images)} images, expected one")
+    return images[0]
+
+
+def _checked(source: Path | str | bytes, size: int | None, reading: Reading) -> np.ndarray:
+    try:
+        return _decode(BytesIO(source) if isinstance(source, bytes) else source, size, reading)
+    except FileNotFoundError:
+        raise Unreadable("no such file") from None
     except UnidentifiedImageError:
-        raise Unreadable(_kind_of_damage(len(data))) from None
+        length = len(source) if isinstance(source, bytes) else os.path.getsize(source)
+        raise Unreadable("empty file" if length == 0 else _NO_IMAGE) from None
     except _DAMAGE:
         raise Unreadable("truncated or damaged") from None
 
 
-def _decode(source: Path | str | BytesIO, size: int | None) -> np.ndarray:
+_NO_IMAGE = "not a PNG, JPEG, DICOM or NIfTI image"
+
+
+def _decode(source: Path | str | BytesIO, size: int | None, reading: Reading) -> np.ndarray:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")
             with Image.open(source, formats=("PNG", "JPEG")) as image:
-                _check(image)
-                return _to_rgb(image, size)
+                if getattr(image, "n_frames", 1) > 1:
+                    raise Unreadable("animated")
+                check_size(*image.size)
+                return _to_rgb(image, size, reading)
     except Image.DecompressionBombError:
         raise Unreadable("too many pixels") from None
 
 
-def _kind_of_damage(size: int) -> str:
-    return "empty file" if size == 0 else "not a PNG or JPEG image"
-
-
-def _check(image: Image.Image) -> None:
-    if getattr(image, "n_frames", 1) > 1:
-        raise Unreadable("animated")
-    width, height = image.size
-    if width * height > _MAX_PIXELS:
-        raise Unreadable("too many pixels")
-    if min(width, height) < _MIN_SIDE:
-        raise Unreadable(f"smaller than {_MIN_SIDE} pixels a side")
-
-
-def _to_rgb(image: Image.Image, size: int | None) -> np.ndarray:
+def _to_rgb(image: Image.Image, size: int | None, reading: Reading) -> np.ndarray:
     if image.mode in _DEEP_MODES or image.mode.startswith("I;16"):
-        pixels = as_rgb(np.asarray(image))
+        deep = np.asarray(ImageOps.exif_transpose(image))
+        pixels = as_rgb(deep, reading.window)
         return pixels if size is None else resize(pixels, size)
-    rgb = image if image.mode == "RGB" else image.convert("RGB")
-    return np.asarray(rgb if size is None else _squeezed(rgb, size))
-
-
-def as_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Grey or RGB pixels of any number type as uint8 (H, W, 3); only uint8 is left unstretched.
-
-    Raises:
-        Unreadable: Not (H, W), (H, W, 1) or (H, W, 3), or not finite.
-    """
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[:, :, 0]
-    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
-        raise Unreadable(f"shape {pixels.shape}, expected (height, width) or (height, width, 3)")
-    if pixels.dtype != np.uint8:
-        pixels = _stretch(pixels)
-    return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
-
-
-def _stretch(pixels: np.ndarray) -> np.ndarray:
-    values = pixels.astype(np.float64)
-    low, high = values.min(), values.max()
-    if not np.isfinite(high - low):
-        raise Unreadable("infinite or missing pixel values")
-    scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
-    return np.rint(scaled).astype(np.uint8)
-
-
-def resize(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Squeeze uint8 (H, W, 3) to (size, size, 3), bilinear with anti-aliasing."""
-    if pixels.shape[:2] == (size, size):
-        return pixels
-    image = Image.fromarray(np.ascontiguousarray(pixels), mode="RGB")
-    return np.asarray(_squeezed(image, size))
-
-
-def _squeezed(image: Image.Image, size: int) -> Image.Image:
-    if image.size == (size, size):
-        return image
-    return image.resize((size, size), Image.Resampling.BILINEAR)
+    turned = ImageOps.exif_transpose(image)
+    rgb = turned if turned.mode == "RGB" else turned.convert("RGB")
+    return np.asarray(rgb if size is None else squeezed(rgb, size))

@@ -14,8 +14,7 @@ import pandas as pd
 
 from domains.dataset import digest_file
 from domains.errors import InputError
-from domains.healthcare.image_draft import Draft, create
-from domains.healthcare.image_files import resize
+from domains.healthcare.image_draft import Draft, Pixels
 from domains.splits import positions
 
 SHAPE = ("lobulation", "spiculation", "sphericity", "margin")
@@ -68,6 +67,7 @@ def read_nodules(file: Path, task: str, folder: Path, size: int, key: bytes) -> 
         targets=SHAPE if task == "shape" else (),
         digest=digest_file(file),
         path=file,
+        named=True,
     )
 
 
@@ -87,7 +87,6 @@ def _target(frame: pd.DataFrame, task: str) -> dict[str, pd.Series]:
 
 
 def _write(folder: Path, maps: pd.Series, size: int) -> None:
-    out = create(folder, len(maps), size)
-    for row, raw in enumerate(maps):
-        out[row] = resize(np.frombuffer(raw, np.uint8).reshape(_SIDE, _SIDE, 3), size)
-    out.flush()
+    with Pixels(folder, size) as out:
+        for raw in maps:
+            out.add(np.frombuffer(raw, np.uint8).reshape(_SIDE, _SIDE, 3))

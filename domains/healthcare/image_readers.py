@@ -1,57 +1,82 @@
-"""Readers of a user's own images: a folder a class, a manifest, a MedMNIST file."""
+"""Readers of a user's own files: a folder a class; and what all readers of files share."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from domains.dataset import digest_file, digest_files
+from domains.dataset import digest_files
 from domains.errors import InputError
-from domains.healthcare.image_draft import Draft, write_arrays, write_files
-from domains.healthcare.image_files import SUFFIXES, Unreadable, as_rgb
+from domains.healthcare.image_draft import Draft, Item, write_files
+from domains.healthcare.image_files import FOREIGN, SUFFIXES, is_unnamed_dicom, kind_of
+from domains.healthcare.image_pixels import Reading
 
-GIVEN = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "validation": "validation",
-    "calibration": "calibration",
-    "test": "test",
-    "testing": "test",
-}
-"""Spellings of a part in a split column."""
-
-_PARTS = ("train", "val", "test")
-_NO_PATIENTS = (
+NO_PATIENTS = (
     "No patient ids came with these images: they are split one by one, and several images of one "
     "patient may stand on two sides."
 )
+_NO_PATIENTS_OF_VOLUMES = (
+    "No patient ids came with these volumes: the slices of one stay together, but several volumes "
+    "of one patient may stand on two sides."
+)
+_FOREIGN = "an image in a format that is not read; expected PNG, JPEG, DICOM or NIfTI"
 
 
-def read_folder(
-    root: Path, folder: Path, size: int, max_unreadable: float, digest_key: bytes | None
-) -> Draft:
+@dataclass(frozen=True)
+class Intake:
+    """How files are taken in.
+
+    Attributes:
+        folder: Receives the images.
+        size: Their side.
+        reading: How files become images.
+        key: Of the split, and of the hash that patients of DICOM files leave as.
+        max_unreadable: Largest share of unusable images to set aside.
+        digest_key: Secret that keys the digest of private data; None for public ones.
+    """
+
+    folder: Path
+    size: int
+    reading: Reading
+    key: bytes
+    max_unreadable: float = 0.05
+    digest_key: bytes | None = None
+
+
+def read_folder(root: Path, intake: Intake) -> Draft:
     """Images in one sub-folder a class; the sub-folders' names are the classes, sorted.
+
+    Where the reading cuts volumes, the DICOM files of one series in one folder are a volume. The
+    patients that DICOM files name are kept together.
 
     Raises:
         InputError: No such folder, fewer than two classes, a class without an image, or too many
-            unreadable files.
+            unusable files.
     """
     classes = _classes_of(root)
-    files, labels = [], []
+    items: list[Item] = []
+    labels: list[int] = []
+    passed: Counter[str] = Counter()
     for number, name in enumerate(classes):
-        found = sorted(p for p in (root / name).rglob("*") if p.suffix.lower() in SUFFIXES)
+        found = list(_found(root / name, passed))
         if not found:
-            raise InputError(f"{root / name}: class {name!r} holds no PNG or JPEG image")
-        files += found
-        labels += [number] * len(found)
-    records = pd.DataFrame({"id": [p.relative_to(root).as_posix() for p in files], "label": labels})
-    records["patient"] = records["id"]
-    return _from_files(root, files, records, classes, folder, size, max_unreadable, digest_key)
+            raise InputError(
+                f"{root / name}: class {name!r} holds no PNG, JPEG, DICOM or NIfTI file"
+            )
+        for files in _volumes(found) if intake.reading.slices else ((file,) for file in found):
+            items.append(Item(files[0], (len(items),), series=files if len(files) > 1 else ()))
+            labels.append(number)
+    names = [item.file.relative_to(root).as_posix() for item in items]
+    records = pd.DataFrame({"id": names, "label": labels, "patient": names})
+    draft = from_items(root, items, records, classes, intake, {}, named=False)
+    draft.notes.extend(_passed_over(passed))
+    return draft
 
 
 def _classes_of(root: Path) -> tuple[str, ...]:
@@ -66,148 +91,97 @@ def _classes_of(root: Path) -> tuple[str, ...]:
     return classes
 
 
-def read_manifest(
+def _found(folder: Path, passed: Counter[str]) -> Iterator[Path]:
+    """Files of a class that are images or say so by their ending; counts the others."""
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        ending = path.suffix.lower()
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
+        if (
+            ending in FOREIGN
+            or path.name.lower().endswith(tuple(SUFFIXES))
+            or is_unnamed_dicom(path)
+        ):
+            yield path
+        else:
+            passed[ending or "no ending"] += 1
+
+
+def _volumes(files: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
+    """Files by the volume they belong to: single DICOM files of one folder by series."""
+    from domains.healthcare.image_series import grouped
+
+    for _, beside in groupby(files, key=lambda path: path.parent):
+        dicom: list[Path] = []
+        for path in beside:
+            if kind_of(path) == "dicom":
+                dicom.append(path)
+            else:
+                yield (path,)
+        yield from map(tuple, grouped(dicom))
+
+
+def _passed_over(passed: Counter[str]) -> list[str]:
+    if not passed:
+        return []
+    listed = ", ".join(f"{count} {ending}" for ending, count in passed.most_common())
+    return [f"{passed.total()} file(s) that are no images were passed over: {listed}."]
+
+
+def from_items(
     path: Path,
-    columns: dict[str, str | None],
-    folder: Path,
-    size: int,
-    max_unreadable: float,
-    digest_key: bytes | None,
-) -> Draft:
-    """Images listed in a CSV file; paths in it are relative to the file's own folder.
-
-    Args:
-        path: The CSV file.
-        columns: Names of the columns `image`, `label`, and of `patient` and `split` or None.
-        folder: Receives the images.
-        size: Their side.
-        max_unreadable: Largest share of unreadable or missing images to set aside.
-        digest_key: Secret that keys the digest of private data.
-
-    Raises:
-        InputError: The file is missing or empty, a column is missing, a row has no label, no
-            patient or an unknown part, or one class only.
-    """
-    table = _table(path, columns)
-    values = table[columns["label"]]
-    classes = tuple(sorted(values.unique()))
-    if len(classes) < 2:
-        raise InputError(f"{path}, column {columns['label']}: every label is {classes[0]!r}")
-    files = [path.parent / name for name in table[columns["image"]]]
-    records = pd.DataFrame({"id": table[columns["image"]], "label": values.map(classes.index)})
-    records["patient"] = table[columns["patient"]] if columns["patient"] else records["id"]
-    if columns["split"]:
-        records["given"] = _given(table[columns["split"]], path)
-    return _from_files(path, files, records, classes, folder, size, max_unreadable, digest_key)
-
-
-def _table(path: Path, columns: dict[str, str | None]) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such manifest") from None
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, OSError):
-        raise InputError(f"{path}: empty or not a CSV file in UTF-8") from None
-    wanted = {key: name for key, name in columns.items() if name}
-    for key, name in wanted.items():
-        if name not in table:
-            raise InputError(
-                f"{path}: no column {name!r} (data.{key}); there are: {', '.join(table.columns)}"
-            )
-        blank = np.flatnonzero(table[name].str.strip() == "")
-        if len(blank):
-            raise InputError(f"{path}, row {blank[0] + 2}: column {name!r} is empty")
-    if table.empty:
-        raise InputError(f"{path}: no rows below the header")
-    repeated = np.flatnonzero(table[columns["image"]].duplicated())
-    if len(repeated):
-        raise InputError(f"{path}, row {repeated[0] + 2}: names an image that stands above already")
-    return table
-
-
-def _given(values: pd.Series, path: Path) -> pd.Series:
-    parts = values.str.strip().str.lower().map(GIVEN)
-    unknown = np.flatnonzero(parts.isna())
-    if len(unknown):
-        row = int(unknown[0])
-        raise InputError(
-            f"{path}, row {row + 2}: split is {values.iloc[row]!r}, expected train, validation, "
-            "calibration or test"
-        )
-    return parts
-
-
-def _from_files(
-    path: Path,
-    files: list[Path],
+    items: list[Item],
     records: pd.DataFrame,
     classes: tuple[str, ...],
-    folder: Path,
-    size: int,
-    max_unreadable: float,
-    digest_key: bytes | None,
+    intake: Intake,
+    wrong: dict[int, tuple[str, str]],
+    named: bool,
+    multilabel: bool = False,
 ) -> Draft:
-    prints, kept, notes = write_files(folder, files, size, max_unreadable, str(path))
-    read = [files[row] for row in kept]
-    return Draft(
-        folder,
-        records.iloc[kept].reset_index(drop=True),
-        classes,
-        (),
-        digest_files([path, *read] if path.is_file() else read, digest_key),
-        path,
-        prints,
-        notes if (records["patient"] != records["id"]).any() else [_NO_PATIENTS, *notes],
-    )
+    """Read the files of records.
 
-
-def read_medmnist(path: Path, folder: Path, size: int, digest_key: bytes | None) -> Draft:
-    """A MedMNIST `.npz` file, whose own train, val and test parts are kept.
+    Args:
+        path: The folder or manifest.
+        items: Where the images of records are.
+        records: A row a record, with `id` and `patient`.
+        classes: See `Draft`.
+        intake: How they are read.
+        wrong: See `write_files`.
+        named: Whether `patient` names patients; if not, a patient that a DICOM file names does.
+        multilabel: See `Draft`.
 
     Raises:
-        InputError: Missing or damaged file, pickled objects, missing arrays, more than one label
-            an image, three-dimensional images, or one class only.
+        InputError: Too many unusable files.
     """
-    parts = [_part(path, name) for name in _PARTS]
-    images, labels = [pair[0] for pair in parts], [pair[1] for pair in parts]
-    lengths = [len(values) for values in labels]
-    names = [f"{part}/{row}" for part, n in zip(_PARTS, lengths, strict=True) for row in range(n)]
-    label = np.concatenate(labels)
-    found = np.unique(label)
-    if len(found) < 2:
-        raise InputError(f"{path}: every label is {found[0]}")
-    given = np.repeat([GIVEN[part] for part in _PARTS], lengths)
-    records = pd.DataFrame(
-        {"id": names, "label": np.searchsorted(found, label), "patient": names, "given": given}
+    foreign = [item for item in items if item.file.suffix.lower() in FOREIGN]
+    items = [item for item in items if item.file.suffix.lower() not in FOREIGN]
+    wrong = wrong | {row: (str(item.file), _FOREIGN) for item in foreign for row in item.rows}
+    found = write_files(
+        intake.folder,
+        items,
+        intake.size,
+        intake.reading,
+        intake.key,
+        wrong,
+        intake.max_unreadable,
+        str(path),
     )
-    prints = write_arrays(folder, _rgb(images, path), len(records), size)
-    classes = tuple(str(value) for value in found)
-    digest = digest_file(path, digest_key)
-    return Draft(folder, records, classes, (), digest, path, prints, [_NO_PATIENTS])
+    made = records.iloc[found.rows].reset_index(drop=True)
+    sliced = found.slices >= 0
+    made["id"] = np.where(sliced, made["id"] + "#" + found.slices.astype(str), made["id"])
+    if not named:
+        told = found.patients != ""
+        made["patient"] = np.where(told, found.patients, made["patient"])
+        named = bool(told.any())
+    read = [file for item in items for file in (item.series or (item.file,)) if file.is_file()]
+    digest = digest_files([path, *read] if path.is_file() else read, intake.digest_key)
+    notes = [*_unnamed(named, sliced), *found.notes]
+    return Draft(
+        intake.folder, made, classes, (), digest, path, found.prints, notes, multilabel, named
+    )
 
 
-def _part(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            images, labels = arrays[f"{name}_images"], arrays[f"{name}_labels"]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except KeyError as error:
-        raise InputError(f"{path}: {str(error.args[0]).split(' ')[0]} is not in the file") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
-        raise InputError(f"{path}: damaged, or holds objects that would need pickle") from None
-    labels = labels.reshape(len(labels), -1)
-    if labels.shape[1] != 1:
-        raise InputError(f"{path}: {labels.shape[1]} labels an image in {name}, expected one")
-    if len(images) != len(labels):
-        raise InputError(f"{path}: {len(images)} images and {len(labels)} labels in {name}")
-    return images, labels[:, 0]
-
-
-def _rgb(parts: list[np.ndarray], path: Path) -> Iterator[np.ndarray]:
-    for images in parts:
-        for pixels in images:
-            try:
-                yield as_rgb(pixels)
-            except Unreadable as error:
-                raise InputError(f"{path}: an image has {error}") from None
+def _unnamed(named: bool, sliced: np.ndarray) -> list[str]:
+    if named:
+        return []
+    return [_NO_PATIENTS_OF_VOLUMES if sliced.any() else NO_PATIENTS]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ import pandas as pd
 from domains.errors import InputError
 from domains.healthcare.image_draft import Draft
 from domains.healthcare.image_duplicates import clusters, join
-from domains.splits import assign, check_disjoint
+from domains.splits import assign, check_disjoint, positions
 
 PARTS = ("train", "validation", "calibration", "test")
 EXCLUDED = "excluded"
@@ -21,36 +23,114 @@ _CUT_FROM_TRAINING = {"train": 0.77, "validation": 0.12, "calibration": 0.11}
 _CUT_FROM_VALIDATION = {"validation": 0.5, "calibration": 0.5}
 
 
-def split(draft: Draft, key: bytes) -> tuple[pd.DataFrame, list[str]]:
-    """Give each record a `group` and a `part`.
+@dataclass(frozen=True)
+class Rule:
+    """Who is held out for testing.
+
+    Attributes:
+        by: `patient`: a keyed hash of the patient. `site`: all images of some sites. `time`: all
+            images from a day on. Whatever a given split says comes first.
+        test_sites: The sites; empty for those that a keyed hash draws, at least one.
+        test_from: The day, ISO; None for the day from which the last share of images begins.
+        copies: What becomes of pictures that a given split puts on two sides: `remove` them from
+            all but the most held-out side, `report` them and leave them, or `refuse` the set.
+    """
+
+    by: Literal["patient", "site", "time"] = "patient"
+    test_sites: tuple[str, ...] = ()
+    test_from: str | None = None
+    copies: Literal["remove", "report", "refuse"] = "remove"
+
+
+BY_PATIENT = Rule()
+"""By a keyed hash of the patient."""
+
+
+def split(
+    draft: Draft, key: bytes, rule: Rule = BY_PATIENT, whole: bool = False
+) -> tuple[pd.DataFrame, list[str]]:
+    """Give each record a `group`, a `cluster` of copies, and a `part`.
 
     Without a given split, a patient and all copies of their images form one group, and groups fall
     on a part by the keyed hash of their name. Where no patients are named an image is known by
     its pixels, so that a file may be renamed, and a further copy moves nothing. A later file can
     still move a group: a near copy with a smaller hash, or a picture that two patients share,
-    gives it another name. With a given split, it is kept: validation and calibration are cut out
-    where they are missing, and copies across its parts leave all but the most held-out part.
+    gives it another name. By site or by time, the rest of a group that is held out in part leaves.
+    With a given split, it is kept: validation and calibration are cut out where they are missing,
+    and copies across its parts leave all but the most held-out part, unless the rule says else.
+
+    Args:
+        draft: The images.
+        key: From `domains.splits.split_key`.
+        rule: Who is held out.
+        whole: Everybody is held out: all images are for testing.
 
     Returns:
-        The records with columns `group` and `part`, and notes on the copies found.
+        The records with columns `group`, `cluster` and `part`, and notes on the copies found.
 
     Raises:
-        InputError: A patient stands on two sides of a given split, or it has no training or test.
+        InputError: A patient stands on two sides of a given split, or it has no training or test,
+            or copies that the rule refuses.
     """
     records = draft.records.copy()
     cluster = np.arange(len(records)) if draft.prints is None else clusters(draft.prints)
     patients = records["patient"].to_numpy(dtype=object)
     alone = draft.prints is not None and (patients == records["id"].to_numpy(dtype=object)).all()
     records["group"] = join(draft.prints.exact if draft.prints and alone else patients, cluster)
+    records["cluster"] = cluster
     notes = _copies(draft, cluster)
-    if "given" in records:
+    more: list[str] = []
+    if whole:
+        parts = np.full(len(records), "test", dtype=object)
+    elif "given" in records:
         check_disjoint(patients, records["given"].to_numpy(), "patient", str(draft.path))
-        parts, more = _keep_given(records, cluster, key, str(draft.path))
-        records["part"] = parts
-        notes += more
+        parts, more = _keep_given(records, cluster, key, str(draft.path), rule)
+    elif rule.by == "patient":
+        parts = assign(records["group"], _SHARES, key)
     else:
-        records["part"] = assign(records["group"], _SHARES, key)
-    return records.drop(columns=["given"], errors="ignore"), notes
+        parts, more = _hold_out(records, _held(records, rule, key, str(draft.path)), key)
+    records["part"] = parts
+    return records.drop(columns=["given"], errors="ignore"), [*notes, *more]
+
+
+def _held(records: pd.DataFrame, rule: Rule, key: bytes, where: str) -> np.ndarray:
+    """Which records are for testing, (n,) bool."""
+    if rule.by == "site":
+        return _of_sites(records["site"], rule, key, where)
+    times = pd.to_datetime(records["time"], utc=True)
+    if rule.test_from is not None:
+        first = pd.Timestamp(rule.test_from)
+        first = first.tz_localize("UTC") if first.tz is None else first
+    else:
+        first = times.sort_values().iloc[int(len(times) * (1 - _SHARES["test"]))].floor("D")
+    return (times >= first).to_numpy()
+
+
+def _of_sites(sites: pd.Series, rule: Rule, key: bytes, where: str) -> np.ndarray:
+    unknown = sorted(set(rule.test_sites) - set(sites))
+    if unknown:
+        raise InputError(
+            f"{where}: data.test_sites names {unknown[0]!r}, and no image is of that site; there "
+            f"are {sites.nunique()} sites"
+        )
+    if rule.test_sites:
+        return sites.isin(rule.test_sites).to_numpy()
+    spots = positions(sites, hashlib.blake2b(b"sites", key=key[:64]).digest())
+    return spots <= max(_SHARES["test"], spots.min())
+
+
+def _hold_out(records: pd.DataFrame, held: np.ndarray, key: bytes) -> tuple[np.ndarray, list[str]]:
+    """Test what is held; the other images of its groups leave; the rest falls by hash."""
+    torn = records["group"].isin(records["group"][held]).to_numpy() & ~held
+    inner = hashlib.blake2b(b"cut from what is not held out", key=key[:64]).digest()
+    parts = assign(records["group"], _CUT_FROM_TRAINING, inner)
+    parts[held], parts[torn] = "test", EXCLUDED
+    if not torn.any():
+        return parts, []
+    return parts, [
+        f"{int(torn.sum())} images were left out, for their patient or a copy of them is among the "
+        "images held out for testing."
+    ]
 
 
 def _copies(draft: Draft, cluster: np.ndarray) -> list[str]:
@@ -69,25 +149,27 @@ def _copies(draft: Draft, cluster: np.ndarray) -> list[str]:
 
 
 def _disagreeing(draft: Draft, cluster: np.ndarray) -> list[str]:
-    if not draft.classes:
+    if "label" not in draft.records:
         return []
     torn = int((draft.records["label"].groupby(cluster).nunique() > 1).sum())
     return [f"{torn} picture(s) appear under more than one class."] if torn else []
 
 
 def _keep_given(
-    records: pd.DataFrame, cluster: np.ndarray, key: bytes, where: str
+    records: pd.DataFrame, cluster: np.ndarray, key: bytes, where: str, rule: Rule
 ) -> tuple[np.ndarray, list[str]]:
     parts = records["given"].to_numpy(dtype=object).copy()
     for needed in ("train", "test"):
         if needed not in parts:
             raise InputError(f"{where}: the given split has no {needed} part")
-    parts, notes = _drop_across(parts, cluster)
+    parts, notes = _drop_across(parts, cluster, where, rule)
     return _cut(parts, records["group"].to_numpy(), key), notes
 
 
-def _drop_across(parts: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Exclude copies of a picture from all parts but its most held-out one."""
+def _drop_across(
+    parts: np.ndarray, cluster: np.ndarray, where: str, rule: Rule
+) -> tuple[np.ndarray, list[str]]:
+    """Exclude copies of a picture from all parts but its most held-out one, if the rule says so."""
     rank = np.array([PARTS.index(part) for part in parts])
     highest = np.zeros(cluster.max() + 1, dtype=int)
     np.maximum.at(highest, cluster, rank)
@@ -96,6 +178,14 @@ def _drop_across(parts: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, li
         return parts, []
     counts = pd.Series(parts[torn]).value_counts()
     listed = ", ".join(f"{count} from {part}" for part, count in counts.items())
+    if rule.copies == "refuse":
+        raise InputError(
+            f"{where}: {int(torn.sum())} images have a copy further held out ({listed}); remove "
+            "them, or let data.duplicates be remove"
+        )
+    if rule.copies == "report":
+        note = f"{int(torn.sum())} images have a copy further held out, and were left: {listed}."
+        return parts, [f"{note} What is measured on them flatters."]
     note = f"{int(torn.sum())} images were left out, for a copy is held out further on: {listed}."
     return np.where(torn, EXCLUDED, parts).astype(object), [note]
 
@@ -118,7 +208,7 @@ def check_left(records: pd.DataFrame, classes: tuple[str, ...], where: str) -> N
     training = ~validation & (records["part"] != EXCLUDED)
     for rows, what in ((training, "training"), (validation, "validation")):
         left = records.loc[rows]
-        kinds = left["label"].nunique() if classes else 2
+        kinds = left["label"].nunique() if classes and "label" in left else 2
         if len(left) < 2 or kinds < 2:
             raise InputError(
                 f"{where}: without the target's patients and pictures {len(left)} source images "
@@ -127,12 +217,24 @@ def check_left(records: pd.DataFrame, classes: tuple[str, ...], where: str) -> N
 
 
 def check_classes(records: pd.DataFrame, classes: tuple[str, ...], where: str) -> None:
-    """Raise InputError unless training, validation and test hold every class."""
+    """Raise InputError unless training, validation and test hold every class, and, of several
+    labels an image, images with and without each.
+    """
     for number, name in enumerate(classes):
-        of_class = records.loc[records["label"] == number, "part"]
-        for part in ("train", "validation", "test"):
-            if not (of_class == part).any():
-                raise InputError(
-                    f"{where}: class {name!r} has no image in the {part} part "
-                    f"({len(of_class)} image(s) in all); give more images, or a split column"
-                )
+        if f"is_{name}" in records:
+            _check_met(records, records[f"is_{name}"] == 0, f"without label {name!r}", where)
+            _check_met(records, records[f"is_{name}"] == 1, f"with label {name!r}", where)
+        else:
+            _check_met(records, records["label"] == number, f"of class {name!r}", where)
+
+
+def _check_met(records: pd.DataFrame, which: pd.Series, what: str, where: str) -> None:
+    found = records.loc[which]
+    groups = found["group"].nunique()
+    for part in ("train", "validation", "test"):
+        if not (found["part"] == part).any():
+            raise InputError(
+                f"{where}: no image {what} is in the {part} part ({len(found)} image(s) of "
+                f"{groups} patient(s) or groups in all); give more, or a split column, or leave it "
+                "out"
+            )

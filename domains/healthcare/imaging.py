@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,15 @@ import pandas as pd
 
 from domains import sources
 from domains.dataset import Dataset
-from domains.healthcare.image_draft import IMAGES, SET_ASIDE, Draft
-from domains.healthcare.image_duplicates import Fingerprints, pairs
+from domains.healthcare.image_draft import IMAGES, Draft, Pixels
 from domains.healthcare.image_lidc import read_nodules
-from domains.healthcare.image_readers import read_folder, read_manifest, read_medmnist
-from domains.healthcare.image_split import EXCLUDED, PARTS, check_classes, check_left, split
+from domains.healthcare.image_manifest import AS_NAMED, Columns, read_manifest
+from domains.healthcare.image_medmnist import read_medmnist
+from domains.healthcare.image_pixels import AS_STATED, Reading
+from domains.healthcare.image_readers import Intake, read_folder
+from domains.healthcare.image_set import COPIES, PRINTS, RECORDS, ImageSet
+from domains.healthcare.image_split import BY_PATIENT, Rule, check_classes, split
 from domains.splits import positions
-
-_RECORDS, _PRINTS = "records.parquet", "prints.npz"
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,11 @@ class Request:
         kind: `builtin`, `folder`, `manifest` or `medmnist`.
         name: Built-in name, or the name reports use.
         path: Folder, manifest or `.npz` file; None for a built-in set.
-        label: Manifest column, or the task of the built-in set.
-        image, patient, split: Manifest columns; None where there is none.
+        task: Of the built-in set.
+        columns: Of a manifest; its class names are those of a MedMNIST file too.
+        reading: How files become images.
+        rule: Who is held out.
+        whole: Nobody trains on these: all of them are test images, see `image_overlap.external`.
         public: Whether the images are public.
         max_unreadable: Largest share of unreadable images to set aside.
         digest_key: Secret that keys the digest of private images; None for public ones.
@@ -46,101 +50,23 @@ class Request:
     kind: str
     name: str | None = None
     path: Path | None = None
-    label: str = "label"
-    image: str = "path"
-    patient: str | None = None
-    split: str | None = None
+    task: str = "malignancy"
+    columns: Columns = AS_NAMED
+    reading: Reading = AS_STATED
+    rule: Rule = BY_PATIENT
+    whole: bool = False
     public: bool = True
     max_unreadable: float = 0.05
     digest_key: bytes | None = None
     limit: int | None = None
 
 
-@dataclass(frozen=True)
-class ImageSet:
-    """Images, labels and parts as files in one folder.
-
-    Attributes:
-        folder: Holds `images.npy` and `records.parquet`.
-        dataset: What the run reports about the data.
-        classes: Class names by number; the last one of two is the positive class.
-        targets: Columns of real-valued targets, of a set without classes.
-    """
-
-    folder: Path
-    dataset: Dataset
-    classes: tuple[str, ...]
-    targets: tuple[str, ...]
-
-    def images(self) -> np.ndarray:
-        """Memory-mapped uint8, (n, size, size, 3)."""
-        images: np.ndarray = np.load(self.folder / IMAGES, mmap_mode="r")
-        return images
-
-    def records(self) -> pd.DataFrame:
-        """One row an image: `id`, `patient`, `group`, `part`, `label` or targets, `size_…`."""
-        return pd.read_parquet(self.folder / _RECORDS)
-
-    def labels(self) -> np.ndarray:
-        """Class numbers (n,), or targets (n, t) as float32."""
-        records = self.records()
-        if self.classes:
-            return records["label"].to_numpy(dtype=np.int64)
-        return records[list(self.targets)].to_numpy(dtype=np.float32)
-
-    def rows(self, part: str) -> np.ndarray:
-        """Row numbers of one part."""
-        return np.flatnonzero(self.records()["part"].to_numpy() == part)
-
-    def used(self) -> pd.DataFrame:
-        """The records that take part in anything."""
-        records = self.records()
-        return records[records["part"] != EXCLUDED]
-
-    def names_patients(self) -> bool:
-        """Whether the patients are known; otherwise every image stands for a patient of its own."""
-        records = self.records()
-        return bool((records["patient"] != records["id"]).any())
-
-    def moving(self, given: bool) -> list[tuple[str, str]]:
-        """What places a patient beside the hash of their id: a given part, or a joined group.
-
-        Pairs of patient and part where the split was given; else pairs of patient and group, for
-        groups of more than one patient.
-        """
-        records = self.records()
-        if not given:
-            members = records.groupby("group")["patient"].transform("nunique")
-            records = records[members > 1]
-        pairs_of = records[["patient", "part" if given else "group"]].drop_duplicates()
-        return [(str(one), str(other)) for one, other in pairs_of.itertuples(index=False)]
-
-    def sizes(self) -> np.ndarray | None:
-        """Size features (n, f) as float64, or None where the set has none."""
-        records = self.records()
-        names = [name for name in records.columns if str(name).startswith("size_")]
-        return records[names].to_numpy(dtype=float) if names else None
-
-    def set_aside(self) -> list[tuple[str, str]]:
-        """Unreadable files and why they were left out."""
-        file = self.folder / SET_ASIDE
-        if not file.exists():
-            return []
-        rows = pd.read_csv(file, dtype=str)
-        return list(zip(rows["file"], rows["reason"], strict=True))
-
-    def split_counts(self) -> dict[str, dict[str, int]]:
-        """Records and groups of each part."""
-        by_part = self.records().groupby("part")["group"]
-        return {
-            part: {"records": int(by_part.size()[part]), "groups": int(by_part.nunique()[part])}
-            for part in (*PARTS, EXCLUDED)
-            if part in by_part.groups
-        }
-
-
 def prepare(request: Request, folder: Path, size: int, key: bytes) -> ImageSet:
     """Read, resize, split and store a set of images.
+
+    What is stored is the outcome of every step that is the same each time (decoding, windowing,
+    cutting volumes, resizing), done once; steps that are drawn anew each time are left to training.
+    Images pass through one at a time: what is held grows with their number by hashes alone.
 
     Args:
         request: Which images.
@@ -153,39 +79,52 @@ def prepare(request: Request, folder: Path, size: int, key: bytes) -> ImageSet:
             class is met in one part alone.
     """
     draft = _read(request, folder, size, key)
-    records, notes = split(draft, key)
+    records, notes = split(draft, key, request.rule, request.whole)
     kept = _within(records["group"], request.limit, key)
+    records = records.iloc[kept].reset_index(drop=True)
     if draft.prints is not None:
-        prints = draft.prints
-        np.savez(folder / _PRINTS, exact=prints.exact[kept], perceptual=prints.perceptual[kept])
-    if len(kept) < len(records):
-        _keep(folder, kept)
-        records = records.iloc[kept].reset_index(drop=True)
-    check_classes(records, draft.classes, str(draft.path))
-    records.to_parquet(folder / _RECORDS)
-    dataset = _dataset(request, draft, records, notes)
-    return ImageSet(folder, dataset, draft.classes, draft.targets)
+        exact, perceptual = draft.prints.exact[kept], draft.prints.perceptual[kept]
+        np.savez(folder / PRINTS, exact=exact, perceptual=perceptual)
+        _list_copies(records, exact, folder)
+    if len(kept) < len(draft.records):
+        _keep(folder, kept, size)
+    if not request.whole:
+        check_classes(records, draft.classes, str(draft.path))
+    records.to_parquet(folder / RECORDS)
+    return ImageSet(
+        folder,
+        _dataset(request, draft, records, notes),
+        draft.classes,
+        draft.targets,
+        draft.multilabel,
+        draft.named,
+        request.reading,
+    )
 
 
 def _read(request: Request, folder: Path, size: int, key: bytes) -> Draft:
     """Send the request to its reader."""
     if request.kind == "builtin":
         file = sources.fetch(request.name or "lidc")
-        return read_nodules(file, request.label, folder, size, key)
+        return read_nodules(file, request.task, folder, size, key)
     if request.path is None:
         raise ValueError(f"a request of kind {request.kind} needs a path")
-    share, secret = request.max_unreadable, request.digest_key
+    intake = Intake(folder, size, request.reading, key, request.max_unreadable, request.digest_key)
     if request.kind == "folder":
-        return read_folder(request.path, folder, size, share, secret)
+        return read_folder(request.path, intake)
     if request.kind == "medmnist":
-        return read_medmnist(request.path, folder, size, secret)
-    columns = {
-        "image": request.image,
-        "label": request.label,
-        "patient": request.patient,
-        "split": request.split,
-    }
-    return read_manifest(request.path, columns, folder, size, share, secret)
+        return read_medmnist(request.path, intake, request.columns.classes)
+    return read_manifest(request.path, request.columns, intake)
+
+
+def _list_copies(records: pd.DataFrame, exact: np.ndarray, folder: Path) -> None:
+    """Write every image that has a copy, with its part, and whether the copy is exact."""
+    several = records.groupby("cluster")["id"].transform("size") > 1
+    same = pd.Series(exact).duplicated(keep=False)
+    found = records.loc[several, ["cluster", "id", "part"]].copy()
+    found["copy"] = np.where(same[several], "exact", "near")
+    found = found.rename(columns={"cluster": "picture", "id": "file"})
+    found.sort_values(["picture", "part", "file"]).to_csv(folder / COPIES, index=False)
 
 
 def _within(groups: pd.Series, limit: int | None, key: bytes) -> np.ndarray:
@@ -197,10 +136,14 @@ def _within(groups: pd.Series, limit: int | None, key: bytes) -> np.ndarray:
     return np.flatnonzero(spots <= np.sort(spots)[limit - 1])
 
 
-def _keep(folder: Path, rows: np.ndarray) -> None:
+def _keep(folder: Path, rows: np.ndarray, size: int) -> None:
     """Cut the stored images to some rows."""
-    kept = np.load(folder / IMAGES, mmap_mode="r")[rows]
-    np.save(folder / IMAGES, kept)
+    whole = np.load(folder / IMAGES, mmap_mode="r")
+    with Pixels(folder / "kept", size) as out:
+        for row in rows:
+            out.add(whole[row])
+    (folder / "kept" / IMAGES).replace(folder / IMAGES)
+    (folder / "kept").rmdir()
 
 
 def _dataset(request: Request, draft: Draft, records: pd.DataFrame, notes: list[str]) -> Dataset:
@@ -218,49 +161,3 @@ def _dataset(request: Request, draft: Draft, records: pd.DataFrame, notes: list[
         provenance=builtin.provenance if builtin else "files of the user's own",
         notes=tuple(draft.notes + notes),
     )
-
-
-def without_target(source: ImageSet, target: ImageSet) -> ImageSet:
-    """Take the target set's pictures and patients out of a source set, and note how many.
-
-    A base that has seen the target's test patients would make the target task look easy. Whoever
-    shares a picture with the target leaves with all their images; where both sets name patients,
-    so does everyone whose name the target has too.
-
-    Raises:
-        InputError: Too few source images are left to train and to validate on.
-    """
-    records = source.records()
-    copies = _copied(source, target)
-    known = np.zeros(len(records), dtype=bool)
-    if source.names_patients() and target.names_patients():
-        known = records["patient"].isin(target.records()["patient"]).to_numpy()
-    groups = records["group"]
-    out = groups.isin(groups[copies | known]).to_numpy()
-    if not out.any():
-        return source
-    records.loc[out, "part"] = EXCLUDED
-    check_left(records, source.classes, str(source.dataset.path))
-    records.to_parquet(source.folder / _RECORDS)
-    note = (
-        f"{int(out.sum())} source images were left out: {int(copies.sum())} are copies of target "
-        f"images, {int(known.sum())} show patients whom the target names too, the rest belong "
-        "with these."
-    )
-    notes = (*source.dataset.notes, note)
-    return replace(source, dataset=replace(source.dataset, notes=notes))
-
-
-def _copied(source: ImageSet, target: ImageSet) -> np.ndarray:
-    """Which source images the target holds too, (n,) bool."""
-    found = np.zeros(len(source.records()), dtype=bool)
-    files = [each.folder / _PRINTS for each in (source, target)]
-    if all(file.exists() for file in files):
-        left, right = (_prints(file) for file in files)
-        found[pairs(left, right)[0]] = True
-    return found
-
-
-def _prints(file: Path) -> Fingerprints:
-    with np.load(file, allow_pickle=False) as arrays:
-        return Fingerprints(arrays["exact"], arrays["perceptual"])

@@ -1,5 +1,6 @@
 """Sets of images: what is read, how it is split, and what is refused in one line."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
+from domains.healthcare.image_manifest import Columns
+from domains.healthcare.image_overlap import without_target
+from domains.healthcare.image_set import ImageSet
 from domains.healthcare.image_split import EXCLUDED, PARTS
-from domains.healthcare.imaging import ImageSet, Request, prepare, without_target
+from domains.healthcare.imaging import Request, prepare
 from domains.splits import split_key
 from tests.domains.sample_images import (
     picture,
@@ -26,10 +30,16 @@ def _prepare(tmp_path: Path, name: str = "set", **request: Any) -> ImageSet:
     return prepare(Request(**request), tmp_path / name, 32, KEY)
 
 
-def _manifest(tmp_path: Path, frame: pd.DataFrame, **request: Any) -> ImageSet:
+def _manifest(tmp_path: Path, frame: pd.DataFrame, name: str = "set", **request: Any) -> ImageSet:
+    """A set of a manifest; names of columns as in the configuration, `rule` and the like apart."""
     frame.to_csv(tmp_path / "manifest.csv", index=False)
-    given = {"kind": "manifest", "path": tmp_path / "manifest.csv", "patient": "patient_id"}
-    return _prepare(tmp_path, **{**given, **request})
+    known = {field.name for field in fields(Columns)}
+    columns = Columns(
+        **{"patient": "patient_id"} | {k: v for k, v in request.items() if k in known}
+    )
+    rest = {key: value for key, value in request.items() if key not in known}
+    path = tmp_path / "manifest.csv"
+    return _prepare(tmp_path, name, kind="manifest", path=path, columns=columns, **rest)
 
 
 def test_a_folder_a_class_becomes_arrays(tmp_path: Path) -> None:
@@ -117,7 +127,7 @@ def test_a_few_unreadable_images_are_set_aside_and_listed(tmp_path: Path) -> Non
     data = _prepare(tmp_path, kind="folder", path=root)
     assert len(data.images()) == data.dataset.rows == 78
     listed = [(Path(file).parent.name, reason) for file, reason in data.set_aside()]
-    assert listed == [("c0", "empty file"), ("c1", "not a PNG or JPEG image")]
+    assert listed == [("c0", "empty file"), ("c1", "not a PNG, JPEG, DICOM or NIfTI image")]
     row = data.records().index[data.records()["id"] == "c1/001.png"][0]
     alone = _prepare(tmp_path, "alone", kind="folder", path=write_folder(tmp_path / "b", each=40))
     other = alone.records().index[alone.records()["id"] == "c1/001.png"][0]
@@ -207,14 +217,14 @@ def test_folders_that_are_no_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="class 'c1' holds no PNG"):
         _prepare(tmp_path, kind="folder", path=root)
     save(root / "c1" / "only.png", picture(1, 0))
-    with pytest.raises(InputError, match="class 'c1' has no image in the"):
+    with pytest.raises(InputError, match="no image of class 'c1' is in the"):
         _prepare(tmp_path, kind="folder", path=root)
 
 
 def test_manifests_that_cannot_be_used_name_row_and_column(tmp_path: Path) -> None:
     frame = write_manifest(tmp_path)
     with pytest.raises(InputError, match=r"no column 'diagnosis' \(data.label\)"):
-        _manifest(tmp_path, frame, label="diagnosis")
+        _manifest(tmp_path, frame, labels=("diagnosis",))
     with pytest.raises(InputError, match="row 4: column 'label' is empty"):
         _manifest(tmp_path, frame.assign(label=frame["label"].where(frame.index != 2, "")))
     with pytest.raises(InputError, match="every label is 'x'"):

@@ -13,7 +13,8 @@ from domains.healthcare.image_duplicates import (
     pairs,
     perceptual_hash,
 )
-from domains.healthcare.image_files import as_rgb, decode
+from domains.healthcare.image_files import decode
+from domains.healthcare.image_pixels import as_rgb
 
 
 def _photo(seed: int, side: int = 128) -> np.ndarray:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from domains.healthcare.image_files import Unreadable, as_rgb, decode, decode_bytes, resize
+from domains.healthcare.image_files import decode, decode_bytes
+from domains.healthcare.image_pixels import Reading, Unreadable, as_rgb, resize
 from tests.domains.sample_images import picture, save
 
 
@@ -28,7 +29,7 @@ def test_cmyk_jpeg_becomes_rgb(tmp_path: Path) -> None:
 def test_12_bits_in_a_16_bit_file_use_the_whole_range(tmp_path: Path) -> None:
     deep = (picture(0, 1).astype(np.uint16) - picture(0, 1).min()) * 16
     Image.fromarray(deep).save(tmp_path / "a.png")
-    pixels = decode(tmp_path / "a.png")
+    pixels = decode(tmp_path / "a.png", reading=Reading("own"))
     assert pixels.min() == 0
     assert pixels.max() == 255
     order = np.argsort(deep.ravel(), kind="stable")
@@ -39,7 +40,7 @@ def test_12_bits_in_a_16_bit_file_use_the_whole_range(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (b"", "empty file"),
-        (b"not an image at all", "not a PNG or JPEG"),
+        (b"not an image at all", "not a PNG, JPEG"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "image|damaged"),
     ],
 )
@@ -99,9 +100,10 @@ def test_squeezing_while_reading_gives_pillows_own_pixels(
     with Image.open(path) as image:
         pixels = as_rgb(np.asarray(image)) if mode == "I;16" else np.array(image.convert("RGB"))
     squeezed = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
-    assert (decode(path) == pixels).all()
-    assert (decode(path, size) == resize(pixels, size)).all()
-    assert (decode(path, size) == np.asarray(squeezed)).all()
+    own = Reading("own")
+    assert (decode(path, None, own) == pixels).all()
+    assert (decode(path, size, own) == resize(pixels, size)).all()
+    assert (decode(path, size, own) == np.asarray(squeezed)).all()
 
 
 def test_bytes_are_read_as_the_file_is(tmp_path: Path) -> None:

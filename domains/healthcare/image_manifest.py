@@ -1,0 +1,203 @@
+"""Images listed in a CSV file, with their labels and whatever else is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from domains.errors import InputError
+from domains.healthcare.image_draft import Draft, Item
+from domains.healthcare.image_readers import Intake, from_items
+
+GIVEN = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "validation": "validation",
+    "calibration": "calibration",
+    "test": "test",
+    "testing": "test",
+}
+"""Spellings of a part in a split column."""
+
+_YES = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of a manifest's columns; None where there is none.
+
+    Attributes:
+        image: Path of the file, or of the folder of a series.
+        labels: One column of class names, or several of 0 and 1.
+        patient, site: Who and where.
+        time: When, as an ISO date.
+        more: Further columns to keep, as text; cells may be empty.
+        split: Which part.
+        slice: Number of the slice that a row is about.
+        classes: Class names in order; empty for those that occur, sorted.
+    """
+
+    image: str = "path"
+    labels: tuple[str, ...] = ("label",)
+    patient: str | None = None
+    site: str | None = None
+    time: str | None = None
+    split: str | None = None
+    slice: str | None = None
+    more: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+
+AS_NAMED = Columns()
+"""Columns by their usual names."""
+
+_OWN = {"id", "patient", "group", "cluster", "part", "label", "given", "time"}
+
+
+def read_manifest(path: Path, columns: Columns, intake: Intake) -> Draft:
+    """Images listed in a CSV file; paths in it are relative to the file's own folder.
+
+    Several label columns hold 1 or 0 (or yes, no, true, false) each, and an image may have any
+    number of the labels. A row whose label is not among the declared classes is set aside.
+
+    Raises:
+        InputError: The file is missing or empty, a column is missing, a row has no label, no
+            patient, or an unknown part, time, slice number or label, or one class only.
+    """
+    table = _table(path, columns)
+    records = pd.DataFrame({"id": table[columns.image]})
+    records["patient"] = table[columns.patient] if columns.patient else records["id"]
+    classes, wrong = _labelled(records, table, columns, path)
+    if columns.split:
+        records["given"] = _given(table[columns.split], path)
+    if columns.time:
+        records["time"] = _times(table[columns.time], columns.time, path)
+    if columns.site:
+        records["site"] = table[columns.site].str.strip()
+    for name in columns.more:
+        if name not in _OWN:
+            records[name] = table[name].str.strip()
+    return from_items(
+        path,
+        _items(path, table, columns, set(wrong)),
+        records,
+        classes,
+        intake,
+        wrong,
+        named=columns.patient is not None,
+        multilabel=len(columns.labels) > 1,
+    )
+
+
+def _table(path: Path, columns: Columns) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such manifest") from None
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, OSError):
+        raise InputError(f"{path}: empty or not a CSV file in UTF-8") from None
+    if table.empty:
+        raise InputError(f"{path}: no rows below the header")
+    for key, name in _named(columns):
+        if name not in table:
+            raise InputError(
+                f"{path}: no column {name!r} (data.{key}); there are: {', '.join(table.columns)}"
+            )
+        blank = np.flatnonzero(table[name].str.strip() == "")
+        if len(blank) and key != "slices":
+            raise InputError(f"{path}, row {blank[0] + 2}: column {name!r} is empty")
+    keys = [columns.image, columns.slice] if columns.slice else [columns.image]
+    repeated = np.flatnonzero(table[keys].duplicated())
+    if len(repeated):
+        raise InputError(f"{path}, row {repeated[0] + 2}: names an image that stands above already")
+    return table
+
+
+def _named(columns: Columns) -> list[tuple[str, str]]:
+    """Configuration key and name of every column asked for."""
+    keys = ("image", "patient", "site", "time", "split", "slice")
+    found = [(key, getattr(columns, key)) for key in keys]
+    named = [(key, name) for key, name in found if name]
+    labels = [("label", name) for name in columns.labels]
+    return [*named, *labels, *(("slices", name) for name in columns.more)]
+
+
+def _labelled(
+    records: pd.DataFrame, table: pd.DataFrame, columns: Columns, path: Path
+) -> tuple[tuple[str, ...], dict[int, tuple[str, str]]]:
+    """Add the labels to the records; returns the classes, and the rows that have another one."""
+    if len(columns.labels) > 1:
+        for name in columns.labels:
+            records[f"is_{name}"] = _yes_or_no(table[name], path)
+        return columns.labels, {}
+    values = table[columns.labels[0]]
+    classes = columns.classes or tuple(sorted(values.unique()))
+    if len(classes) < 2 or values.nunique() < 2:
+        raise InputError(f"{path}, column {columns.labels[0]}: every label is {values.iloc[0]!r}")
+    numbers = values.map({name: number for number, name in enumerate(classes)})
+    other = np.flatnonzero(numbers.isna())
+    records["label"] = numbers.fillna(-1).astype(int)
+    reason = "its label is not among data.classes"
+    return classes, {int(row): (str(table[columns.image].iloc[row]), reason) for row in other}
+
+
+def _yes_or_no(values: pd.Series, path: Path) -> pd.Series:
+    found = values.str.strip().str.lower().map(_YES)
+    unknown = np.flatnonzero(found.isna())
+    if len(unknown):
+        raise InputError(
+            f"{path}, row {unknown[0] + 2}: column {values.name!r} is one of several labels, "
+            "expected 1 or 0 in it"
+        )
+    return found.astype(np.int8)
+
+
+def _given(values: pd.Series, path: Path) -> pd.Series:
+    parts = values.str.strip().str.lower().map(GIVEN)
+    unknown = np.flatnonzero(parts.isna())
+    if len(unknown):
+        row = unknown[0]
+        raise InputError(
+            f"{path}, row {row + 2}: split is {values.iloc[row]!r}, expected train, validation, "
+            "calibration or test"
+        )
+    return parts
+
+
+def _times(values: pd.Series, name: str, path: Path) -> pd.Series:
+    times = pd.to_datetime(values.str.strip(), errors="coerce", format="ISO8601", utc=True)
+    unknown = np.flatnonzero(times.isna())
+    if len(unknown):
+        raise InputError(
+            f"{path}, row {unknown[0] + 2}: column {name!r} holds no ISO date, expected 2024-03-31 "
+            "or 20240331"
+        )
+    return times
+
+
+def _items(path: Path, table: pd.DataFrame, columns: Columns, without: set[int]) -> list[Item]:
+    """A file for every row, or for all rows that are about its slices."""
+    files = table[columns.image].str.strip()
+    if columns.slice is None:
+        return [
+            Item(path.parent / name, (row,)) for row, name in enumerate(files) if row not in without
+        ]
+    numbers = pd.to_numeric(table[columns.slice], errors="coerce")
+    wrong = np.flatnonzero(numbers.isna() | (numbers < 0) | (numbers % 1 != 0))
+    if len(wrong):
+        raise InputError(
+            f"{path}, row {wrong[0] + 2}: column {columns.slice!r} holds no number of a slice, "
+            "expected 0, 1, …"
+        )
+    by_file: dict[str, list[int]] = {}
+    for row, name in enumerate(files):
+        if row not in without:
+            by_file.setdefault(name, []).append(row)
+    return [
+        Item(path.parent / name, tuple(rows), tuple(int(numbers.iloc[row]) for row in rows))
+        for name, rows in by_file.items()
+    ]

@@ -1,0 +1,114 @@
+"""MedMNIST `.npz` files: three parts of small images, one label or several each."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from domains.dataset import digest_file
+from domains.errors import InputError
+from domains.healthcare.image_draft import Draft, write_arrays
+from domains.healthcare.image_manifest import GIVEN
+from domains.healthcare.image_pixels import Unreadable, as_rgb
+from domains.healthcare.image_readers import NO_PATIENTS, Intake
+
+_PARTS = ("train", "val", "test")
+
+
+def read_medmnist(path: Path, intake: Intake, names: tuple[str, ...] = ()) -> Draft:
+    """A MedMNIST `.npz` file, whose own train, val and test parts are kept.
+
+    Labels (n, 1) are class numbers, binary, multi-class or ordinal; labels (n, k) are 0 or 1 for
+    each of k labels.
+
+    Args:
+        path: The file.
+        intake: How it is read.
+        names: Of the classes or labels by number; empty for the numbers themselves.
+
+    Raises:
+        InputError: Missing or damaged file, pickled objects, missing arrays, labels of another
+            form, three-dimensional images, one class only, or another number of names.
+    """
+    parts = [_part(path, name) for name in _PARTS]
+    labels = _joined([pair[1] for pair in parts], path)
+    lengths = [len(pair[1]) for pair in parts]
+    ids = [f"{part}/{row}" for part, n in zip(_PARTS, lengths, strict=True) for row in range(n)]
+    given = np.repeat([GIVEN[part] for part in _PARTS], lengths)
+    records = pd.DataFrame({"id": ids, "patient": ids, "given": given})
+    several = labels.shape[1] > 1
+    classes = (
+        _several(records, labels, names, path) if several else _one(records, labels, names, path)
+    )
+    prints = write_arrays(intake.folder, _rgb([pair[0] for pair in parts], path), intake.size)
+    digest = digest_file(path, intake.digest_key)
+    return Draft(
+        intake.folder, records, classes, (), digest, path, prints, [NO_PATIENTS], several, False
+    )
+
+
+def _one(
+    records: pd.DataFrame, labels: np.ndarray, names: tuple[str, ...], path: Path
+) -> tuple[str, ...]:
+    found = np.unique(labels)
+    if len(found) < 2:
+        raise InputError(f"{path}: every label is {found[0]}")
+    records["label"] = np.searchsorted(found, labels[:, 0])
+    if names and (found[0] < 0 or found[-1] >= len(names)):
+        raise InputError(
+            f"{path}: labels up to {found[-1]}, and data.classes has {len(names)} names"
+        )
+    return tuple(names[int(value)] if names else str(value) for value in found)
+
+
+def _several(
+    records: pd.DataFrame, labels: np.ndarray, names: tuple[str, ...], path: Path
+) -> tuple[str, ...]:
+    if not np.isin(labels, (0, 1)).all():
+        raise InputError(f"{path}: {labels.shape[1]} labels an image, expected 0 or 1 for each")
+    if names and len(names) != labels.shape[1]:
+        raise InputError(
+            f"{path}: {labels.shape[1]} labels an image, and data.classes has {len(names)} names"
+        )
+    names = names or tuple(str(number) for number in range(labels.shape[1]))
+    for number, name in enumerate(names):
+        records[f"is_{name}"] = labels[:, number].astype(np.int8)
+    return names
+
+
+def _part(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            images, labels = arrays[f"{name}_images"], arrays[f"{name}_labels"]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except KeyError as error:
+        raise InputError(f"{path}: {str(error.args[0]).split(' ')[0]} is not in the file") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+        raise InputError(f"{path}: damaged, or holds objects that would need pickle") from None
+    labels = labels.reshape(len(labels), -1)
+    if labels.dtype.kind not in "iub":
+        raise InputError(f"{path}: {name}_labels are no whole numbers")
+    if len(images) != len(labels):
+        raise InputError(f"{path}: {len(images)} images and {len(labels)} labels in {name}")
+    return images, labels
+
+
+def _joined(labels: list[np.ndarray], path: Path) -> np.ndarray:
+    widths = {each.shape[1] for each in labels}
+    if len(widths) > 1 or 0 in widths:
+        raise InputError(f"{path}: {sorted(widths)} labels an image, expected the same everywhere")
+    return np.concatenate(labels)
+
+
+def _rgb(parts: list[np.ndarray], path: Path) -> Iterator[np.ndarray]:
+    for images in parts:
+        for pixels in images:
+            try:
+                yield as_rgb(pixels, "header")
+            except Unreadable as error:
+                raise InputError(f"{path}: an image has {error}") from None

@@ -1,0 +1,147 @@
+"""Keys that say where labelled images are, how they are read, and who is held out."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipelines.settings.base import Section, Share
+
+
+class VolumeKeys(Section):
+    """How volumes become images: NIfTI files, DICOM series, files of several frames."""
+
+    axis: Literal["axial", "coronal", "sagittal", "acquired"] = Field(
+        "axial", description="Of the patient; acquired: as stored, or in the order of the series"
+    )
+    every: int = Field(1, ge=1, description="Every k-th slice; a large k: the middle one")
+    between: tuple[Share, Share] = Field(
+        (0.0, 1.0), description="Shares of the axis, from the feet, the back or the left"
+    )
+    stack: Literal[1, 3] = Field(
+        1, description="3: a slice between its two neighbours as red, green and blue"
+    )
+
+    @model_validator(mode="after")
+    def _goes_upwards(self) -> VolumeKeys:
+        if self.between[0] >= self.between[1]:
+            raise ValueError(f"volume.between: found {list(self.between)}, expected [low, high]")
+        return self
+
+
+class ImagingData(Section):
+    """Where labelled images are."""
+
+    kind: Literal["builtin", "folder", "manifest", "medmnist"] = "builtin"
+    name: str | None = Field(None, description="Built-in or MedMNIST name, or a name of your own")
+    path: Path | None = Field(None, description="Folder, manifest CSV or .npz file")
+    image: str = Field(
+        "path", description="Manifest column: path of the file, or of the folder of a DICOM series"
+    )
+    label: str | list[str] = Field(
+        "label",
+        description="Manifest column, or several of 1 and 0 where an image may have several "
+        "labels; or the task of a built-in set",
+    )
+    classes: list[str] = Field(
+        [],
+        description="Manifest: classes in order, the positive one last; rows of another are set "
+        "aside; default: those that occur, sorted. MedMNIST: their names by number",
+    )
+    patient: str | None = Field(
+        None,
+        description="Manifest column: patient id; default: the patient that a DICOM file names, "
+        "else each image, known by its pixels, or each volume",
+    )
+    site: str | None = Field(None, description="Manifest column: where the image was taken")
+    time: str | None = Field(None, description="Manifest column: when, as an ISO date")
+    split: str | None = Field(None, description="Manifest column: train, validation, … test")
+    split_by: Literal["patient", "site", "time"] = Field(
+        "patient",
+        description="Who is tested: patients by a keyed hash, whole sites, or the latest images; "
+        "no patient stands on two sides in any case",
+    )
+    test_sites: list[str] = Field(
+        [], description="Sites to test on; default: those that a keyed hash draws"
+    )
+    test_from: date | None = Field(
+        None, description="Day from which images are for testing; default: the last share of them"
+    )
+    duplicates: Literal["remove", "report", "refuse"] = Field(
+        "remove",
+        description="Copies of a picture, exact or near, on two sides of a given split: remove "
+        "them from the less held-out side, report them alone, or refuse the data",
+    )
+    window: Literal["header", "own"] | tuple[float, float] = Field(
+        "header",
+        description="What is black and white in pixels of more than 8 bits: what the file's header "
+        "says, or a pair in the file's units, or own, each file's darkest and brightest value",
+    )
+    volume: VolumeKeys | None = Field(None, description="How volumes become images")
+    slice: str | None = Field(
+        None, description="Manifest column: number of the slice of a volume that a row is about"
+    )
+    public: bool = Field(False, description="Whether the images are public")
+    max_unreadable: Share = Field(0.05, description="Share of unusable images set aside")
+
+    @model_validator(mode="after")
+    def _names_its_source(self) -> ImagingData:
+        if self.kind == "builtin" and self.name != "lidc":
+            raise ValueError(f"built-in image sets: lidc; found {self.name!r}")
+        if self.kind in ("folder", "manifest") and self.path is None:
+            raise ValueError(f"kind {self.kind} needs path: the folder or manifest file")
+        if self.kind == "medmnist" and (self.path is None) == (self.name is None):
+            raise ValueError("kind medmnist needs either path (a .npz file) or name")
+        return self
+
+    @model_validator(mode="after")
+    def _columns_are_of_a_manifest(self) -> ImagingData:
+        if self.kind == "manifest":
+            return self
+        for key in ("patient", "site", "time", "split", "slice"):
+            if getattr(self, key) is not None:
+                raise ValueError(f"{key}: names a column, and only kind manifest has columns")
+        if not isinstance(self.label, str):
+            raise ValueError("label: several columns, and only kind manifest has columns")
+        return self
+
+    @model_validator(mode="after")
+    def _says_who_is_held_out(self) -> ImagingData:
+        if self.split_by == "site" and self.site is None:
+            raise ValueError("split_by: site needs site: the column")
+        if self.split_by == "time" and self.time is None:
+            raise ValueError("split_by: time needs time: the column")
+        if self.split is not None and self.split_by != "patient":
+            raise ValueError(f"split: a given split, and split_by: {self.split_by}; expected one")
+        if self.test_sites and self.split_by != "site":
+            raise ValueError("test_sites: needs split_by: site")
+        if self.test_from is not None and self.split_by != "time":
+            raise ValueError("test_from: needs split_by: time")
+        return self
+
+    @model_validator(mode="after")
+    def _says_how_to_read(self) -> ImagingData:
+        if isinstance(self.window, tuple) and self.window[0] >= self.window[1]:
+            raise ValueError(f"window: found {list(self.window)}, expected [low, high]")
+        if self.slice is not None and self.volume is None:
+            raise ValueError("slice: needs volume: how slices are counted (axis, stack)")
+        several = [self.label] if isinstance(self.label, str) else self.label
+        if not several or len(set(several)) < len(several):
+            raise ValueError("label: expected a column, or several different ones")
+        if len(several) > 1 and self.classes and self.kind == "manifest":
+            raise ValueError("classes: several label columns are named by themselves")
+        return self
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the images are public: built-in and fetched sets are, others if they say so."""
+        fetched = self.kind == "medmnist" and self.path is None
+        return self.public or self.kind == "builtin" or fetched
+
+    @property
+    def outcome(self) -> str:
+        """What the labels are called, as one name."""
+        return self.label if isinstance(self.label, str) else " ".join(self.label)
