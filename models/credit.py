@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from torch import nn
 from domains.unseen import Marks
 from models.calibration import probabilities
 from models.checkpoint import Checkpoint
+from models.credit_decision import UNKNOWN, Use, check_rising
 from models.credit_encoding import Encoder
-from models.credit_reasons import Reason, reasons
+from models.credit_reasons import Reason, explained, reasons
 from models.inference import batches
 from models.intake import Field
 from models.scorecard_points import Scorecard, load_card
@@ -109,12 +110,14 @@ class CreditScorer:
         encoder: Raw columns to codes.
         model: Codes to a logit, from `build` here or in `models.trees`.
         slope, intercept: Calibration, p = σ(slope · logit + intercept).
+        use: Threshold and default rate, as far as they are known.
     """
 
     encoder: Encoder
     model: nn.Sequential | Trees
     slope: float = 1.0
     intercept: float = 0.0
+    use: Use = UNKNOWN
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -149,6 +152,30 @@ class CreditScorer:
         """What raises each record's risk most, strongest first; see `models.credit_reasons`."""
         return reasons(self.encoder, self._log_odds, inputs, top)
 
+    def explain(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        """`reasons` as columns `reason_1` … of features' names; None where fewer raise the risk."""
+        return explained(self.encoder, self._log_odds, inputs)
+
+    def recalibrated(
+        self, slope: float, intercept: float, default_rate: float | None
+    ) -> CreditScorer:
+        """The same weights with log-odds slope · z + intercept for z, and the threshold with them.
+
+        Args:
+            slope, intercept: Of the change.
+            default_rate: That the probabilities are then calibrated to; None: not known.
+
+        Raises:
+            InputError: The slope is not above 0.
+        """
+        check_rising(slope)
+        return replace(
+            self,
+            slope=slope * self.slope,
+            intercept=slope * self.intercept + intercept,
+            use=self.use.moved(slope, intercept, default_rate),
+        )
+
     def _log_odds(self, codes: np.ndarray) -> np.ndarray:
         return self.slope * logits(self.model, codes) + self.intercept
 
@@ -157,6 +184,7 @@ class CreditScorer:
         folder.mkdir(parents=True, exist_ok=True)
         calibration = {"slope": self.slope, "intercept": self.intercept}
         description = {"kind": "credit", **_kind_of(self.model), **calibration}
+        description |= self.use.to_json()
         (folder / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
         self.encoder.save(folder / _ENCODER)
         save_file(dict(self.model.state_dict()), folder / _WEIGHTS)
@@ -174,7 +202,7 @@ def load_scorer(folder: Path) -> CreditScorer | Scorecard:
     if description["model"] == "scorecard":
         return load_card(folder)
     encoder, weights = Encoder.load(folder / _ENCODER), load_file(folder / _WEIGHTS)
-    calibration = description["slope"], description["intercept"]
+    calibration = description["slope"], description["intercept"], Use.from_json(description)
     if description["model"] == "trees":
         return CreditScorer(encoder, from_state(weights), *calibration)
     model = build(encoder.width, int(description["hidden"]))

@@ -18,12 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from domains.banking.features import Feature, Numeric
 from models.credit_encoding import Coding, Encoder, bins_of, width_of
+
+REASONS = 4
+"""At most so many a record."""
+_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -58,19 +63,55 @@ def reasons(
     Raises:
         InputError: A column is missing, or a number is infinite or text.
     """
+    names = made_of(encoder)
+    return [_strongest(row, names, top) for row in raised(encoder, log_odds, frame)]
+
+
+def explained(
+    encoder: Encoder, log_odds: Callable[[np.ndarray], np.ndarray], frame: pd.DataFrame
+) -> pd.DataFrame:
+    """`reasons` as columns of features' names; see `named`."""
+    pieces = range(0, len(frame), _ROWS)  # as many codes again for each value of a reference
+    some = [raised(encoder, log_odds, frame.iloc[start : start + _ROWS]) for start in pieces]
+    whole = np.concatenate([*some, np.empty((0, len(encoder.features)))])
+    return named(whole, encoder, frame.index)
+
+
+def named(amount: np.ndarray, encoder: Encoder, index: pd.Index[Any]) -> pd.DataFrame:
+    """Columns `reason_1` …: the features with the largest amounts of each record, by name; None
+    where none more is above 0.
+
+    Args:
+        amount: What each feature adds to the risk, (n, features).
+        encoder: Names them.
+        index: Of the records.
+    """
+    columns = [f"reason_{place + 1}" for place in range(REASONS)]
+    order = np.argsort(-amount, axis=1, kind="stable")[:, : len(columns)]
+    above = np.take_along_axis(amount, order, axis=1) > 0
+    names = np.array([feature.column for feature in encoder.features], dtype=object)
+    found = np.full((len(amount), len(columns)), None, dtype=object)
+    found[:, : order.shape[1]] = np.where(above, names[order], np.array(None, dtype=object))
+    return pd.DataFrame(found, index, columns, dtype=object)
+
+
+def raised(
+    encoder: Encoder, log_odds: Callable[[np.ndarray], np.ndarray], frame: pd.DataFrame
+) -> np.ndarray:
+    """By how much each feature raises each record's log-odds against its reference, (n, features);
+    see `reasons`."""
     codes = encoder.encode(frame)
     whole = log_odds(codes)
-    raised = np.empty((len(codes), len(encoder.features)))
+    made = np.empty((len(codes), len(encoder.features)))
     start = 0
     for place, feature in enumerate(encoder.features):
         stated = references(feature, encoder.coding) * np.float32(encoder.scales[place])
         without = np.repeat(codes[None], len(stated), axis=0)
         without[:, :, start : start + stated.shape[1]] = stated[:, None]
         told = log_odds(without.reshape(-1, codes.shape[1])).reshape(len(stated), -1)
-        raised[:, place] = whole - told.mean(axis=0)
+        made[:, place] = whole - told.mean(axis=0)
         start += stated.shape[1]
-    names = made_of(encoder)
-    return [_strongest(row, names, top) for row in raised]
+    return made
 
 
 def made_of(encoder: Encoder) -> list[tuple[str, tuple[str, ...]]]:

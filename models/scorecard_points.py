@@ -18,8 +18,9 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,15 +30,15 @@ from safetensors.torch import load_file, save_file
 from domains.banking.features import Feature, Numeric, derive, need, numbers
 from domains.unseen import Marks
 from models.calibration import probabilities
+from models.credit_decision import UNKNOWN, Use, check_rising
 from models.credit_encoding import Encoder, bin_numbers, cuts
-from models.credit_reasons import Reason, made_of
+from models.credit_reasons import REASONS, Reason, made_of, named
 from models.intake import Field
 from models.scorer import DESCRIPTION
 
 CARD, TABLE = "scorecard.json", "scorecard.csv"
 _ENCODER, _POINTS = "encoder.json", "points.safetensors"
 TENTHS = 10
-_REASONS = 4
 _ZERO = 1e-6  # zero's own bin, as `privacy.preprocessing` cuts it, lies between this on either side
 
 
@@ -72,6 +73,12 @@ class Scale:
         """Log-odds of default at scores; the inverse of `score`."""
         return (self.base - score) / self.factor - math.log(self.odds)
 
+    def recalibrated(self, slope: float, intercept: float) -> Scale:
+        """The scale on which every score stands for log-odds slope · z + intercept where it stood
+        for z: no score and no point changes, but what they mean."""
+        odds = math.exp(slope * math.log(self.odds) - intercept)
+        return Scale(self.base, odds, self.pdo / slope)
+
 
 @dataclass(frozen=True)
 class PointsLost(Reason):
@@ -104,12 +111,16 @@ class Scorecard:
             each listed value, any other value, and empty.
         offset: Score at every feature's reference, in whole tenths.
         scale: What points mean.
+        use: Threshold and default rate, as far as they are known.
+        quick_reasons: `explain` costs next to nothing.
     """
 
     encoder: Encoder
     points: tuple[tuple[int, ...], ...]
     offset: int
     scale: Scale = Scale()
+    use: Use = UNKNOWN
+    quick_reasons: ClassVar[bool] = True
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -120,11 +131,6 @@ class Scorecard:
     def outputs(self) -> tuple[str, ...]:
         """Probability of default, and score: the higher, the better."""
         return ("probability", "score")
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """Columns of `explain`."""
-        return tuple(f"reason_{place + 1}" for place in range(_REASONS))
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
         """Columns `probability` and `score`, one row a record, in the same order.
@@ -168,7 +174,7 @@ class Scorecard:
         between = np.interp(np.where(empty, 0.0, x), np.array(feature.edges), given[:-1])
         return np.where(empty, given[-1], np.rint(between).astype(np.int64))
 
-    def reasons(self, inputs: pd.DataFrame, top: int = _REASONS) -> list[list[Reason]]:
+    def reasons(self, inputs: pd.DataFrame, top: int = REASONS) -> list[list[Reason]]:
         """The features that cost each record most points against their references, most first.
 
         Exact, because the score is a sum; ties stand in the order of the table.
@@ -186,13 +192,17 @@ class Scorecard:
 
     def explain(self, inputs: pd.DataFrame) -> pd.DataFrame:
         """`reasons` as columns `reason_1` … of features' names; None where fewer cost points."""
-        lost = -self.terms(inputs)
-        order = np.argsort(-lost, axis=1, kind="stable")[:, : len(self.texts)]
-        costs = np.take_along_axis(lost, order, axis=1) > 0
-        names = np.array([feature.column for feature in self.encoder.features], dtype=object)
-        found = np.full((len(lost), len(self.texts)), None, dtype=object)
-        found[:, : order.shape[1]] = np.where(costs, names[order], np.array(None, dtype=object))
-        return pd.DataFrame(found, inputs.index, list(self.texts), dtype=object)
+        return named(-self.terms(inputs), self.encoder, inputs.index)
+
+    def recalibrated(self, slope: float, intercept: float, default_rate: float | None) -> Scorecard:
+        """The same table on another scale; see `Scale.recalibrated`. The threshold moves with it.
+
+        Raises:
+            InputError: The slope is not above 0.
+        """
+        check_rising(slope)
+        use = self.use.moved(slope, intercept, default_rate)
+        return replace(self, scale=self.scale.recalibrated(slope, intercept), use=use)
 
     def lines(self) -> list[Line]:
         """The table as a person reads it; the first line is the offset."""
@@ -209,6 +219,7 @@ class Scorecard:
         """Write description, encoder and points, and the table for people and other programs."""
         folder.mkdir(parents=True, exist_ok=True)
         description = {"kind": "credit", "model": "scorecard", "scale": asdict(self.scale)}
+        description |= self.use.to_json()
         (folder / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
         self.encoder.save(folder / _ENCODER)
         flat = [self.offset, *itertools.chain.from_iterable(self.points)]
@@ -228,7 +239,8 @@ def load_card(folder: Path) -> Scorecard:
         tuple(itertools.islice(given, len(_values(feature, encoder.coding.kind))))
         for feature in encoder.features
     )
-    return Scorecard(encoder, points, offset, Scale(**description["scale"]))
+    scale, use = Scale(**description["scale"]), Use.from_json(description)
+    return Scorecard(encoder, points, offset, scale, use)
 
 
 def as_csv(lines: Sequence[Line]) -> str:

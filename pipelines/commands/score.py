@@ -25,12 +25,21 @@ def score(
     id_: Annotated[str | None, typer.Option("--id", help="Column of the rows' ids")] = None,
     image: Annotated[str | None, typer.Option(help="Manifest column of image files")] = None,
     chunk: Annotated[int | None, typer.Option(help="Rows a piece", min=1)] = None,
+    reasons: Annotated[
+        bool, typer.Option("--reasons", help="Reasons of a net or trees; a scorecard has them.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score a file: one row a row; run again after a crash, it goes on where it stopped."""
     try:
         config = ScoreConfig(
-            model=model, input=_seen(input_), output=_seen(output), id=id_, image=image, chunk=chunk
+            model=model,
+            input=_seen(input_),
+            output=_seen(output),
+            id=id_,
+            image=image,
+            reasons=reasons,
+            chunk=chunk,
         )
     except ValidationError:
         raise InputError(f"model {model!r}: expected MODEL, MODEL@alias or MODEL/version") from None

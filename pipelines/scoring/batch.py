@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from domains.errors import InputError
 from domains.tables import column_names
 from domains.unseen import counted, told
+from models.credit_decision import DECISION, decisions
 from pipelines.governance.versions import Loaded, load_version, resolve
 from pipelines.progress import say
 from pipelines.scoring import record, seen
@@ -26,7 +27,7 @@ from pipelines.settings import ScoreConfig, home_key
 from pipelines.tracking import client
 
 Result = dict[str, Any]
-_FORMAT = 3  # of the parts: another one starts afresh
+_FORMAT = 4  # of the parts: another one starts afresh
 _ROWS = {"imaging": 256}
 _TABLE_ROWS = 1 << 16
 
@@ -83,10 +84,11 @@ def _work(config: ScoreConfig, act: Act, loaded: Loaded, source: Source, work: W
         "digest": act.digest,
         "names": source.names(),
         "rows": rows_of(loaded, config),
+        "reasons": config.reasons,
     }
     act.run_id = _open(work, key, act)
     try:
-        _fill(loaded, source, work)
+        _fill(loaded, source, work, config.reasons)
         if _state(config.input) != before:
             raise InputError(
                 f"{config.input}: changed while it was read; run again when it is whole"
@@ -111,19 +113,30 @@ def _work(config: ScoreConfig, act: Act, loaded: Loaded, source: Source, work: W
     }
 
 
-def _part(scorer: Any, piece: Piece) -> pa.Table:
+def _part(scorer: Any, piece: Piece, reasons: bool) -> pa.Table:
     """A piece scored, as it is kept."""
     if not len(piece.kept):
-        return piece.table(None, scorer.outputs, _texts(scorer, piece))
+        return piece.table(None, scorer.outputs, _texts(scorer, piece, None, reasons))
     if not hasattr(scorer, "predict_noting"):  # images have no categories
         return piece.table(scorer.predict(piece.records), scorer.outputs)
     predictions, marks = scorer.predict_noting(piece.records)
-    return piece.table(predictions, scorer.outputs, _texts(scorer, piece), counted(marks))
+    texts = _texts(scorer, piece, predictions, reasons)
+    return piece.table(predictions, scorer.outputs, texts, counted(marks))
 
 
-def _texts(scorer: Any, piece: Piece) -> pd.DataFrame | None:
-    """Reasons in words, of a model for which they cost next to nothing: a scorecard."""
-    return scorer.explain(piece.records) if hasattr(scorer, "explain") else None
+def _texts(
+    scorer: Any, piece: Piece, predictions: pd.DataFrame | None, reasons: bool
+) -> pd.DataFrame | None:
+    """The decision, of a model with a threshold; and reasons in words, where they are asked for, or
+    cost next to nothing: of a scorecard."""
+    if predictions is None:
+        predictions = pd.DataFrame(columns=list(scorer.outputs), dtype=float)
+    decided, made = decisions(scorer, predictions), []
+    if decided is not None:
+        made.append(pd.DataFrame({DECISION: decided}, predictions.index, dtype=object))
+    if reasons or getattr(scorer, "quick_reasons", False):
+        made.append(scorer.explain(piece.records))
+    return pd.concat(made, axis=1) if made else None
 
 
 def named(reference: str) -> str:
@@ -150,11 +163,11 @@ def _open(work: Workspace, key: dict[str, Any], act: Act) -> str:
     return run_id
 
 
-def _fill(loaded: Loaded, source: Source, work: Workspace) -> None:
+def _fill(loaded: Loaded, source: Source, work: Workspace, reasons: bool) -> None:
     """Score the pieces that are still missing."""
     scorer, pace = loaded.scorer, Pace("images" if loaded.kind == "imaging" else "rows")
     for number, piece in enumerate(ahead(source.pieces(work.finished)), work.finished):
-        work.keep(number, _part(scorer, piece))
+        work.keep(number, _part(scorer, piece, reasons))
         pace.add(len(piece.ids))
 
 
@@ -174,6 +187,8 @@ def check_places(source: Path, output: Path) -> None:
 
 def open_source(loaded: Loaded, config: ScoreConfig) -> Source:
     """The input, of the kind that the model takes; InputError where it is of another."""
+    if config.reasons and not hasattr(loaded.scorer, "explain"):
+        raise InputError(f"{loaded.name} gives no reason codes; leave --reasons out")
     taken = {ID, REASON, *STAMPS} & set(loaded.scorer.outputs)
     if taken:
         raise InputError(

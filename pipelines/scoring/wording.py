@@ -41,4 +41,4 @@ def command(order: ScoreConfig) -> str:
     words += ["--output", str(order.output)]
     for option, value in (("--id", order.id), ("--image", order.image), ("--chunk", order.chunk)):
         words += [option, str(value)] if value is not None else []
-    return shlex.join(words)
+    return shlex.join([*words, *(["--reasons"] if order.reasons else [])])

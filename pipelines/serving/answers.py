@@ -10,12 +10,13 @@ import numpy as np
 import orjson
 
 from domains.unseen import Counts, Marks, counted, told
+from models.credit_decision import DECISION, decisions
 from models.intake import accept_records
 from pipelines.serving.questions import Question, listed, none_left
 from pipelines.serving.refusal import Refusal
 from pipelines.serving.version import Version
 
-Predicted = dict[str, float] | None
+Predicted = dict[str, float | str] | None
 Codes = list[dict[str, Any]] | None
 
 _REASONS = 4
@@ -84,7 +85,7 @@ def answer(questions: Sequence[Question]) -> list[Answer | Refusal]:
     return _shares(questions, predicted, codes, wrong, Noted(marks, np.array(kept)))
 
 
-def _predict(version: Version, inputs: Any, marks: Marks) -> list[dict[str, float]]:
+def _predict(version: Version, inputs: Any, marks: Marks) -> list[dict[str, float | str]]:
     scorer: Any = version.loaded.scorer
     if hasattr(scorer, "predict_noting"):
         frame, found = scorer.predict_noting(inputs)
@@ -92,7 +93,11 @@ def _predict(version: Version, inputs: Any, marks: Marks) -> list[dict[str, floa
     else:  # images have no categories
         frame = scorer.predict(inputs)
     names = list(frame.columns)
-    return [dict(zip(names, values, strict=True)) for values in frame.to_numpy().tolist()]
+    rows = [dict(zip(names, values, strict=True)) for values in frame.to_numpy().tolist()]
+    decided = decisions(scorer, frame)
+    if decided is None:
+        return rows
+    return [row | {DECISION: word} for row, word in zip(rows, decided.tolist(), strict=True)]
 
 
 def _explain(version: Version, inputs: Any, chosen: list[int]) -> list[Codes]:

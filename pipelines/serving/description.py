@@ -53,8 +53,9 @@ class Answered(BaseModel):
 
     model: str
     version: str
-    predictions: list[dict[str, float | None] | None] = Field(
-        description="One a row; null where the row was rejected. A scorecard adds its `score`"
+    predictions: list[dict[str, float | str | None] | None] = Field(
+        description="One a row; null where the row was rejected. A scorecard adds its `score`, a "
+        "credit model with a threshold its `decision`: approve or decline"
     )
     rejected: list[RejectedRow]
     reasons: list[list[ReasonCode] | None] | None = Field(

@@ -14,7 +14,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
 from domains.errors import InputError
-from domains.healthcare.image_files import resize
+from domains.healthcare.image_pixels import resize
 from pipelines.governance.versions import load_version
 from pipelines.serving.answers import answer
 from pipelines.serving.questions import Question
@@ -65,10 +65,10 @@ def _example(version: Version) -> dict[str, Any]:
         }
 
 
-def _all_finite(predictions: list[dict[str, float | None] | None]) -> bool:
-    """Whether every prediction is a number: JSON spells the others null."""
+def _all_finite(predictions: list[dict[str, float | str | None] | None]) -> bool:
+    """Whether every prediction is a number, or a decision: JSON spells the others null."""
     return all(
-        value is not None and math.isfinite(value)
+        isinstance(value, str) or (value is not None and math.isfinite(value))
         for row in predictions
         for value in (row or {"": None}).values()
     )

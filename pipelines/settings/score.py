@@ -28,6 +28,11 @@ class ScoreConfig(Section):
     image: str | None = Field(
         None, description="Column of a manifest that names image files; default: path or image"
     )
+    reasons: bool = Field(
+        False,
+        description="Whether a net or trees give columns of reasons too, at many times the cost of "
+        "scoring; a scorecard always does",
+    )
     chunk: int | None = Field(
         None, ge=1, description="Rows a piece; default: 65536 of a table, 256 images"
     )
