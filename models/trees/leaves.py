@@ -6,10 +6,11 @@ probability p that the trees so far give it and its outcome y, it adds the pair 
 g = p − y, h = p·(1 − p) and s = 3.33. Of all p and y the pair's norm is at most 1: for y = 0,
 g² + s²h² = p²·(1 + s²(1 − p)²), which stays below 1 as long as s² ≤ (1 + p)/(p²·(1 − p)), and the
 least of these is (11 + 5√5)/2 = 11.09, where 1 − p = (3 − √5)/2; y = 1 is the same with p and 1 − p
-exchanged. So curvatures ride along for nothing. The pair is shortened to the plan's clip norm C,
-and each client adds N(0, (σC)²) to both sums of every leaf, empty leaves included, by itself and
-before they leave it: one tree is one Gaussian mechanism of sensitivity C with all of the client's
-records (rate 1), and so many trees are so many of them, composed by the plan.
+exchanged. So curvatures ride along for nothing. The pair is shortened to the plan's clip norm C; a
+record whose pair is not finite is left out, for in the sums it would give itself away. Each client
+adds N(0, (σC)²) to both sums of every leaf, empty leaves included, by itself and before they leave
+it: one tree is one Gaussian mechanism of sensitivity C with all of the client's records (rate 1),
+and so many trees are so many of them, composed by the plan.
 """
 
 from __future__ import annotations
@@ -33,12 +34,15 @@ def pairs(log_odds: Floats, y: np.ndarray, schedule: Schedule) -> Floats:
     Args:
         log_odds: By the trees so far, (n,).
         y: 0 or 1, (n,).
-        schedule: A `PrivacyPlan` shortens each pair to its clip norm.
+        schedule: A `PrivacyPlan` shortens each pair to its clip norm, and leaves out what is not
+            finite.
     """
     p = expit(log_odds)
     made = np.stack([p - y, CURVATURE * p * (1.0 - p)])
     if isinstance(schedule, PrivacyPlan):
-        made *= np.minimum(1.0, schedule.clip_norm / np.maximum(np.hypot(*made), 1e-300))
+        lengths = np.hypot(*made)
+        shares = np.minimum(1.0, schedule.clip_norm / np.maximum(lengths, 1e-300))
+        made = np.where(np.isfinite(lengths), made * shares, 0.0)
     return made
 
 

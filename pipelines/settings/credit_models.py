@@ -68,5 +68,5 @@ TRAINING: dict[Model, dict[str, Any]] = {
     },
 }
 """What each model trains with, unless the configuration says otherwise."""
-OF_WEIGHTS = ("strategy", "strategy_settings", "weights", "participation", "dropout", "updates")
-"""How updates of weights are exchanged, which is not what trees exchange."""
+OF_WEIGHTS = ("strategy", "strategy_settings", "weights")
+"""How updates of weights become one, which is not what becomes of trees' sums over records."""

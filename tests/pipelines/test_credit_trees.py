@@ -16,6 +16,7 @@ from pipelines.auditing.claim import read_claim
 from pipelines.credit import credit
 from pipelines.governance import registry
 from pipelines.settings import CreditConfig, open_ledger
+from pipelines.steps.credit.training import train_federated
 from pipelines.tracking import open_job
 from tests.domains.sample_loans import sample_loans
 from tests.pipelines.sample_credit import PRIVATE, config_of, prepare_in
@@ -31,7 +32,10 @@ TREES: dict[str, Any] = {"model": "trees", "sampling_rate": None, "learning_rate
         ({"clip_norm": 2.0}, "clip_norm: a record adds 1 to a tree at most"),
         ({"codes": "steps"}, "codes: found steps; bins is for model: trees"),
         ({"strategy": "fedprox"}, "strategy: model: trees has none"),
-        ({"participation": 0.5}, "participation: model: trees has none"),
+        ({"strategy": "scaffold"}, "strategy: model: trees has none"),
+        ({"weights": "equal"}, "weights: model: trees has none"),
+        ({"participation": 0}, "participation: expected greater than 0, found 0"),
+        ({"dropout": 1}, "dropout: expected less than 1, found 1"),
         ({"monotone": {"amount": "up"}}, "monotone: needs model: scorecard"),
         ({"trees": {"depth": 0}}, r"trees\.depth"),
         ({"trees": {"leaves": 8}}, r"trees\.leaves"),
@@ -66,6 +70,22 @@ def test_a_record_is_a_code_a_feature(tmp_path: Path, home: Path) -> None:
         assert prepared.encoder.coding.kind == "bins"
         assert prepared.encoder.width == len(prepared.encoder.features) == 3
         assert (prepared.codes == prepared.codes.round()).all()
+
+
+def test_owners_are_charged_for_every_tree_whoever_is_drawn(tmp_path: Path, home: Path) -> None:
+    keys = {**TREES, "participation": 0.5, "updates": {"times_median": 5.0}}
+    with open_job("credit", config_of(tmp_path, **keys)) as job:
+        prepared = prepare_in(job)
+        trained = train_federated.fn(job, prepared)
+        charged = open_ledger().charged(job.run_id)
+    drawn = -(-len(prepared.sizes) // 2)
+    assert {point["clients"] for point in trained.history} == {float(drawn)}
+    assert "50% of the clients drawn for each round" in trained.note
+    plan = prepared.charged.plan
+    assert plan is not None
+    for events in charged.values():
+        training = [e for e in events if e.get("sigma") == plan.noise_multiplier]
+        assert [e["count"] for e in training] == [6 * 20]
 
 
 @pytest.fixture(scope="module")

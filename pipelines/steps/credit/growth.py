@@ -8,6 +8,7 @@ from domains.banking.credit import PARTS
 from models.trees import Size, Trees, fitting
 from pipelines.settings import CreditConfig
 from pipelines.steps.credit.charge import Charged
+from pipelines.steps.credit.strategy import terms_of
 from privacy.plan import Schedule
 
 
@@ -21,7 +22,9 @@ def size_of(config: CreditConfig, charged: Charged, schedule: Schedule, features
         features: That a record has: the codes of one, where trees take it.
     """
     sizes, asked = charged.census.sizes, config.trees
-    found = fitting(PARTS["train"] * sum(sizes.values()), len(sizes), features, schedule)
+    drawn = terms_of(config).drawn(len(sizes))
+    records = PARTS["train"] * sum(sizes.values()) * drawn / len(sizes)
+    found = fitting(records, drawn, features, schedule)
     return Size(
         found.depth if asked.depth == "auto" else asked.depth,
         found.features if asked.features == "auto" else asked.features,

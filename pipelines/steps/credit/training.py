@@ -163,6 +163,8 @@ def fit(
             schedule,
             trees.Boosting(config.learning_rate, config.momentum, config.trees.ridge),
             progress,
+            seed=config.seed,
+            terms=terms_of(config),
             checkpoint=checkpoint,
             before_training=before_training,
         )

@@ -191,9 +191,10 @@ def test_rounds_on_disk_are_not_noised_again_and_a_lost_one_is_charged_again(
 
 def _belongs() -> tuple[object, ...]:
     from models.federated.clients import in_order
+    from models.federated.terms import EVERYONE
     from models.trees.boosting import _described
 
-    return _described(sapling(), in_order(banks()), private(), HOW)
+    return *_described(sapling(), in_order(banks()), private(), HOW), 0, EVERYONE
 
 
 def test_a_finished_private_run_charges_and_noises_no_more(tmp_path: Path) -> None:

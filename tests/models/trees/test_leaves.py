@@ -46,7 +46,7 @@ def test_a_record_more_changes_each_tree_by_the_clip_norm_at_most() -> None:
     for client in (fewer, more):
         records = _Records([client], sapling())
         records.log_odds = odds[: len(records.y)]
-        told.append(_released(records, range(4), plan, (1, 8))[0])
+        told.append(_released(records, range(4), plan, (1, 8), {})[0])
     change = np.sqrt(((told[1] - told[0]) ** 2).sum(axis=(1, 2)))
     assert change == pytest.approx(0.3)
 
@@ -61,7 +61,7 @@ def test_noise_has_the_promised_deviation_in_every_leaf_empty_ones_included() ->
     plan, clients, trees = private(noise=3.0, clip_norm=0.7), 5, 400
     nobody = [empty(each) for each in banks([1] * clients)]
     schedule = replace(plan, rounds=1, local_steps=trees)
-    told = _released(_Records(nobody, sapling(schedule)), range(trees), schedule, (clients, 8))
+    told = _released(_Records(nobody, sapling(schedule)), range(trees), schedule, (clients, 8), {})
     draws = clients * trees
     for leaf in range(8):
         for part in range(2):
@@ -76,8 +76,8 @@ def test_noise_has_the_promised_deviation_in_every_leaf_empty_ones_included() ->
 def test_noise_is_the_same_where_records_are() -> None:
     plan, model = private(noise=2.0), sapling()
     records = _Records(in_order(banks()), model)
-    exact = _released(records, range(4), OPEN, (3, 8))
-    apart = [_released(records, range(4), plan, (3, 8)) - exact for _ in range(40)]
+    exact = _released(records, range(4), OPEN, (3, 8), {})
+    apart = [_released(records, range(4), plan, (3, 8), {}) - exact for _ in range(40)]
     chi = (np.stack(apart) ** 2).sum() / 4.0
     low, high = stats.chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], np.stack(apart).size)
     assert low < chi < high
@@ -118,7 +118,7 @@ def test_under_noise_a_leaf_is_the_mean_of_the_value_given_what_was_told() -> No
 
 def test_without_privacy_nothing_is_clipped_or_noised() -> None:
     records = _Records(in_order(banks()), sapling())
-    first, second = (_released(records, range(4), OPEN, (3, 8)) for _ in range(2))
+    first, second = (_released(records, range(4), OPEN, (3, 8), {}) for _ in range(2))
     assert np.array_equal(first, second)
     assert isinstance(OPEN, Schedule)
     assert HOW.weight(1) == HOW.learning_rate
