@@ -1,7 +1,7 @@
 """One owner's story, out of all that was written: what was granted, asked, charged and refused."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from privacy.accounting import epsilon_of
@@ -34,13 +34,23 @@ class Told:
 
 
 def story_of(entries: Sequence[Entry], owner: str) -> list[Entry]:
-    """All that concerns an owner, oldest first."""
+    """All that concerns an owner, oldest first.
+
+    How many of its records were new, and how many others hold too, is exact and nobody's to tell:
+    of `records` entries only the data's name is left.
+    """
     jobs = {entry.job for entry in entries if entry.owner == owner and entry.kind == "reserve"}
     return [
-        entry
+        _uncounted(entry)
         for entry in entries
         if entry.owner == owner or (entry.kind in _ENDS and entry.job in jobs)
     ]
+
+
+def _uncounted(entry: Entry) -> Entry:
+    if entry.kind != "records":
+        return entry
+    return replace(entry, detail={"data": entry.detail["data"]})
 
 
 def tell(entries: Iterable[Entry]) -> list[Told]:
@@ -61,7 +71,7 @@ def _said(entry: Entry, delta: float) -> str:
         own = epsilon_of(detail["events"], delta)
         return f"ε {own:.4g}, and {detail['epsilon_after']:.4g} spent with it, at δ {delta:g}"
     if entry.kind == "records":
-        return f"{detail['records']} records, new to the ledger, known by their fingerprints"
+        return "records that are new to the ledger are known by their fingerprints"
     if entry.kind == LOST:
         event = detail["events"][0]
         return (

@@ -10,6 +10,7 @@ from domains.errors import Refused
 from privacy.accounts import Cut
 from privacy.chain import Chain
 from privacy.fingerprints import Records, records
+from privacy.history import tell
 from privacy.known_records import FEW_SHARED
 from privacy.ledger import Ledger
 from tests.privacy.sample_ledgers import CHARGE, DELTA, Place, charge_for, prints
@@ -55,6 +56,19 @@ def test_a_refusal_stays_in_the_ledger_and_says_no_number(ledger: Ledger) -> Non
     assert ledger.history("fresh") == kept
     assert ledger.standing("two") == "unknown"
     assert ledger.verify() == []
+
+
+def test_an_owners_history_says_neither_how_many_records_were_new_nor_whose_they_are_too(
+    ledger: Ledger,
+) -> None:
+    charge_for(ledger, "one", "loans", {"": (0, 1000)})
+    charge_for(ledger, "two", "others", {"": (993, 2000)})
+    (kept,) = [e for e in ledger.entries() if (e.kind, e.owner) == ("records", "others")]
+    assert kept.detail["shared"] == {"loans": 7}
+    (told,) = [entry for entry in ledger.history("others") if entry.kind == "records"]
+    assert told.detail == {"data": "others"}
+    (line,) = tell([told])
+    assert not any(letter.isdigit() for letter in line.said)
 
 
 def test_owners_that_change_their_names_among_each_other_are_refused(ledger: Ledger) -> None:
