@@ -8,7 +8,7 @@ from typing import Any, Literal
 from domains.errors import Refused
 from privacy.accounting import delta_used, epsilon_of
 from privacy.chain import LOST, Entry
-from privacy.units import check_unit
+from privacy.units import check_secret, check_unit
 
 Standing = Literal["unknown", "reserved", "committed", "cancelled"]
 WHOLE = "whole"
@@ -24,11 +24,13 @@ class Cut:
         column: Column that names the owners; None: one owner for all.
         unit: Columns whose values say which records are held out: that of an id alone, or all in
             the file; empty: not told.
+        secret: Name of the home's key, with which that is hashed; empty: not told.
     """
 
     name: str
     column: str | None = None
     unit: tuple[str, ...] = ()
+    secret: str = ""
 
     @property
     def how(self) -> str:
@@ -38,7 +40,8 @@ class Cut:
     def detail(self) -> dict[str, Any]:
         """As the ledger keeps it."""
         unit = {"unit": list(self.unit)} if self.unit else {}
-        return {"name": self.name, "cut": self.how, **unit}
+        secret = {"secret": self.secret} if self.secret else {}
+        return {"name": self.name, "cut": self.how, **unit, **secret}
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ class Account:
 class Accounts:
     """All owners, where each job stands (reserved, committed or cancelled), cuts and units by name.
 
-    A name's cut and unit are those of its charged jobs, by job; a cancelled one binds nobody.
+    A name's cut and unit are those of its charged jobs, by job; a cancelled one binds nobody. So it
+    is with `secrets`, the names of the home's key by job, whatever the data.
     `lost`: a part of the ledger was lost, so that an owner who is not in it may have spent before.
     """
 
@@ -119,6 +123,7 @@ class Accounts:
     jobs: dict[str, Standing] = field(default_factory=dict)
     cuts: dict[str, dict[str, str]] = field(default_factory=dict)
     units: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
     lost: bool = False
 
     def of(self, owner: str) -> Account:
@@ -234,8 +239,9 @@ def check_cut(accounts: Accounts, cut: Cut) -> None:
 
     Raises:
         Refused: the records under this name were cut otherwise by a job that was charged, or it is
-            said otherwise which of them are held out.
+            said otherwise which of them are held out; or the home's key is another one.
     """
+    check_secret(next(iter(accounts.secrets.values()), ""), cut.secret)
     first = next(iter(accounts.cuts.get(cut.name, {}).values()), cut.how)
     if first != cut.how:
         raise Refused(
@@ -270,6 +276,8 @@ def _cut(accounts: Accounts, job: str, detail: dict[str, Any]) -> None:
     accounts.cuts.setdefault(detail["name"], {})[job] = detail["cut"]
     if "unit" in detail:
         accounts.units.setdefault(detail["name"], {})[job] = tuple(detail["unit"])
+    if "secret" in detail:
+        accounts.secrets[job] = detail["secret"]
 
 
 def _lose(accounts: Accounts, entry: Entry) -> None:
@@ -285,6 +293,7 @@ def _cancel(accounts: Accounts, job: str) -> None:
     for account in accounts.owners.values():
         if account.charges.pop(job, None) is not None:
             account.recorded = None
+    accounts.secrets.pop(job, None)
     for cuts in accounts.cuts.values():
         cuts.pop(job, None)
     for units in accounts.units.values():

@@ -2,7 +2,9 @@
 
 A keyed hash of that unit puts a record on the side that trains or on the side that is tested, where
 metrics are exact. Under another unit the same record falls anew, and one that trained would be
-tested. So private data keep the unit of the first job that was charged for them.
+tested. So private data keep the unit of the first job that was charged for them. So it is with the
+key, the home's: under another one every record falls anew, and no fingerprint is known again. A
+ledger keeps its name, and all private data that it is charged for have that one key.
 """
 
 from domains.errors import Refused
@@ -27,6 +29,24 @@ def check_unit(name: str, before: Unit, now: Unit) -> None:
             f"data {name}: which records are held out was decided by {_said(before)} before and "
             f"would be by {_said(now)} now, so that records that trained would be tested; "
             f"{_mend(before, now)}"
+        )
+
+
+def check_secret(before: str, now: str) -> None:
+    """Compare the home's key of a job with that of the jobs before it, by name.
+
+    Args:
+        before: Of charged jobs, as the ledger keeps it; empty: not told.
+        now: That of the job to be charged.
+
+    Raises:
+        Refused: They differ.
+    """
+    if before and now and before != now:
+        raise Refused(
+            "the file key in CARELEDGER_HOME is not the one by which charged records were split "
+            "and are known again, so that records that trained would be tested; restore it from a "
+            "backup, or copy it from the home that ran those jobs"
         )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from domains.banking.features import Derived, Feature, labels
+from domains.banking.features import Derived, Feature, label, labels
 from domains.errors import InputError
 from domains.tables import column_names, read_table, row_count
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.A)
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,21 @@ class Census:
     Of private records the number is that of all the file holds of a client, whatever their dates:
     how many were approved in a window is not public, and cannot be, for windows that differ by a
     day would count the records of that day.
+
+    Attributes:
+        columns: Their names.
+        sizes: Client → number of records; where the job cuts the clients, equal shares of them.
+        over: Records that equal shares leave over; they belong to clients too.
     """
 
     columns: tuple[str, ...]
     sizes: dict[str, int]
+    over: int = 0
+
+    @property
+    def records(self) -> int:
+        """Of all clients together."""
+        return sum(self.sizes.values()) + self.over
 
 
 def take_census(table: LoanTable) -> Census:
@@ -87,13 +101,13 @@ def take_census(table: LoanTable) -> Census:
     Where the configuration limits the approval dates of public records, that column is read too.
 
     Raises:
-        InputError: A named column is missing, or some record has no client.
+        InputError: A named column is missing, some record has no client, or there are fewer records
+            than clients to cut them into.
     """
     columns = tuple(column_names(table.path))
     _check_named(table, columns)
     if table.parts is not None:
-        each = capped(row_count(table.path) // table.parts, table.cap)
-        return Census(columns, {f"part {k + 1}": each for k in range(table.parts)})
+        return _equal_parts(table, columns, table.parts)
     cut = table.date if table.public and table.approved else None
     members = read_table(table.path, [name for name in (table.lender, cut) if name])
     if cut:
@@ -106,6 +120,18 @@ def take_census(table: LoanTable) -> Census:
     if sizes.empty:
         raise InputError(f"clients.skip: found {table.skip}, and no client is left after so many")
     return Census(columns, {str(k): capped(int(n), table.cap) for k, n in sizes.items()})
+
+
+def _equal_parts(table: LoanTable, columns: tuple[str, ...], parts: int) -> Census:
+    rows = row_count(table.path)
+    if rows < parts:
+        raise InputError(
+            f"{table.path}: {rows} records cannot be cut into {parts} clients; "
+            f"clients.count: expected at most {rows}"
+        )
+    each = capped(rows // parts, table.cap)
+    over = rows - parts * each if table.cap is None else 0
+    return Census(columns, {f"part {k + 1}": each for k in range(parts)}, over)
 
 
 def feature_names(table: LoanTable, columns: tuple[str, ...]) -> list[str]:
@@ -149,14 +175,24 @@ def capped(count: int, cap: int | None) -> int:
 
 
 def with_client(table: LoanTable, lenders: pd.Series) -> pd.Series:
-    """Names of the clients; InputError where a record has none."""
+    """Names of the clients; InputError where a record has none.
+
+    Whose budget is spent goes by them. So in private data 007 is 7, whether all other names in the
+    column are numbers or one is a word, and blanks around a name are none of it.
+    """
     empty = int(lenders.isna().sum())
     if empty and not table.incomplete:
         raise InputError(
             f"{table.path}: column {table.lender!r} is empty in {empty} of {len(lenders)} rows, "
             "and every record needs its client"
         )
-    return labels(lenders)
+    named = labels(lenders)
+    return named if table.public else named.map({each: _by_value(each) for each in named.unique()})
+
+
+def _by_value(name: str) -> str:
+    plain = name.strip() or name
+    return label(float(plain)) if _NUMBER.fullmatch(plain) else plain
 
 
 def within_dates(table: LoanTable, frame: pd.DataFrame) -> pd.DataFrame:

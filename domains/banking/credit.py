@@ -252,7 +252,7 @@ def _clients(
     table: LoanTable, frame: pd.DataFrame, y: np.ndarray, group: np.ndarray, key: bytes
 ) -> np.ndarray:
     if table.lender is not None:
-        return labels(frame[table.lender]).to_numpy(dtype=object)
+        return with_client(table, frame[table.lender]).to_numpy(dtype=object)
     numbers = splits.partition(
         y, group, count=table.parts or 1, by=table.by, alpha=table.alpha, key=key
     )

@@ -12,13 +12,14 @@ from domains.errors import InputError, Refused
 from pipelines import tracking
 from pipelines.life import endings
 from pipelines.settings import ledger_path
+from pipelines.steps.credit import brought
 from pipelines.steps.credit.charge import charge, find_loans
 from pipelines.steps.credit.known import records_of
 from pipelines.steps.credit.statement import checks
 from pipelines.tracking import open_job
 from privacy.ledger import Ledger
 from tests.domains.sample_loans import sample_loans
-from tests.pipelines.sample_credit import PRIVATE, config_of, prepared, spent
+from tests.pipelines.sample_credit import PRIVATE, config_of, prepare_in, prepared, spent
 
 
 def test_nothing_but_the_clients_column_is_read_before_the_charge(
@@ -157,6 +158,21 @@ def test_a_file_that_lost_an_owner_since_the_census_is_not_charged(
         records_of(table, ("loans/North", "loans/East"))
 
 
+def test_a_file_that_is_exchanged_while_it_is_looked_at_is_not_charged(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, other = config_of(tmp_path), sample_loans(900)
+
+    def exchanged(table: LoanTable, owners: tuple[str, ...]) -> Any:
+        other.to_csv(table.path, index=False)
+        return records_of(table, owners)
+
+    monkeypatch.setattr(brought, "records_of", exchanged)
+    with pytest.raises(InputError, match=r"loans\.csv: changed while it was read"):
+        prepared(config)
+    assert spent() == {}
+
+
 def test_a_grant_of_one_over_n_is_refused_before_anybody_is_charged(
     tmp_path: Path, home: Path
 ) -> None:
@@ -167,6 +183,42 @@ def test_a_grant_of_one_over_n_is_refused_before_anybody_is_charged(
     with pytest.raises(Refused, match=r"loans/North has \d+ records and granted δ 0\.5"):
         prepared(config_of(tmp_path))
     assert set(spent()) == {"loans/North"}
+
+
+def test_n_of_clients_that_the_job_cuts_counts_the_records_that_equal_parts_leave_over(
+    tmp_path: Path, home: Path
+) -> None:
+    clients, exclude = {"count": 7}, ["approved", "bank"]
+    privacy = PRIVATE["privacy"] | {"delta": 1 / 1199}  # 1200 records, of which 7 · 171 = 1197
+    with pytest.raises(InputError, match="with 1200 records at the largest owner"):
+        prepared(config_of(tmp_path, clients=clients, exclude=exclude, privacy=privacy))
+    made = prepared(config_of(tmp_path, clients=clients, exclude=exclude))
+    assert made.dataset.rows == 1200
+    assert sum(part["records"] for part in made.split.values()) == 1200
+
+
+def test_fewer_records_than_clients_are_refused_before_anybody_is_charged(
+    tmp_path: Path, home: Path
+) -> None:
+    clients, frame = {"count": 6}, sample_loans(5)
+    with pytest.raises(InputError, match="5 records cannot be cut into 6 clients"):
+        prepared(config_of(tmp_path, frame, clients=clients, exclude=["approved", "bank"]))
+    assert spent() == {}
+
+
+def test_a_bank_with_a_word_for_a_name_does_not_rename_the_numbered_ones(
+    tmp_path: Path, home: Path
+) -> None:
+    """Another name would be another budget."""
+    privacy = PRIVATE["privacy"] | {"grant": {"epsilon": 20, "delta": 1e-4}}
+    frame, numbered = sample_loans(), {"North": "007", "South": "012", "West": "120"}
+    for west in ("120", "B7"):
+        bank = frame["bank"].map({**numbered, "West": west})
+        with open_job("credit", config_of(tmp_path, frame.assign(bank=bank), privacy=privacy)) as j:
+            made = prepare_in(j)
+            assert set(made.charged.owners) == {"loans/7", "loans/12", f"loans/{west}"}
+            assert set(made.facts["client"]) == {"7", "12", west}
+        frame["amount"] += 1  # the next month's file, which no fingerprint knows
 
 
 def test_clients_that_the_job_cuts_share_one_owner(tmp_path: Path, home: Path) -> None:

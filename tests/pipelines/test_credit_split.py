@@ -32,6 +32,20 @@ def test_an_id_is_neither_set_nor_unset_later(
     assert spent() == before
 
 
+def test_without_the_homes_key_nothing_is_split_anew(tmp_path: Path, home: Path) -> None:
+    """A key that is missing is made, and would put every record on another side."""
+    prepared(config_of(tmp_path))
+    before, key = spent(), home / "key"
+    (home / "key").rename(tmp_path / "backup")
+    for name in ("loans", "fresh"):
+        with pytest.raises(Refused, match="the file key in CARELEDGER_HOME is not the one"):
+            prepared(config_of(tmp_path, data=DATA | {"name": name}))
+    assert spent() == before
+    (tmp_path / "backup").replace(key)
+    with pytest.raises(Refused, match="granted ε 6"):  # the next job is asked for its budget again
+        prepared(config_of(tmp_path))
+
+
 def test_without_an_id_one_more_column_is_refused(tmp_path: Path, home: Path) -> None:
     prepared(config_of(tmp_path))
     with pytest.raises(Refused, match="take branch out of the file"):

@@ -51,6 +51,23 @@ def test_a_job_that_was_given_back_binds_no_unit(ledger: Ledger) -> None:
     _reserve(ledger, "2", ID)
 
 
+def test_another_key_of_the_home_is_refused_whatever_the_data_and_leaves_no_trace(
+    ledger: Ledger,
+) -> None:
+    def reserve(job: str, secret: str, name: str) -> None:
+        ledger.reserve(job, {name: CHARGE}, cut=Cut(name, None, ID, secret), grant=(90, DELTA))
+
+    reserve("given back", "0" * 16, "d")
+    ledger.cancel("given back")
+    reserve("1", "a" * 16, "d")
+    length = ledger.head()[0]
+    for name in ("d", "e"):
+        with pytest.raises(Refused, match=r"^the file key in CARELEDGER_HOME is not the one by"):
+            reserve("2", "b" * 16, name)
+    assert ledger.head()[0] == length
+    reserve("2", "a" * 16, "e")
+
+
 def test_after_jobs_that_told_no_unit_the_first_that_does_binds(ledger: Ledger) -> None:
     _reserve(ledger, "1", ())
     _reserve(ledger, "2", ID)

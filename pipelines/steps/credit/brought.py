@@ -6,14 +6,17 @@ later reads the file again, and another file in its place would train unasked.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from domains import durable
 from domains.banking.census import LoanTable
 from domains.dataset import digest_file
-from domains.errors import Waiting
+from domains.errors import InputError, Waiting
 from pipelines.settings import home_key, open_ledger
+from pipelines.steps.credit.known import records_of
 from pipelines.tracking import Job
+from privacy.fingerprints import Records
 
 
 def remember_file(job: Job, table: LoanTable) -> None:
@@ -28,6 +31,18 @@ def remember_file(job: Job, table: LoanTable) -> None:
         check_file(job, table)
     elif table.path.is_file():  # that there is none is told by who reads it
         durable.write(_kept(job), digest_file(table.path, home_key()))
+
+
+def brought(job: Job, table: LoanTable, owners: tuple[str, ...]) -> Mapping[str, Records]:
+    """Fingerprints of each owner's records in the very file that `remember_file` has written down.
+
+    Raises:
+        InputError: It was exchanged meanwhile; nobody is charged.
+    """
+    found = records_of(table, owners)
+    if not _is_the_same(job, table.path):
+        raise InputError(f"{table.path}: changed while it was read; start again once it is whole")
+    return found
 
 
 def check_file(job: Job, table: LoanTable) -> None:

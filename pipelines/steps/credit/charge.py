@@ -24,13 +24,13 @@ from domains.sources import fetch
 from pipelines.governance.anchors import anchored
 from pipelines.life.outside import outside
 from pipelines.progress import say
-from pipelines.settings import CreditConfig, Grant, open_ledger
+from pipelines.settings import CreditConfig, Grant, home_key, open_ledger
 from pipelines.stages import stage
-from pipelines.steps.credit.brought import remember_file
-from pipelines.steps.credit.known import records_of
+from pipelines.steps.credit.brought import brought, remember_file
 from pipelines.steps.credit.strategy import check_strategy
 from pipelines.tracking import Job
 from privacy.accounts import Cut
+from privacy.key import name_of
 from privacy.plan import PrivacyPlan, Schedule, calibrate
 
 _ROUNDS = {
@@ -94,7 +94,8 @@ def charge(job: Job, table: LoanTable) -> Charged:
         Refused: An owner granted nothing, the plan does not fit in what is left, or the records
             were cut or split otherwise before, or charged to others; nobody is charged then.
         Waiting: An earlier process was charged for another file.
-        InputError: The strategy cannot be had, or not with so few clients.
+        InputError: The strategy cannot be had, or not with so few clients; or the file changed
+            while it was looked at.
     """
     config: CreditConfig = job.config
     remember_file(job, table)
@@ -105,15 +106,15 @@ def charge(job: Job, table: LoanTable) -> Charged:
         return Charged(table, census, schedule)
     owners = owners_of(table, census)
     grant = config.privacy.grant or (None if config.data.path else _PUBLIC_GRANT)
-    sizes = list(census.sizes.values()) if table.lender else [sum(census.sizes.values())]
+    sizes = list(census.sizes.values()) if table.lender else [census.records]
     with anchored(job.run_id) as ledger:
         ledger.reserve(
             job.run_id,
             dict.fromkeys(owners, schedule.events()),
-            cut=None if table.public else Cut(table.name, table.lender, unit_of(table, census)),
+            cut=None if table.public else _cut_of(table, census),
             grant=(grant.epsilon, grant.delta) if grant else None,
             sizes=dict(zip(owners, sizes, strict=True)),
-            records=None if table.public else lambda: records_of(table, owners),
+            records=None if table.public else lambda: brought(job, table, owners),
         )
     say(f"charged ε {schedule.spent():.3g} to {len(owners)} owner(s)")
     return Charged(table, census, schedule, owners)
@@ -194,7 +195,7 @@ def make_schedule(config: CreditConfig, table: LoanTable, census: Census) -> Sch
         setup_share=config.privacy.setup_share if columns else 0.0,
         setup_columns=columns,
         setup_categories=columns - len(numbers),  # what is not declared may turn out to be text
-        records=max(sizes) if table.lender else sum(sizes),  # of the largest owner
+        records=max(sizes) if table.lender else census.records,  # of the largest owner
     )
 
 
@@ -203,6 +204,10 @@ def owners_of(table: LoanTable, census: Census) -> tuple[str, ...]:
     if table.lender is None:
         return (table.name,)
     return tuple(f"{table.name}/{client}" for client in census.sizes)
+
+
+def _cut_of(table: LoanTable, census: Census) -> Cut:
+    return Cut(table.name, table.lender, unit_of(table, census), name_of(home_key()))
 
 
 def unit_of(table: LoanTable, census: Census) -> tuple[str, ...]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from domains.banking.census import LoanTable
-from domains.banking.features import labels
+from domains.banking.census import LoanTable, with_client
 from domains.errors import InputError
 from domains.tables import column_names, read_table
 from pipelines.settings import home_key
@@ -25,7 +24,8 @@ def records_of(table: LoanTable, owners: tuple[str, ...]) -> Mapping[str, Record
     frame = read_table(table.path, as_text=column_names(table.path))
     if table.lender is None:
         return {table.name: records(row_fingerprints(frame, home_key()))}
-    names = table.name + "/" + labels(read_table(table.path, [table.lender])[table.lender])
+    lenders = read_table(table.path, [table.lender])[table.lender]
+    names = table.name + "/" + with_client(table, lenders)
     if len(names) != len(frame):
         raise InputError(_changed(table))
     found = owner_fingerprints(frame, home_key(), table.lender, names)

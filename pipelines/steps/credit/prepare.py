@@ -124,6 +124,7 @@ def prepare(job: Job, charged: Charged) -> Prepared:
     with nothing_released(job, charged):
         check_file(job, charged.table)
         loans = _by_client(_read(job, charged))
+        check_file(job, charged.table)  # nor was it exchanged meanwhile
         features = describe_features(charged.table, loans.frame)
         known = [each for each in features if not isinstance(each, Untyped)]
         if charged.table.public:

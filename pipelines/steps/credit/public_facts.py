@@ -31,7 +31,7 @@ def dataset_of(charged: Charged, loans: Loans, features: Sequence[Feature]) -> D
         name=table.name,
         path=table.path,
         digest=digest_file(table.path, None if table.public else home_key()),
-        rows=len(loans.frame) if table.public else sum(charged.census.sizes.values()),
+        rows=len(loans.frame) if table.public else charged.census.records,
         columns=_schema(charged, loans.frame, features),
         public=table.public,
         unit="borrower" if table.borrower else "row",
@@ -55,7 +55,7 @@ def split_of(loans: Loans, charged: Charged, told: bool) -> dict[str, dict[str, 
         charged: Whose public numbers they are.
         told: Whether numbers from held-out records may leave their owner.
     """
-    whole = sum(charged.census.sizes.values())
+    whole = charged.census.records
     if not told:
         return {"all": {"records": whole}}
     frame = pd.DataFrame({"part": loans.part, "group": loans.group})

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from prefect.exceptions import TerminationSignal
 
+from domains.banking.credit import read_loans
 from domains.errors import InputError, Refused, Waiting
 from models.credit_encoding import Encoder
 from pipelines.life import jobs, lives, reopening
@@ -201,6 +202,23 @@ def test_another_file_in_place_of_the_one_charged_for_is_not_read(
     assert "waits for the file it was charged for" in text.tell(snapshot.take())
     _take_up(run_id, _config(tmp_path))
     assert _setups(run_id) == dict.fromkeys(OWNERS, 1)
+
+
+def test_a_file_that_is_exchanged_while_it_is_read_is_not_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _config(tmp_path)
+
+    def exchanged(*words: Any) -> Any:
+        _config(tmp_path, frame=_others())
+        return read_loans(*words)
+
+    monkeypatch.setattr(preparing, "read_loans", exchanged)
+    with pytest.raises(Waiting, match=r"loans\.csv: expected the file that run"):
+        _work(config)
+    (folder,) = jobs.folders()
+    assert not (folder / "noising").exists()
+    assert Ledger(ledger_path()).standing(folder.name) == "reserved"
 
 
 def _others() -> pd.DataFrame:
