@@ -105,6 +105,13 @@ class Encoder:
         return sum(feature.width for feature in self.features)
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """Places, among the inputs, of numbers on a standard normal scale."""
+        starts = np.cumsum([0, *(feature.width for feature in self.features)]).tolist()
+        placed = zip(starts, self.features, strict=False)
+        return tuple(start for start, feature in placed if isinstance(feature, Number))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Raw columns it needs."""
         return tuple(feature.name for feature in self.features)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from domains.errors import InputError
 from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_targets import known
 from models.checkpoint import Checkpoint
 from models.inference import batches
-from models.multitask import SHARING
-from models.multitask.heads import LOSSES
+from models.multitask.gradients import cosines
+from models.multitask.masked import Masked, Records
+from models.multitask.named import balance, network
+from models.multitask.shape import Shape
+from models.multitask.sharing.network import Network
 from models.training import FitHistory, fit
 
 Progress = Callable[[str], None]
 _LEAST_STEPS = 12
+_COMPARED = 512  # training records whose gradients are compared after an epoch
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,15 @@ class Recipe:
     """How a network is built and trained.
 
     Attributes:
-        sharing: A name of `models.multitask.SHARING`.
+        sharing: A name of `models.multitask.named.SHARING`.
         hidden: Width of each hidden layer.
         epochs: At most this many.
         patience: Epochs without improvement on validation before stopping.
         seed: Initial weights, order of records, dropout.
+        balancing: A name of `models.multitask.named.BALANCING`.
+        trunk: A name of `models.multitask.trunk.TRUNKS`.
+        members: Members of the ensemble that a trunk `tabm` is.
+        settings: What the way of sharing alone takes.
         batch_size: Records a step; fewer where that leaves less than a dozen steps an epoch.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
@@ -41,31 +49,31 @@ class Recipe:
     epochs: int
     patience: int
     seed: int
+    balancing: str = "equal"
+    trunk: str = "mlp"
+    members: int = 1
+    settings: Mapping[str, float] = field(default_factory=dict)
     batch_size: int = 512
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
 
 
 @dataclass(frozen=True)
-class Records:
-    """Encoded records.
+class Learned:
+    """What `train` made.
 
     Attributes:
-        x: Features, (n, width) float32.
-        y: Encoded targets by outcome, (n,) or (n, 2), NaN where unknown (`Codec.encode`).
+        network: In eval mode.
+        shape: It is built from.
+        histories: One an independent part.
+        cosines: Between the outcomes' gradients on what they share, after each epoch up to the
+            best one, (epochs, m, m) float32; no epochs where nothing is shared.
     """
 
-    x: np.ndarray
-    y: dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """One outcome's targets as tensors, NaN replaced, and the weight of each record's loss."""
-
-    kind: str
-    target: Tensor
-    weight: Tensor
+    network: Network
+    shape: Shape
+    histories: list[FitHistory]
+    cosines: np.ndarray
 
 
 def train(
@@ -75,11 +83,11 @@ def train(
     validation: Records,
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
-) -> tuple[nn.Module, list[FitHistory]]:
+) -> Learned:
     """Build a network and train each of its independent parts, with early stopping.
 
-    The loss is the sum over outcomes of the mean loss of that outcome's labelled records: how many
-    labels an outcome has does not change its say.
+    The losses that are balanced are each outcome's mean over its labelled records: how many labels
+    an outcome has does not change its say.
 
     Args:
         recipe: How the network is built and trained.
@@ -89,51 +97,110 @@ def train(
         checkpoint: A part of it for every independent part: a training that was killed goes on
             with the part and the epoch that it had reached.
 
-    Returns:
-        The network in eval mode, and one history an independent part.
+    Raises:
+        InputError: Sharing or balancing is unknown, or the one does not go with the other.
     """
     torch.set_num_threads(1)  # for nets this small more threads are slower
     torch.manual_seed(recipe.seed)
+    shape = shape_of(recipe, codecs, training)
+    made = network(recipe.sharing, shape)
+    data = Masked.of(training, validation, codecs)
+    kept = checkpoint.of(recipe, dict(shape.sizes), len(training.x)) if checkpoint else None
+    histories, found = [], []
+    for number, part in enumerate(made.independent()):
+        own = kept.part(number) if kept else None
+        history, angles = _fit(part, recipe, data, progress, own)
+        histories.append(history)
+        found.append(angles)
+    return Learned(made.eval(), shape, histories, found[0] if len(found) == 1 else _NO_ANGLES)
+
+
+_NO_ANGLES = np.zeros((0, 0, 0), dtype=np.float32)
+
+
+def shape_of(recipe: Recipe, codecs: Mapping[str, Codec], records: Records) -> Shape:
+    """What a recipe builds for some outcomes and records."""
     sizes = {name: codec.size for name, codec in codecs.items()}
-    network = SHARING[recipe.sharing](training.x.shape[1], sizes, recipe.hidden)
-    train_x, train_y = _tensors(training, codecs)
-    val_x, val_y = _tensors(validation, codecs)
-    scale = _null_losses(train_y, val_y, codecs)
+    ensemble = (recipe.trunk, recipe.members if recipe.trunk != "mlp" else 1)
+    return Shape(
+        records.x.shape[1], sizes, recipe.hidden, *ensemble, records.numbers, recipe.settings
+    )
 
-    def validate(part: nn.Module) -> float:
-        out = part(val_x)
-        return float(np.mean([1.0 - _mean_loss(out[n], val_y[n]).item() / scale[n] for n in out]))
 
-    def loss(part: nn.Module, rows: Tensor) -> Tensor:
-        out = part(train_x[rows])
-        each = [_mean_loss(out[name], train_y[name], rows) for name in out]
-        return torch.stack(each).sum()
+class _Learning(nn.Module):
+    """A network with what learns and is kept beside it: its balance, and angles between gradients.
 
-    histories = []
-    kept = checkpoint.of(recipe, sizes, len(train_x)) if checkpoint else None
-    for number, part in enumerate(network.independent()):
-        part.train()
-        optimizer = torch.optim.AdamW(
-            part.parameters(),
-            lr=recipe.learning_rate,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
-        batches = shuffled(len(train_x), recipe)
-        limits, own = (recipe.epochs, recipe.patience), kept.part(number) if kept else None
-        histories.append(fit(part, batches, loss, validate, optimizer, *limits, progress, own))
-    return network.eval(), histories
+    Args:
+        part: An independent part of the network.
+        recipe: How it is trained.
+    """
+
+    def __init__(self, part: Network, recipe: Recipe) -> None:
+        super().__init__()
+        self.part, count = part, len(part.names)
+        self.balance = balance(recipe.balancing, count)
+        if count > 1 and self.balance.needs_shared and not part.shared():
+            raise InputError(
+                f"balancing: {recipe.balancing} compares gradients on what outcomes share, and "
+                f"sharing {recipe.sharing} shares nothing; use hard, cross-stitch or mmoe"
+            )
+        epochs = recipe.epochs if part.shared() else 0
+        self.angles: Tensor
+        self.register_buffer("angles", torch.full((epochs, count, count), torch.nan))
+
+    def total(self, losses: Tensor) -> Tensor:
+        """One loss of the outcomes' (m,)."""
+        total: Tensor = self.balance(losses, self.part) if len(losses) > 1 else losses.sum()
+        penalty = self.part.penalty()
+        return total if penalty is None else total + penalty
+
+
+def _fit(
+    part: Network,
+    recipe: Recipe,
+    data: Masked,
+    progress: Progress | None,
+    checkpoint: Checkpoint | None,
+) -> tuple[FitHistory, np.ndarray]:
+    learning = _Learning(part, recipe).train()
+    optimizer = torch.optim.AdamW(
+        learning.parameters(),
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    compared = torch.arange(min(_COMPARED, len(data.train_x)))
+    draw = shuffled(len(data.train_x), recipe)
+    reached = 0
+
+    def batches(epoch: int) -> Iterator[Tensor]:
+        nonlocal reached
+        reached = epoch
+        return draw(epoch)
+
+    def validate(_: nn.Module) -> float:
+        if len(learning.angles):
+            with torch.enable_grad():
+                learning.angles[reached - 1] = cosines(data.losses(part, compared), part)
+        return data.score(part)
+
+    def loss(_: nn.Module, rows: Tensor) -> Tensor:
+        return learning.total(data.losses(part, rows))
+
+    limits = (recipe.epochs, recipe.patience)
+    history = fit(learning, batches, loss, validate, optimizer, *limits, progress, checkpoint)
+    return history, learning.angles[: history.best_epoch].numpy()
 
 
 def logits(network: nn.Module, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Logits (n, size) of every outcome, float64."""
+    """Logits (n, size) of every outcome, the mean of its members', float64."""
     torch.set_num_threads(1)
     network.eval()
     parts: dict[str, list[np.ndarray]] = {}
     with torch.inference_mode():
         for batch, rows in batches(x):
             for name, values in network(batch).items():
-                parts.setdefault(name, []).append(values[:rows].double().numpy())
+                parts.setdefault(name, []).append(values[:rows].double().mean(dim=1).numpy())
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
@@ -151,49 +218,3 @@ def shuffled(count: int, recipe: Recipe) -> Callable[[int], Iterator[Tensor]]:
         yield from order.tensor_split(steps)
 
     return of
-
-
-def _tensors(records: Records, codecs: Mapping[str, Codec]) -> tuple[Tensor, dict[str, _Outcome]]:
-    outcomes = {}
-    for name, codec in codecs.items():
-        labelled = known(records.y[name])
-        # Divided by the share of labelled records, the expected batch loss is the mean over them;
-        # a batch without a single label adds nothing instead of dividing by zero.
-        share = max(float(labelled.mean()), 1.0 / len(labelled)) if len(labelled) else 1.0
-        outcomes[name] = _Outcome(
-            codec.outcome.kind,
-            torch.from_numpy(np.nan_to_num(records.y[name]).astype(np.float32)),
-            torch.from_numpy((labelled / share).astype(np.float32)),
-        )
-    return torch.from_numpy(records.x), outcomes
-
-
-def _mean_loss(out: Tensor, outcome: _Outcome, rows: Tensor | slice = slice(None)) -> Tensor:
-    each = LOSSES[outcome.kind](out, outcome.target[rows])
-    return (each * outcome.weight[rows]).mean()
-
-
-def _null_losses(
-    training: dict[str, _Outcome], validation: dict[str, _Outcome], codecs: Mapping[str, Codec]
-) -> dict[str, float]:
-    """Validation loss of the best constant answer: the yardstick that makes outcomes comparable."""
-    scale = {}
-    for name, codec in codecs.items():
-        constant = torch.zeros(codec.size, requires_grad=True)
-        optimizer = torch.optim.LBFGS([constant], lr=0.5, max_iter=50)
-
-        def closure(
-            name: str = name, constant: Tensor = constant, optimizer: torch.optim.LBFGS = optimizer
-        ) -> Tensor:
-            optimizer.zero_grad()
-            outcome = training[name]
-            value = _mean_loss(constant.expand(len(outcome.target), -1), outcome)
-            value.backward()
-            return value
-
-        optimizer.step(closure)
-        outcome = validation[name]
-        with torch.no_grad():
-            value = _mean_loss(constant.expand(len(outcome.target), -1), outcome)
-        scale[name] = max(float(value), 1e-6)
-    return scale

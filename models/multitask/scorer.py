@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from domains.errors import InputError
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.patient_features import Encoder, Number
 from domains.unseen import Marks
 from models.intake import Field
-from models.multitask import SHARING
 from models.multitask.heads import answer
 from models.multitask.learning import logits
+from models.multitask.named import network
+from models.multitask.shape import Shape
+from models.multitask.sharing.network import Network
 from models.scorer import DESCRIPTION, describe
 
 WEIGHTS = "weights.safetensors"
@@ -38,16 +39,16 @@ class PatientsScorer:
         encoder: Features.
         codecs: Outcomes by name.
         network: Encoded features → logits of every outcome.
-        sharing: How the network shares, a name of `models.multitask.SHARING`.
-        hidden: Width of its hidden layers.
+        sharing: How the network shares, a name of `models.multitask.named.SHARING`.
+        shape: What the network is built from.
         temperatures: Calibration by outcome.
     """
 
     encoder: Encoder
     codecs: dict[str, Codec]
-    network: nn.Module
+    network: Network
     sharing: str
-    hidden: int
+    shape: Shape
     temperatures: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -105,7 +106,7 @@ class PatientsScorer:
         description = {
             "kind": "patients",
             "sharing": self.sharing,
-            "hidden": self.hidden,
+            "shape": self.shape.to_json(),
             "features": self.encoder.to_json(),
             "outcomes": [codec.to_json() for codec in self.codecs.values()],
             "temperatures": self.temperatures,
@@ -125,12 +126,11 @@ def load_scorer(folder: Path) -> PatientsScorer:
     encoder = Encoder.from_json(description["features"])
     made = [Codec.from_json(values) for values in description["outcomes"]]
     codecs = {codec.outcome.name: codec for codec in made}
-    sharing, hidden = description["sharing"], description["hidden"]
-    sizes = {name: codec.size for name, codec in codecs.items()}
-    network = SHARING[sharing](encoder.width, sizes, hidden)
-    network.load_state_dict(load_file(folder / WEIGHTS))
-    network.eval()
-    return PatientsScorer(encoder, codecs, network, sharing, hidden, description["temperatures"])
+    sharing, shape = description["sharing"], Shape.from_json(description["shape"])
+    built = network(sharing, shape)
+    built.load_state_dict(load_file(folder / WEIGHTS))
+    temperatures = description["temperatures"]
+    return PatientsScorer(encoder, codecs, built.eval(), sharing, shape, temperatures)
 
 
 def predictions(

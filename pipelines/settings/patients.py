@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from models.multitask.named import settings_of
 from pipelines.settings.base import Job, Section
 
 
@@ -83,12 +84,41 @@ class PatientsConfig(Job):
     exclude: list[str] = Field(default=[], description="Columns that leak or must not be used")
     outcomes: list[Outcome] = Field(default=[], description="At least one; support2 brings its own")
     test: ExternalTest | None = Field(None, description="An external test set")
-    sharing: Literal["none", "hard"] = Field("hard", description="none: a network an outcome")
-    balancing: Literal["equal"] = Field(
-        "equal", description="How outcomes' losses are weighed; equal is the one there is"
+    sharing: Literal["none", "hard", "soft", "cross-stitch", "mmoe"] = Field(
+        "hard", description="none: a network an outcome; mmoe: experts, and a gate an outcome"
+    )
+    sharing_settings: dict[str, float] = Field(
+        default={}, description="soft: tie 0.01; cross-stitch: own 0.9; mmoe: experts 4"
+    )
+    balancing: Literal["equal", "uncertainty", "random", "pcgrad", "upgrad"] = Field(
+        "equal", description="How outcomes' losses are weighed, or their gradients reconciled"
+    )
+    trunk: Literal["tabm", "mlp"] = Field(
+        "tabm", description="tabm: an ensemble in one network over numbers in pieces; mlp: plain"
+    )
+    members: int | None = Field(
+        None, ge=2, le=64, description="Members of a trunk tabm; default by scale"
     )
     hidden: int = Field(128, ge=4)
     epochs: int | None = Field(None, ge=1, description="Default by scale; stops early")
+
+    @model_validator(mode="after")
+    def _is_of_one_piece(self) -> PatientsConfig:
+        if self.balancing in ("pcgrad", "upgrad") and self.sharing in ("none", "soft"):
+            raise ValueError(
+                f"balancing {self.balancing} reconciles gradients on parameters that outcomes "
+                f"share, and sharing {self.sharing} has none; "
+                "expected sharing hard, cross-stitch or mmoe, or balancing equal"
+            )
+        if not self.sharing_settings:
+            return self  # what a way of sharing takes is in its own file, which imports torch
+        known = settings_of(self.sharing)
+        if unknown := sorted(set(self.sharing_settings) - set(known)):
+            raise ValueError(
+                f"sharing_settings: {unknown[0]} is no setting of sharing {self.sharing}, "
+                f"which has: {', '.join(known) or 'none'}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_outcomes(self) -> PatientsConfig:

@@ -10,11 +10,12 @@ from domains.healthcare.outcome_codec import Codec, fit_codec
 from domains.healthcare.patient_features import fit_encoder
 from domains.healthcare.patients import read_cohort
 from domains.metrics import METRICS
-from models.multitask import SHARING
 from models.multitask.boosting import boosted_logits
 from models.multitask.calibrating import fit_temperatures
 from models.multitask.heads import LOSSES, answer, hazard_loss
-from models.multitask.learning import Recipe, Records, logits, shuffled, train
+from models.multitask.learning import Recipe, logits, shuffled, train
+from models.multitask.masked import Records
+from models.multitask.named import SHARING
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 
 RECIPE = Recipe("hard", hidden=16, epochs=15, patience=15, seed=0, learning_rate=5e-3)
@@ -56,20 +57,20 @@ def _scores(
 def test_every_kind_of_outcome_is_learned(
     sharing: str, codecs: dict[str, Codec], records: tuple[Records, Records]
 ) -> None:
-    network, histories = train(replace(RECIPE, sharing=sharing), codecs, *records)
-    found = _scores(codecs, logits(network, records[1].x), records[1])
+    learned = train(replace(RECIPE, sharing=sharing), codecs, *records)
+    found = _scores(codecs, logits(learned.network, records[1].x), records[1])
     assert found["death"] > 0.8
     assert found["place"] > 0.75
     assert found["stay"] > 0.2
     assert found["survival"] > 0.58
-    assert len(histories) == (1 if sharing == "hard" else len(codecs))
+    assert len(learned.histories) == (len(codecs) if sharing == "none" else 1)
 
 
 def test_the_same_seed_gives_the_same_network(
     codecs: dict[str, Codec], records: tuple[Records, Records]
 ) -> None:
     recipe = replace(RECIPE, epochs=2)
-    first, second = (train(recipe, codecs, *records)[0].state_dict() for _ in range(2))
+    first, second = (train(recipe, codecs, *records).network.state_dict() for _ in range(2))
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
@@ -84,8 +85,8 @@ def test_unlabelled_records_have_no_say(
     noisy = training.x.copy()
     noisy[::2] = 1e3
     recipe = replace(RECIPE, epochs=2)
-    plain, _ = train(recipe, codecs, Records(training.x, y), validation)
-    other, _ = train(recipe, codecs, Records(noisy, y), validation)
+    plain = train(recipe, codecs, Records(training.x, y), validation).network
+    other = train(recipe, codecs, Records(noisy, y), validation).network
     for a, b in zip(plain.parameters(), other.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
 
@@ -96,8 +97,8 @@ def test_an_outcome_with_few_labels_does_not_drown(
     training, validation = records
     y = dict(training.y)
     y["stay"] = np.where(np.arange(900) < 90, y["stay"], np.nan)
-    network, _ = train(replace(RECIPE, epochs=40), codecs, Records(training.x, y), validation)
-    assert _scores(codecs, logits(network, validation.x), validation)["stay"] > 0.1
+    learned = train(replace(RECIPE, epochs=40), codecs, Records(training.x, y), validation)
+    assert _scores(codecs, logits(learned.network, validation.x), validation)["stay"] > 0.1
 
 
 def test_single_task_networks_do_not_see_each_other(
@@ -108,7 +109,7 @@ def test_single_task_networks_do_not_see_each_other(
     recipe = replace(RECIPE, sharing="none", epochs=3)
     scrambled = {**training.y, "survival": training.y["survival"][::-1].copy()}
     plain, other = (
-        logits(train(recipe, codecs, Records(training.x, y), validation)[0], validation.x)
+        logits(train(recipe, codecs, Records(training.x, y), validation).network, validation.x)
         for y in (training.y, scrambled)
     )
     for name in ("death", "place", "stay"):
@@ -125,18 +126,6 @@ def test_batches_hold_every_record_once_and_none_is_a_remainder(count: int) -> N
     sizes = {len(batch) for batch in batches(1)}
     assert max(sizes) - min(sizes) <= 1
     assert max(sizes) <= RECIPE.batch_size
-
-
-def test_hard_sharing_has_one_trunk_and_none_has_one_an_outcome() -> None:
-    sizes = {"a": 1, "b": 3, "items": 2}
-    shared, separate = (SHARING[name](5, sizes, 8) for name in ("hard", "none"))
-    x = torch.zeros(4, 5)
-    for network in (shared, separate):
-        assert {name: tuple(v.shape) for name, v in network(x).items()} == {
-            name: (4, size) for name, size in sizes.items()
-        }
-    assert len(shared.independent()) == 1
-    assert len(separate.independent()) == 3
 
 
 def test_hazard_loss_is_the_likelihood_of_what_was_seen() -> None:

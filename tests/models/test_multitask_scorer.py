@@ -1,5 +1,6 @@
 """The packed patients model: raw rows in, every outcome out, the same after saving."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,24 @@ from domains.healthcare.outcome_codec import fit_codec
 from domains.healthcare.patient_features import fit_encoder
 from domains.healthcare.patients import read_cohort
 from models import scorer as packed
-from models.multitask import SHARING
+from models.multitask.named import SHARING, network
 from models.multitask.scorer import PatientsScorer
+from models.multitask.shape import Shape
+from models.multitask.trunk import TRUNKS
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 
 
-@pytest.fixture(scope="module", params=list(SHARING))
+@pytest.fixture(scope="module", params=product(SHARING, TRUNKS))
 def scorer(request: pytest.FixtureRequest) -> PatientsScorer:
     cohort = read_cohort(sample_patients(), OUTCOMES, "f", patient="id")
     codecs = {o.name: fit_codec(o, cohort.targets.values[o.name]) for o in OUTCOMES}
     encoder = fit_encoder(cohort.features)
     sizes = {name: codec.size for name, codec in codecs.items()}
-    network = SHARING[request.param](encoder.width, sizes, 8)
-    return PatientsScorer(encoder, codecs, network, request.param, 8, {"death": 1.7})
+    sharing, trunk = request.param
+    members = 3 if trunk == "tabm" else 1
+    shape = Shape(encoder.width, sizes, 8, trunk, members, encoder.numbers)
+    built = network(sharing, shape).eval()
+    return PatientsScorer(encoder, codecs, built, sharing, shape, {"death": 1.7})
 
 
 def test_saved_and_loaded_answers_the_same(scorer: PatientsScorer, tmp_path: Path) -> None:

@@ -33,19 +33,21 @@ _LEAST_LABELS = 10
 
 @dataclass(frozen=True)
 class Effort:
-    """What a scale spends: epochs, patience, boosting rounds, training records, resamples."""
+    """What a scale spends: epochs, patience, members of a trunk, boosting rounds, training records,
+    resamples."""
 
     epochs: int
     patience: int
+    members: int
     rounds: int
     records: int
     repeats: int
 
 
 EFFORTS = {
-    "tiny": Effort(epochs=20, patience=5, rounds=10, records=1500, repeats=40),
-    "small": Effort(epochs=60, patience=6, rounds=100, records=EVERY, repeats=200),
-    "full": Effort(epochs=200, patience=15, rounds=100, records=EVERY, repeats=500),
+    "tiny": Effort(epochs=20, patience=5, members=2, rounds=10, records=1500, repeats=40),
+    "small": Effort(epochs=60, patience=6, members=4, rounds=100, records=EVERY, repeats=200),
+    "full": Effort(epochs=200, patience=15, members=16, rounds=100, records=EVERY, repeats=500),
 }
 
 

@@ -16,7 +16,8 @@ from domains.healthcare.patient_features import Encoder
 from domains.healthcare.patients import Cohort
 from models.multitask.boosting import boosted_logits
 from models.multitask.calibrating import fit_temperatures
-from models.multitask.learning import Recipe, Records, train
+from models.multitask.learning import Recipe, train
+from models.multitask.masked import Records
 from models.multitask.scorer import PatientsScorer, load_scorer
 from pipelines.evidence import Role
 from pipelines.life.arms import checkpoint, once
@@ -27,6 +28,15 @@ from pipelines.steps.patients.prepare import EFFORTS, EXTERNAL, Prepared, wants_
 from pipelines.tracking import Job
 
 ANSWERED = ("calibration", "test", EXTERNAL)
+
+
+SHARED = {
+    "none": "one network an outcome",
+    "hard": "one trunk, a head an outcome",
+    "soft": "a trunk an outcome, each held near the others",
+    "cross-stitch": "a trunk an outcome, their layers mixed as learned",
+    "mmoe": "trunks for all, a gate and a head an outcome",
+}
 
 
 @dataclass(frozen=True)
@@ -50,9 +60,9 @@ class Trained:
 def train_model(job: Job, prepared: Prepared) -> Trained:
     """Train the configured network on all outcomes and pack it, not yet calibrated."""
     config: PatientsConfig = job.config
-    name = {"hard": "shared", "none": "single-task"}[config.sharing]
-    note = {"hard": "one trunk, a head an outcome", "none": "one network an outcome"}
-    return _network(job, prepared, name, "arm", config.sharing, note[config.sharing])
+    name = "single-task" if config.sharing == "none" else "shared"
+    note = f"{SHARED[config.sharing]}; losses balanced: {config.balancing}"
+    return _network(job, prepared, name, "arm", config.sharing, note)
 
 
 @stage(kind="training")
@@ -82,7 +92,15 @@ def _new_network(
     config: PatientsConfig = job.config
     effort = EFFORTS[config.scale]
     recipe = Recipe(
-        sharing, config.hidden, config.epochs or effort.epochs, effort.patience, config.seed
+        sharing,
+        config.hidden,
+        config.epochs or effort.epochs,
+        effort.patience,
+        config.seed,
+        balancing=config.balancing if role == "arm" else "equal",
+        trunk=config.trunk,
+        members=config.members or effort.members,
+        settings=config.sharing_settings if role == "arm" else {},
     )
     encoder, codecs = prepared.read_rules()
     training, validation = (
@@ -90,10 +108,11 @@ def _new_network(
     )
     started = time.process_time()
     kept = checkpoint(job, name)
-    network, histories = train(recipe, codecs, training, validation, checkpoint=kept)
+    learned = train(recipe, codecs, training, validation, checkpoint=kept)
+    histories = learned.histories
     earlier = sum(history.earlier for history in histories)
     seconds = time.process_time() - started + earlier
-    scorer = PatientsScorer(encoder, codecs, network, sharing, config.hidden)
+    scorer = PatientsScorer(encoder, codecs, learned.network, sharing, learned.shape)
     scorer.save(job.folder / name)
     epochs = ", ".join(str(history.best_epoch) for history in histories)
     say(f"{name}: {seconds:.1f} CPU s, best epoch {epochs}")
@@ -150,7 +169,7 @@ def _boosting(job: Job, prepared: Prepared) -> Trained:
 def encoded(cohort: Cohort, encoder: Encoder, codecs: Mapping[str, Codec]) -> Records:
     """Records as a network takes them."""
     targets = {name: codec.encode(cohort.targets.values[name]) for name, codec in codecs.items()}
-    return Records(encoder.encode(cohort.features), targets)
+    return Records(encoder.encode(cohort.features), targets, encoder.numbers)
 
 
 def _answered(prepared: Prepared) -> list[str]:

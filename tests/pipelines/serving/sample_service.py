@@ -29,10 +29,11 @@ from models.credit import build as build_net
 from models.credit_encoding import Encoder
 from models.imaging.backbones import Classifier, settle
 from models.imaging.backbones import build as build_encoder
+from models.imaging.features import to_batch
 from models.imaging.scorer import ImagingScorer
-from models.imaging.transfer import to_batch
-from models.multitask import SHARING
+from models.multitask.named import network
 from models.multitask.scorer import PatientsScorer
+from models.multitask.shape import Shape
 from pipelines.governance import registry
 from pipelines.serving.app import Service, build
 from pipelines.serving.following import Following
@@ -72,8 +73,9 @@ def patients_scorer() -> PatientsScorer:
     codecs = {o.name: fit_codec(o, cohort.targets.values[o.name]) for o in OUTCOMES}
     encoder = fit_encoder(cohort.features)
     sizes = {name: codec.size for name, codec in codecs.items()}
-    network = SHARING["hard"](encoder.width, sizes, 8)
-    return PatientsScorer(encoder, codecs, network, "hard", 8, {"death": 1.7})
+    shape = Shape(encoder.width, sizes, 8)
+    built = network("hard", shape)
+    return PatientsScorer(encoder, codecs, built, "hard", shape, {"death": 1.7})
 
 
 def imaging_scorer() -> ImagingScorer:

@@ -1,0 +1,31 @@
+"""Hard sharing: one trunk for all outcomes, one head each."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from models.multitask.shape import Shape
+from models.multitask.sharing.network import Network
+from models.multitask.trunk import Trunk, head
+
+
+class Hard(Network):
+    """Hard parameter sharing (Caruana, "Multitask Learning", 1997).
+
+    Every outcome's loss shapes the one trunk: outcomes with few labels borrow from the others,
+    and outcomes that disagree may hurt each other (interference).
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self.trunk = Trunk(shape)
+        self.heads = nn.ModuleList(head(shape, size) for size in shape.sizes.values())
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Logits of every outcome."""
+        common = self.trunk(x)
+        return {name: own(common) for name, own in zip(self.names, self.heads, strict=True)}
+
+    def shared(self) -> list[nn.Parameter]:
+        """The trunk, if it serves more than one outcome."""
+        return list(self.trunk.parameters()) if len(self.names) > 1 else []

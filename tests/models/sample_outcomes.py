@@ -1,0 +1,30 @@
+"""Encoded records of made-up patients, and what their training fixed."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from domains.healthcare.outcome_codec import Codec, fit_codec
+from domains.healthcare.patient_features import fit_encoder
+from domains.healthcare.patients import read_cohort
+from models.multitask.masked import Records
+from tests.domains.sample_patients import OUTCOMES, sample_patients
+
+
+@cache
+def codecs() -> dict[str, Codec]:
+    """Of every kind of outcome."""
+    targets = read_cohort(sample_patients(), OUTCOMES, "f", patient="id").targets
+    return {o.name: fit_codec(o, targets.values[o.name]) for o in OUTCOMES}
+
+
+@cache
+def records() -> tuple[Records, Records]:
+    """Records to learn from, and others of the same kind."""
+    encoder = fit_encoder(read_cohort(sample_patients(), OUTCOMES, "f", patient="id").features)
+    parts = []
+    for seed in (0, 1):
+        cohort = read_cohort(sample_patients(seed=seed), OUTCOMES, "f", patient="id")
+        y = {name: codec.encode(cohort.targets.values[name]) for name, codec in codecs().items()}
+        parts.append(Records(encoder.encode(cohort.features), y, encoder.numbers))
+    return parts[0], parts[1]
