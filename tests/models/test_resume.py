@@ -16,12 +16,9 @@ from domains.healthcare.patients import read_cohort
 from models.checkpoint import Checkpoint
 from models.credit import build as build_credit
 from models.credit import train_centrally
-from models.imaging.backbones import Classifier, build, settle
-from models.imaging.finetune import Tuning, finetune
-from models.imaging.transfer import to_batch
-from models.multitask.learning import Recipe, Records, train
+from models.multitask.learning import Recipe, train
+from models.multitask.masked import Records
 from models.training import fit
-from tests.domains.sample_images import picture
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 from tests.models.interrupted import Fatal, Killed, kills, same
 
@@ -141,37 +138,22 @@ def test_a_damaged_checkpoint_costs_time_and_nothing_else(tmp_path: Path) -> Non
     assert same(_fitted(Checkpoint(path))[0], _fitted(None)[0])
 
 
-@pytest.mark.parametrize("silhouettes", [False, True])
-def test_a_fine_tuning(silhouettes: bool, tmp_path: Path) -> None:
-    rows = np.arange(40)
-    grey = np.stack([picture(i % 2, i)[4:36, 4:36] for i in range(40)])
-    images = np.repeat(grey[..., None], 3, axis=3)
-    tuning = Tuning(3, batch_size=16, last_blocks=3, silhouettes=silhouettes)
-    base = settle(build("efficientnet-lite0", 32, seed=0), [to_batch(images)]).state_dict()
-
-    def tuned(checkpoint: Checkpoint | None) -> End:
-        net = Classifier(build("efficientnet-lite0", 32), 2)
-        net.backbone.load_state_dict(base)
-        done = finetune(net, images, rows % 2, rows[:30], rows[30:], tuning, checkpoint=checkpoint)
-        return net.state_dict(), done.history
-
-    whole = tuned(None)
-    ends = kills(tuned, tmp_path)
-    assert len(ends) == 3
-    assert all(same(end[0], whole[0]) and end[1] == whole[1] for end in ends)
-
-
-@pytest.mark.parametrize("sharing", ["hard", "none"])
-def test_many_outcomes_in_one_network_or_several(sharing: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sharing", "balancing"), [("hard", "equal"), ("none", "equal"), ("hard", "uncertainty")]
+)
+def test_many_outcomes_in_one_network_or_several(
+    sharing: str, balancing: str, tmp_path: Path
+) -> None:
     cohort = read_cohort(sample_patients(), OUTCOMES, "f", patient="id")
     codecs = {o.name: fit_codec(o, cohort.targets.values[o.name]) for o in OUTCOMES}
     y = {name: codec.encode(cohort.targets.values[name]) for name, codec in codecs.items()}
     records = Records(fit_encoder(cohort.features).encode(cohort.features), y)
-    recipe = Recipe(sharing, hidden=8, epochs=3, patience=3, seed=1)
+    recipe = Recipe(sharing, hidden=8, epochs=3, patience=3, seed=1, balancing=balancing)
 
     def trained(checkpoint: Checkpoint | None) -> End:
-        network, histories = train(recipe, codecs, records, records, checkpoint=checkpoint)
-        return network.state_dict(), [each.history for each in histories]
+        learned = train(recipe, codecs, records, records, checkpoint=checkpoint)
+        told = [each.history for each in learned.histories]
+        return {**learned.network.state_dict(), "cosines": torch.tensor(learned.cosines)}, told
 
     whole = trained(None)
     ends = kills(trained, tmp_path)
