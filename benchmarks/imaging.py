@@ -26,8 +26,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.imaging.backbones import Backbone, Classifier, build, settle
-from models.imaging.transfer import features, fit_head, freeze, has_bf16, to_batch
+from models.imaging.backbones import Backbone, Classifier, build, freeze, settle
+from models.imaging.features import features, to_batch
+from models.imaging.head import fit_head
+from models.imaging.precision import has_bf16
 
 EPOCHS = 10
 BATCH = 128

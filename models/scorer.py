@@ -21,6 +21,7 @@ DESCRIPTION = "scorer.json"
 
 _MODULES = {
     "imaging": "models.imaging.scorer",
+    "imaging-base": "models.imaging.base",
     "patients": "models.multitask.scorer",
     "credit": "models.credit",
 }

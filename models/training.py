@@ -10,12 +10,14 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from models.averaging import Average, averaged
 from models.checkpoint import Checkpoint
 
 
@@ -50,6 +52,7 @@ def fit(
     patience: int,
     progress: Callable[[str], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    average: float | None = None,
 ) -> FitHistory:
     """Train, watch validation, stop when it no longer improves, restore the best weights.
 
@@ -69,24 +72,29 @@ def fit(
         progress: Receives one line an epoch.
         checkpoint: Saved after an epoch when that is due, and at the end. A fit that was killed
             goes on from it; one that had ended returns at once.
+        average: Validate and keep the moving average of the weights, which forgets by this factor
+            a step (`models.averaging`); None keeps the weights as they are.
 
     Raises:
         FloatingPointError: The loss is no longer finite.
     """
-    kept = checkpoint.of(epochs, patience, shapes(model)) if checkpoint else None
-    run = _resumed(kept, model, optimizer) or _Run(copy.deepcopy(model.state_dict()))
+    recipe = (epochs, patience, shapes(model), *([] if average is None else [average]))
+    kept = checkpoint.of(*recipe) if checkpoint else None
+    mean_of = averaged(model, average)
+    run = _resumed(kept, model, optimizer, mean_of) or _Run(copy.deepcopy(model.state_dict()))
     earlier, started = run.seconds, time.perf_counter()
     fresh = False
     while not run.ended(epochs, patience):
         epoch = len(run.history) + 1
-        mean = _epoch(model, batches(epoch), loss, optimizer)
-        score = _validate(model, validate)
+        mean = _epoch(model, batches(epoch), loss, optimizer, mean_of)
+        with mean_of.held_by(model) if mean_of else nullcontext():
+            score = _validate(model, validate)
+            run.add(model, mean, score)
         if progress:
             progress(f"epoch {epoch}/{epochs}: loss {mean:.4f}, validation {score:.4f}")
-        run.add(model, mean, score)
         run.seconds, fresh = earlier + time.perf_counter() - started, True
         if kept and not run.ended(epochs, patience) and kept.due():
-            kept.save(run.tensors() | capture(model, optimizer), run.facts())
+            kept.save(run.tensors() | capture(model, optimizer, mean_of), run.facts())
     if kept and fresh:
         kept.save(run.tensors() | {"rng": torch.get_rng_state()}, run.facts() | {"ended": True})
     model.load_state_dict(run.best_state)
@@ -122,7 +130,10 @@ class _Run:
 
 
 def _resumed(
-    kept: Checkpoint | None, model: nn.Module, optimizer: torch.optim.Optimizer
+    kept: Checkpoint | None,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Average | None,
 ) -> _Run | None:
     found = kept.load() if kept else None
     if found is None:
@@ -132,6 +143,8 @@ def _resumed(
         torch.set_rng_state(tensors["rng"])
     else:
         restore(tensors, model, optimizer)
+        if average is not None:
+            average.restore(_under("average.", tensors), int(tensors["averaged"]))
     return _Run(_under("best.", tensors), **facts)
 
 
@@ -140,14 +153,20 @@ def shapes(model: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
     return [(name, tuple(tensor.shape)) for name, tensor in model.state_dict().items()]
 
 
-def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Weights and buffers, the optimizer's moments and steps, and torch's generator, by name."""
+def capture(
+    model: nn.Module, optimizer: torch.optim.Optimizer, average: Average | None = None
+) -> dict[str, Tensor]:
+    """Weights and buffers, the optimizer's moments and steps, torch's generator, and the weights'
+    average where there is one, by name."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     found = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for number, parameter in enumerate(parameters):
         for name, value in optimizer.state[parameter].items():
             if isinstance(value, Tensor):
                 found[f"optimizer.{number}.{name}"] = value
+    if average is not None:
+        found |= {f"average.{name}": tensor for name, tensor in average.state.items()}
+        found["averaged"] = torch.tensor(average.steps)
     return found | {"rng": torch.get_rng_state()}
 
 
@@ -172,6 +191,7 @@ def _epoch(
     batches: Iterable[Any],
     loss: Callable[[nn.Module, Any], Tensor],
     optimizer: torch.optim.Optimizer,
+    average: Average | None,
 ) -> float:
     total, count = 0.0, 0
     for batch in batches:
@@ -179,6 +199,8 @@ def _epoch(
         value = loss(model, batch)
         value.backward()
         optimizer.step()
+        if average is not None:
+            average.update(model)
         total, count = total + float(value.detach()), count + 1
     mean = total / max(count, 1)
     if not math.isfinite(mean):

@@ -23,6 +23,7 @@ from pipelines.steps.credit.controls import train_controls
 from pipelines.steps.credit.evidence import evaluate, held_out
 from pipelines.steps.credit.fairness import with_decisions
 from pipelines.steps.credit.prepare import prepare
+from pipelines.steps.credit.price import price
 from pipelines.steps.credit.training import package_of, train_federated
 from pipelines.tracking import open_job
 
@@ -41,14 +42,15 @@ def credit(config: CreditConfig) -> dict[str, Any]:
         Refused: An owner's budget does not allow the plan; no record was read.
         InputError: The file or the configuration is wrong; nothing was spent.
     """
-    with open_job("credit", config, stages=8) as job:
+    with open_job("credit", config, stages=9) as job:
         table = find_loans(job)
         charged = charge(job, table)
         prepared = prepare(job, charged)
         model = train_federated(job, prepared)
         controls = train_controls(job, prepared)
         personal = personalise(job, prepared, model)
-        evidence = evaluate(job, prepared, [model, *personal, *controls])
+        priced = price(job, prepared)
+        evidence = evaluate(job, prepared, [model, *personal, *controls], priced)
         made_up = example(prepared.encoder, prepared.frame)
         held = with_decisions(job, prepared, model, held_out(prepared, config.seed))
         return settled(job, publish(job, evidence, package_of(job), made_up, held))

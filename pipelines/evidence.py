@@ -50,12 +50,16 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """A small table for a person: `rows` are as long as `columns`; None prints as a dash."""
+    """A small table for a person: `rows` are as long as `columns`; None prints as a dash.
+
+    `section` is where in the report it stands, see `pipelines.reporting.report.SECTIONS`.
+    """
 
     title: str
     caption: str
     columns: list[str]
     rows: list[list[Cell]]
+    section: str = "closer"
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
@@ -79,7 +83,9 @@ class Evidence:
     - `scorecard`: the table of points of a model that is one; it comes from noised training alone.
     - `fairness`: protected groups; empty where none is named, or nothing may be told of them.
     - `monitoring`: what to watch once the model is used, and when to act, from the run's numbers.
-    - `findings`, `limits`: plain sentences, computed from numbers.
+    - `findings`: the few sentences that matter most, computed from numbers.
+    - `remarks`: section of the report → further such sentences, told there.
+    - `limits`: what the numbers do not cover, in plain sentences.
     """
 
     pipeline: str
@@ -97,6 +103,11 @@ class Evidence:
     scorecard: Table | None = None
     fairness: list[Table] = field(default_factory=list)
     monitoring: Table | None = None
+    remarks: dict[str, list[str]] = field(default_factory=dict)
+
+    def every_sentence(self) -> list[str]:
+        """Findings, then the remarks of every section."""
+        return [*self.findings, *(line for lines in self.remarks.values() for line in lines)]
 
 
 def to_json(evidence: Evidence) -> dict[str, Any]:

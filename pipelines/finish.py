@@ -146,14 +146,17 @@ def _result(
 
 def _log_model(job: Job, package: Path, example: Any) -> str:
     """Log the packed model and return its address; one that an earlier process logged serves."""
-    if (logged := logged_model(job)) is not None:
-        return logged
+    return logged_model(job) or log_package(job.run_id, job.name, package, example)
+
+
+def log_package(run_id: str, name: str, package: Path, example: Any) -> str:
+    """Log a packed model to a run under way; returns its address."""
     client()  # points MLflow at the right store
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     # It asks for type hints as a schema, over any filter; the signature below is the schema.
-    with mlflow.start_run(run_id=job.run_id), warnings.catch_warnings(record=True):
+    with mlflow.start_run(run_id=run_id), warnings.catch_warnings(record=True):
         info = mlflow.pyfunc.log_model(
-            name=job.name,
+            name=name,
             python_model=str(_SERVED),
             artifacts={"package": str(package)},
             signature=_signature(example, load(package).predict(example)),
@@ -161,7 +164,7 @@ def _log_model(job: Job, package: Path, example: Any) -> str:
             # Inferring them costs 19 s and imports the model in another process.
             pip_requirements=[f"{n}=={importlib.metadata.version(n)}" for n in _REQUIREMENTS],
         )
-    client().update_run(job.run_id, "RUNNING")
+    client().update_run(run_id, "RUNNING")
     return str(info.model_uri)
 
 

@@ -16,6 +16,7 @@ from pipelines.environment import time_limit
 from pipelines.finish import publish
 from pipelines.governance.approval import settled
 from pipelines.settings import ImagingConfig
+from pipelines.steps.imaging.base_version import register_base
 from pipelines.steps.imaging.bases import find_bases
 from pipelines.steps.imaging.evidence import PACKAGE, evaluate, held_out
 from pipelines.steps.imaging.prepare import fetch_public, prepare_images
@@ -34,10 +35,11 @@ def imaging(config: ImagingConfig) -> dict[str, Any]:
     Returns:
         The JSON of a training run.
     """
-    with open_job("imaging", config, stages=8) as job:
+    with open_job("imaging", config, stages=9) as job:
         fetch_public(job)
         prepared = prepare_images(job)
         bases = find_bases(job, prepared)
+        register_base(job, prepared, bases)
         probes = train_transfer(job, prepared, bases)
         tuned = train_finetune(job, prepared, bases, probes)
         controls = train_controls(job, prepared)

@@ -8,7 +8,7 @@ from monai.visualize import GradCAM
 from torch import Tensor
 
 from models.imaging.backbones import Classifier
-from models.imaging.transfer import to_batch
+from models.imaging.features import to_batch
 
 _CELLS = 6
 

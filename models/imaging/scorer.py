@@ -16,7 +16,7 @@ from domains.errors import InputError
 from domains.healthcare.image_files import Unreadable, as_rgb, resize
 from models.calibration import probabilities
 from models.imaging.backbones import Classifier, build
-from models.imaging.finetune import logits
+from models.imaging.tuning import logits
 from models.intake import Field
 from models.scorer import DESCRIPTION
 

@@ -57,7 +57,12 @@ def note_bases(job: Job) -> None:
     base = published(config.backbone)
     if config.weights is not None:
         base = {"name": config.weights.name, "digest": f"sha256:{file_hash(config.weights)}"}
-    client().set_tag(job.run_id, BASE, json.dumps([base]))
+    note_base(job, **base)
+
+
+def note_base(job: Job, name: str, digest: str) -> None:
+    """Write down the weights that a job's training begins with, in place of what stood there."""
+    client().set_tag(job.run_id, BASE, json.dumps([{"name": name, "digest": digest}]))
 
 
 def _chosen(evidence: dict[str, Any] | None) -> str | None:

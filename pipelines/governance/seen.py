@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from domains import durable
@@ -78,14 +79,21 @@ def remember(job: Job, data: str, parts: Sequence[Any] | np.ndarray, *ids: Any) 
     rows = np.unique(_rows(keys, np.tile(codes[used], len(ids))))
     played = pa.array(names[rows["part"]].tolist(), pa.string())
     made = _table(rows["key"], played, pa.array([data] * len(rows), pa.string()), job)
-    path = _path(job.run_id)
-    if path.exists():
-        made = pa.concat_tables([pq.read_table(path).cast(made.schema), made])
-        made = made.group_by(made.column_names).aggregate([]).cast(made.schema)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    with durable.replacing(path) as part:
-        pq.write_table(made.sort_by([(name, "ascending") for name in made.column_names]), part)
-        os.chmod(part, 0o600)
+    _add(job, made)
+
+
+def inherit(job: Job, run_id: str) -> None:
+    """Write down that a job has seen what another training saw, whose weights it starts from."""
+    table = pq.read_table(_path(run_id))
+    table = table.filter(pc.is_in(table["part"], pa.array(["train", "validation", "source"])))
+    parts = pa.array(["source"] * len(table), pa.string())
+    _add(job, _table(_keys(table), parts, table["data"].combine_chunks(), job))
+
+
+def shared(run_id: str, ids: Sequence[Any] | np.ndarray) -> int | None:
+    """How many of these ids a training saw; None where no record of that training is kept."""
+    path = _path(run_id)
+    return int(np.isin(keyed(ids), _keys(pq.read_table(path))).sum()) if path.exists() else None
 
 
 def keyed(ids: Sequence[Any] | np.ndarray) -> np.ndarray:
@@ -171,6 +179,18 @@ def _table(keys: np.ndarray, parts: pa.Array, data: pa.Array, job: Job) -> pa.Ta
     columns = [pa.FixedSizeBinaryArray.from_buffers(_KEY, len(keys), buffers), data, parts]
     about = {"model": job.name, "pipeline": job.pipeline, "when": now()}
     return pa.table(columns, ["key", "data", "part"], metadata=about)
+
+
+def _add(job: Job, made: pa.Table) -> None:
+    """Write rows beside those that a job has written before."""
+    path = _path(job.run_id)
+    if path.exists():
+        made = pa.concat_tables([pq.read_table(path).cast(made.schema), made])
+        made = made.group_by(made.column_names).aggregate([]).cast(made.schema)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with durable.replacing(path) as part:
+        pq.write_table(made.sort_by([(name, "ascending") for name in made.column_names]), part)
+        os.chmod(part, 0o600)
 
 
 def _rows(keys: np.ndarray, parts: np.ndarray) -> np.ndarray:

@@ -159,10 +159,21 @@ def whisker(axes: Axes, spot: float, row: Row, look: Look, text: str) -> None:
     interval = ""
     if low is not None and high is not None:
         axes.plot([low, high], [spot, spot], color=look[0], lw=1.3, alpha=0.75)
-        interval = f"  ({low:.3f} to {high:.3f})" if text == "full" else ""
+        interval = f"  ({told(low)} to {told(high)})" if text == "full" else ""
     axes.plot(value, spot, look[1], color=look[0], ms=4.5)
     if text:
-        axes.text(1.02, spot, f"{value:.3f}{interval}", transform=right, va="center", fontsize=8.5)
+        axes.text(
+            1.02, spot, f"{told(value)}{interval}", transform=right, va="center", fontsize=8.5
+        )
+
+
+def told(value: float) -> str:
+    """A number beside a dot: three digits, and a minus that is one.
+
+    >>> told(-0.0581), told(-0.0002)
+    ('−0.058', '0.000')
+    """
+    return f"{value:z.3f}".replace("-", "−")
 
 
 def over(image: Array, heat: Array | None) -> Array:

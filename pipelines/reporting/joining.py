@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from pipelines.reporting.drawing import (
 from pipelines.reporting.figures import bars
 
 _NAMED = 40
+_FEW = 5  # members below which nothing can be seen to go along
+_UNLIKE = 1.5  # largest over smallest size from which sizes are worth an axis
 
 
 @dataclass(frozen=True)
@@ -63,30 +65,69 @@ def forest(path: Path, gains: Sequence[Gain], xlabel: str) -> Path:
     return save(path, lambda width: _many(width, _by_arm(gains), xlabel))
 
 
+def sorts(gains: Sequence[Gain]) -> list[str]:
+    """What members differ in, so that gains can be seen to go along with it; see `along`."""
+    return [said for said, _, _ in _axes(gains)]
+
+
 def along(path: Path, gains: Sequence[Gain], ylabel: str) -> Path:
-    """Gains against the members' sizes, and against how different they are."""
-    arms = _by_arm(gains)
+    """Gains against what members differ in: their sizes, and how different their models are.
+
+    Raises:
+        ValueError: They differ in neither.
+    """
+    arms, against = _by_arm(gains), _axes(gains)
+    if not against:
+        raise ValueError("members of one size that rank alike: there is nothing to draw against")
     style = looks(list(arms))
 
     def draw(width: float) -> Figure:
-        figure = paper(width, 3.2 if width == WIDE else 5.6)
-        left, right = figure.subplots(1, 2) if width == WIDE else figure.subplots(2, 1)
-        for arm, own in arms.items():
-            colour, marker = style[arm]
-            for axes, x in ((left, [g.size for g in own]), (right, [g.apart for g in own])):
-                axes.plot(x, [g.value for g in own], marker, color=colour, ms=4, alpha=0.75)
-        left.set(xscale="log", xlabel="records", ylabel=ylabel)
-        left.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-        left.xaxis.set_major_formatter("{x:,.0f}")
-        left.xaxis.set_minor_locator(NullLocator())
-        right.set(xlabel="how differently its own model ranks", ylabel=ylabel)
-        for axes in (left, right):
+        wide, count = width == WIDE, len(against)
+        figure = paper(width, 3.2 if wide else 2.8 * count)
+        grid = figure.subplots(1 if wide else count, count if wide else 1, squeeze=False).ravel()
+        for axes, (_, xlabel, of) in zip(grid, against, strict=True):
+            for arm, own in arms.items():
+                colour, marker = style[arm]
+                x, y = [of(gain) for gain in own], [gain.value for gain in own]
+                axes.plot(x, y, marker, color=colour, ms=4, alpha=0.75)
+            axes.set(xlabel=xlabel, ylabel=ylabel)
             axes.axhline(0.0, color=MUTED, lw=0.9, ls=DASHED, zorder=1)
+            if of is _size:
+                _by_decades(axes)
         figure.legend(handles=[handle(arm, style[arm]) for arm in arms],
                       loc="outside upper left", ncols=columns(width, list(arms)))  # fmt: skip
         return figure
 
     return save(path, draw)
+
+
+def _by_decades(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _size(gain: Gain) -> float:
+    return float(gain.size)
+
+
+def _apart(gain: Gain) -> float:
+    return gain.apart
+
+
+def _axes(gains: Sequence[Gain]) -> list[tuple[str, str, Callable[[Gain], float]]]:
+    """(in a caption, at the axis, of a member) where members differ enough to be told apart."""
+    if len({gain.member for gain in gains}) < _FEW:
+        return []
+    sizes, apart = [gain.size for gain in gains], [gain.apart for gain in gains]
+    found: list[tuple[str, str, Callable[[Gain], float]]] = []
+    if max(sizes) >= _UNLIKE * min(sizes):
+        found.append(("a client's number of records", "records", _size))
+    if max(apart) > min(apart):
+        said = "how differently its own model ranks its loans"
+        found.append((said, "how differently its own model ranks", _apart))
+    return found
 
 
 def _by_arm(gains: Sequence[Gain]) -> Mapping[str, list[Gain]]:

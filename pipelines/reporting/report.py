@@ -5,21 +5,17 @@ evidence as Markdown for the registry. Evidence whose `metrics` are empty belong
 that released none: then nothing computed from held-out records is shown, whatever else it holds.
 """
 
-import base64
 import os
-import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
-from pipelines.evidence import Arm, Evidence, Figure
-from pipelines.reporting import page, statements, wording
-from pipelines.reporting.drawing import DPI, Row, narrow
-from pipelines.reporting.figures import bars
+from pipelines.evidence import Arm, Evidence, Table
+from pipelines.reporting import embedding, page, risk, statements, wording
+from pipelines.reporting.boards import boards
 
 CARD = Path(__file__).parents[2] / "mlflow" / "model_card.md"
 RISK = CARD.with_name("model_risk.md")
@@ -27,11 +23,15 @@ RISK = CARD.with_name("model_risk.md")
 _ANCHORS = (
     ("findings", "In plain words"),
     ("worth", "Was it worth it?"),
-    ("scorecard", "The scorecard"),
+    ("joining", "Worth joining?"),
+    ("decisions", "Decisions"),
     ("calibration", "Calibration"),
     ("fairness", "Fairness"),
+    ("scorecard", "The scorecard"),
+    ("rounds", "Who took part"),
     ("privacy", "Privacy"),
     ("data", "Data and splits"),
+    ("monitoring", "What to watch"),
     ("closer", "A closer look"),
     ("metrics", "Every test metric"),
     ("limits", "Limits"),
@@ -39,48 +39,43 @@ _ANCHORS = (
 )
 # a figure belongs to the section whose words its name begins with; all others stand at the end
 SECTIONS = {
-    "worth": ("arms", "discrimination", "clients", "lenders", "outcomes"),
+    "worth": ("arms", "price", "discrimination", "clients", "lenders", "outcomes"),
+    "joining": ("joining",),
+    "decisions": ("decisions",),
     "calibration": ("calibration", "reliability"),
     "fairness": ("fairness",),
+    "rounds": ("rounds",),
     "privacy": ("privacy", "budget", "epsilon"),
     "data": ("data", "samples", "split"),
 }
-_PHOTOS = ("samples", "gradcam", "images")
-_ELSEWHERE = ("external.", "validation.")  # not of the test records that arms are compared on
-_COMPARES = ("arms", "outcomes")  # figures that already set the arms against each other
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure ready to embed: data addresses at two widths, its size in CSS pixels, and whether it
-    shows images, whose colours a dark page must not touch."""
-
-    title: str
-    caption: str
-    wide: str
-    narrow: str
-    width: int
-    height: int
-    photo: bool
+_TABLED = ("worth", "joining", "decisions", "calibration", "rounds")
+"""Sections that take tables; all others stand at the end."""
+_OF_RECORDS = ("findings", "joining", "decisions", "fairness", "closer")
+"""Sections that are there only where held-out records' numbers may be told and there are any."""
 
 
 def render(evidence: Evidence, result: Mapping[str, Any], path: Path) -> Path:
     """Write the report of a run to `path` and return it; the folder is made.
 
     `result` is the JSON of the run, and may hold `git_revision`, `config_yaml` and `started`.
-    A figure of the arms is drawn unless `evidence` brings its own, see `_COMPARES`.
+    A figure of the arms is drawn unless `evidence` brings its own, see `embedding.pictures`.
     """
     with TemporaryDirectory() as scratch:
-        pictures = _pictures(evidence, Path(scratch))
+        pictures = embedding.pictures(evidence, Path(scratch))
     view = _view(evidence, result)
     by_section = {key: [p for name, p in pictures if _section(name) == key] for key in _KEYS}
-    closer = view["released"] and bool(evidence.tables or by_section["more"])
-    told = view["released"] and evidence.findings
-    hidden = {"findings": not told, "closer": not closer, "scorecard": not evidence.scorecard}
-    hidden["fairness"] = not (view["released"] and evidence.fairness)
-    sections = [(anchor, text) for anchor, text in _ANCHORS if not hidden.get(anchor)]
-    written = page.template(page.TEMPLATES / "report.html").render(
-        **view, pictures=by_section, sections=sections
+    tables = {key: [t for t in evidence.tables if _place(t) == key] for key in _KEYS}
+    held = {key: bool(by_section.get(key) or tables.get(key) or evidence.remarks.get(key))
+            for key, _ in _ANCHORS}  # fmt: skip
+    held["findings"] = bool(evidence.findings)
+    held["fairness"] |= bool(evidence.fairness)
+    held["closer"] = bool(by_section["more"] or tables["more"])
+    hidden = {key for key in _OF_RECORDS if not (view["released"] and held[key])}
+    hidden |= {key for key in ("rounds",) if not held[key]}
+    hidden |= {key for key in ("scorecard", "monitoring") if getattr(evidence, key) is None}
+    sections = {anchor: text for anchor, text in _ANCHORS if anchor not in hidden}
+    written = page.template(page.TEMPLATES / "report.html", wording.typeset).render(
+        **view, pictures=by_section, tables=tables, sections=sections
     )
     return page.write(path, written)
 
@@ -92,7 +87,20 @@ def model_card(evidence: Evidence, result: Mapping[str, Any]) -> str:
 
 def risk_pack(evidence: Evidence, result: Mapping[str, Any]) -> str:
     """The model-risk pack of a run as Markdown, from `mlflow/model_risk.md`."""
-    return page.template(RISK, finalize=_markdown).render(**_view(evidence, result))
+    tables = {key: [t for t in evidence.tables if _place(t) == key] for key in _KEYS}
+    return page.template(RISK, finalize=_markdown).render(
+        **_view(evidence, result),
+        assumptions=risk.assumptions(evidence),
+        untested=risk.untested(evidence),
+        features=list(dict.fromkeys(str(row[0]) for row in _features(evidence))),
+        tables={**tables, "fairness": evidence.fairness},
+        parts={key: text for key, text in _ANCHORS if key in SECTIONS} | {"more": "Further"},
+    )
+
+
+def _features(evidence: Evidence) -> Sequence[Sequence[Any]]:
+    """Lines of the table of points without its start; a model of another form has none."""
+    return evidence.scorecard.rows[1:] if evidence.scorecard else []
 
 
 def index(runs: Sequence[tuple[Evidence, Mapping[str, Any]]], path: Path) -> Path:
@@ -103,7 +111,7 @@ def index(runs: Sequence[tuple[Evidence, Mapping[str, Any]]], path: Path) -> Pat
     stories = []
     with TemporaryDirectory() as scratch:
         for evidence, result in runs:
-            pictures = _pictures(evidence, Path(scratch))
+            pictures = embedding.pictures(evidence, Path(scratch))
             first = next((p for name, p in pictures if _section(name) == "worth"), None)
             stories.append(
                 {
@@ -112,7 +120,8 @@ def index(runs: Sequence[tuple[Evidence, Mapping[str, Any]]], path: Path) -> Pat
                     "link": _relative(result.get("report"), path),
                 }
             )
-    return page.write(path, page.template(page.TEMPLATES / "index.html").render(stories=stories))
+    template = page.template(page.TEMPLATES / "index.html", wording.typeset)
+    return page.write(path, template.render(stories=stories))
 
 
 def headline(evidence: Evidence) -> str:
@@ -123,17 +132,16 @@ def headline(evidence: Evidence) -> str:
     return f"Trained on {evidence.data.get('name', 'private records')} within ε = {epsilon}"
 
 
-def data_uri(path: Path) -> str:
-    """A PNG file as an address that holds it."""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-
-
 _KEYS = (*SECTIONS, "more")
 
 
 def _section(name: str) -> str:
     found = [key for key, starts in SECTIONS.items() if name.startswith(starts)]
     return found[0] if found else "more"
+
+
+def _place(table: Table) -> str:
+    return table.section if table.section in _TABLED else "more"
 
 
 def _view(evidence: Evidence, result: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,13 +164,13 @@ def _view(evidence: Evidence, result: Mapping[str, Any]) -> dict[str, Any]:
         "key": wording.key_metrics(evidence.metrics),
         "main": wording.main_metrics(evidence.metrics),
         "all_metrics": wording.names(evidence.metrics),
-        "compared": [name for name in compared if not name.startswith(_ELSEWHERE)],
-        "best": {name: _best_value(evidence.arms, name) for name in compared},
+        "boards": boards(evidence.arms),
         "best_control": {
             name: _best([arm for arm in evidence.arms if arm.role == "control"], name)
             for name in compared
         },
         "owners": statements.owners(evidence.privacy or {}),
+        "alike": statements.alike(statements.owners(evidence.privacy or {})),
         "budget_note": statements.BUDGET,
         "additive_note": statements.ADDITIVE,
         "thin_note": statements.THIN,
@@ -203,65 +211,6 @@ def _best(arms: Sequence[Arm], name: str) -> Arm | None:
     by_name = {arm.name: arm for arm in arms}
     key = wording.best({a.name: a.metrics[name] for a in arms if name in a.metrics}, name)
     return None if key is None else by_name[key]
-
-
-def _best_value(arms: Sequence[Arm], name: str) -> float | None:
-    arm = _best(arms, name)
-    return None if arm is None else arm.metrics[name]
-
-
-def _pictures(evidence: Evidence, scratch: Path) -> list[tuple[str, Picture]]:
-    """Every figure of released evidence, the arms first."""
-    if not evidence.metrics:
-        return []
-    figures = list(evidence.figures)
-    if not any(figure.name.startswith(_COMPARES) for figure in figures):
-        figures = [*_arms(evidence, scratch), *figures]
-    return [(figure.name, _embed(figure)) for figure in figures]
-
-
-def _arms(evidence: Evidence, folder: Path) -> list[Figure]:
-    """Arms against controls by the main metrics; nothing where there is nothing to compare."""
-    main = wording.main_metrics(evidence.metrics)
-    rows = [_arm_row(arm, name, len(main)) for name in main for arm in evidence.arms]
-    if len(evidence.arms) < 2 or not main:
-        return []
-    label = wording.title(main[0]) if len(main) == 1 else "the outcome's own measure"
-    path = bars(folder / f"{evidence.pipeline}-arms.png", rows, f"{label}, test records")
-    return [
-        Figure(
-            "arms",
-            "Strategies against their controls",
-            "Dots are test results, whiskers 95 % intervals. Where whiskers overlap widely, the "
-            "difference may be chance.",
-            path,
-        )
-    ]
-
-
-def _arm_row(arm: Arm, name: str, metrics: int) -> Row:
-    """One metric: a line an arm, coloured by role. Several: a line a metric, coloured by arm."""
-    value, low, high = (arm.metrics.get(name + suffix) for suffix in ("", "_low", "_high"))
-    if metrics == 1:
-        role = "strategies" if arm.role == "arm" else "controls"
-        return arm.name, value, low, high, role
-    return wording.title(name), value, low, high, arm.name
-
-
-def _embed(figure: Figure) -> Picture:
-    with figure.path.open("rb") as stream:
-        width, height = struct.unpack(">16xII", stream.read(24))  # the PNG header's size
-    phone = narrow(figure.path)
-    scale = DPI // 100
-    return Picture(
-        figure.title,
-        figure.caption,
-        data_uri(figure.path),
-        data_uri(phone) if phone.exists() else "",
-        width // scale,
-        height // scale,
-        figure.name.startswith(_PHOTOS),
-    )
 
 
 def _relative(report: str | None, origin: Path) -> str:

@@ -3,9 +3,11 @@
 The sentences say what the code does; change them together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pipelines.reporting.wording import number
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,22 @@ def owners(privacy: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def alike(owners: Sequence[Mapping[str, Any]]) -> str:
+    """One sentence for all owners where their budgets stand alike; empty where they do not.
+
+    >>> alike([{"owner": x, "run": 3.0, "spent": 3.0, "granted": 9.0} for x in "ab"])
+    'Each of the 2 owners has spent ε 3.00 of the 9.00 it granted, 3.00 of it in this run.'
+    """
+    told = {tuple(number(each[key], 2) for key in ("spent", "granted", "run")) for each in owners}
+    if len(owners) < 2 or len(told) > 1:
+        return ""
+    spent, granted, run = told.pop()
+    return (
+        f"Each of the {len(owners)} owners has spent ε {spent} of the {granted} it granted, "
+        f"{run} of it in this run."
+    )
 
 
 def plan(privacy: Mapping[str, Any]) -> dict[str, Any]:

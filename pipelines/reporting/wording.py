@@ -21,10 +21,26 @@ _METRICS = {
     "rmse": ("RMSE", "root of the mean squared error; 0 is best"),
     "mean": ("Mean", "over outcomes: of AUROC and C-index, or of R² where none is ranked"),
     "mae": ("MAE", "mean absolute error; 0 is best"),
+    "calibration_slope": ("Calibration slope", "1 is best; below 1: too extreme"),
+    "calibration_intercept": ("Calibration intercept", "0 is best; above 0: too optimistic"),
+    "default_rate": ("Default rate", ""),
+    "approval_ratio": ("Approval, lowest over highest", "1 is equal"),
+    "approval_difference": ("Approval, highest less lowest", "0 is equal"),
+    "opportunity_difference": ("Approval of those who repaid, highest less lowest", "0 is equal"),
+    "odds_difference": ("Approval at equal outcome, highest less lowest", "0 is equal"),
+    "calibration_difference": ("Predicted less observed, highest less lowest", "0 is equal"),
 }
+_WHOLE = {
+    "approval.rate": "Share approved",
+    "approval.default_rate": "Default rate of those approved",
+    "approval.of_repaid": "Approved of those who repaid",
+    "approval.of_defaulted": "Approved of those who defaulted",
+}
+_PARTS = {"external": "External test", "out_of_time": "Later approvals", "fairness": "Fairness"}
 _KEY_ORDER = ("auroc", "auroc_client_mean", "accuracy", "ece", "ks")
 _MAIN = ("auroc", "cindex", "r2", "accuracy")
 _SUFFIXES = ("_low", "_high")
+_MINUS, _PERCENT = re.compile(r"(?<![\w.])-(?=\d)"), re.compile(r"(\d) ?%")
 _INTERVAL = re.compile(r"(\S+) \((\S+ to \S+)\)")
 
 
@@ -36,10 +52,12 @@ def split_name(name: str) -> tuple[str, str]:
 
 def title(name: str) -> str:
     """A metric's name for a person: `external.death.auroc` → `External test · death · AUROC`."""
+    if name in _WHOLE:
+        return _WHOLE[name]
     outcome, metric = split_name(name)
     parts = outcome.split(".") if outcome else []
-    parts = ["External test" if part == "external" else words(part) for part in parts]
-    return " · ".join([*parts, _METRICS.get(metric, (words(metric), ""))[0]])
+    last = _METRICS[metric][0] if metric in _METRICS else _PARTS.get(metric, words(metric))
+    return " · ".join([*(_PARTS.get(part, words(part)) for part in parts), last])
 
 
 def gloss(name: str) -> str:
@@ -48,8 +66,8 @@ def gloss(name: str) -> str:
 
 
 def words(key: str) -> str:
-    """`noise_multiplier` → `noise multiplier`."""
-    return key.replace("_", " ")
+    """`noise_multiplier` → `noise multiplier`, `ece_before` → `calibration error before`."""
+    return " ".join("calibration error" if word == "ece" else word for word in key.split("_"))
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -69,6 +87,17 @@ def number(value: Any, digits: int = 3) -> str:
     if value and abs(value) < 0.5 * 10**-digits:
         return f"{value:.2g}".replace("e-0", "e-")
     return f"{value:,.{digits}f}"
+
+
+def fixed(value: float | None, digits: int = 3) -> str:
+    """A measure, always with as many digits; a dash for none.
+
+    >>> fixed(0.71234), fixed(-6.2e-5), fixed(None)
+    ('0.712', '0.000', '–')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:z,.{digits}f}"
 
 
 def with_interval(value: Any) -> tuple[str, str]:
@@ -105,7 +134,7 @@ def seconds(value: float | None) -> str:
 def interval(metrics: Mapping[str, float], name: str) -> str:
     """The 95 % interval beside a metric, `0.690 to 0.733`; empty where none was computed."""
     low, high = (metrics.get(name + suffix) for suffix in _SUFFIXES)
-    return "" if low is None or high is None else f"{number(low)} to {number(high)}"
+    return "" if low is None or high is None else f"{fixed(low)} to {fixed(high)}"
 
 
 def names(metrics: Iterable[str]) -> list[str]:
@@ -142,3 +171,14 @@ def best(values: Mapping[str, float], name: str) -> str | None:
         return None
     pick = min if split_name(name)[1] in LOWER_IS_BETTER else max
     return pick(known, key=lambda key: known[key])
+
+
+def typeset(value: Any) -> Any:
+    """What a page prints: a minus for a hyphen before a number, and no line break before %.
+
+    >>> typeset("-0.012, 95 % of 2030-05-07"), typeset("22%")
+    ('−0.012, 95\xa0% of 2030-05-07', '22\xa0%')
+    """
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return _PERCENT.sub("\\1\xa0%", _MINUS.sub("−", value))

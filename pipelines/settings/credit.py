@@ -17,6 +17,7 @@ from domains.errors import InputError
 from models.strategies import STRATEGIES, make
 from pipelines.settings.base import Job, Section
 from pipelines.settings.credit_clients import Clients, Updates
+from pipelines.settings.credit_decisions import Fairness, Points
 from pipelines.settings.credit_models import OF_WEIGHTS, TRAINING, Growth, Model
 
 
@@ -83,25 +84,6 @@ class Privacy(Section):
     setup_share: float = Field(
         0.3, gt=0, lt=1, description="Share of ε for bins and categories that are not public"
     )
-
-
-class Fairness(Section):
-    """How protected columns are looked at."""
-
-    least: int = Field(
-        50, ge=20, description="Test records below which nothing is told of a protected group"
-    )
-    as_features: bool = Field(
-        False, description="Whether the model may use the protected columns too"
-    )
-
-
-class Points(Section):
-    """What a scorecard's points mean."""
-
-    base: float = Field(600.0, description="Score at which the odds of repaying are `odds` to 1")
-    odds: float = Field(50.0, gt=0)
-    pdo: float = Field(20.0, gt=0, description="Points that double the odds")
 
 
 def _by_model(key: str, description: str, **limits: Any) -> Any:
@@ -192,6 +174,11 @@ class CreditConfig(Job):
         "say; default: proximal on public records with controls, none on private ones, of which "
         "the result goes to each client's own folder alone",
     )
+    epsilons: list[float] | None = Field(
+        None,
+        description="At which ε the figure of privacy and federation trains the model anew, alone, "
+        "federated and pooled, on public records; default: 1, 3, 8 under controls: full, else none",
+    )
     bins: int = _by_model("bins", "Bins of a number without public bounds", ge=2)
     codes: Literal["linear", "steps", "bins"] = _by_model("codes", "How a number fills its bins")
     hidden: int = Field(16, ge=1, description="Hidden units of the net")
@@ -215,6 +202,13 @@ class CreditConfig(Job):
         if self.personalise is not None:
             return self.personalise
         return "proximal" if public and self.controls != "none" else "none"
+
+    def priced(self, public: bool) -> list[float]:
+        """At which ε the model is compared with itself, rising; none on private records."""
+        if not public:
+            return []
+        usual = [1.0, 3.0, 8.0] if self.controls == "full" else []
+        return sorted({*(usual if self.epsilons is None else self.epsilons)})
 
     def others(self) -> list[CreditConfig]:
         """The same job with each other model, trained as that one is by default."""
@@ -259,6 +253,17 @@ class CreditConfig(Job):
             for name in getattr(self, key):
                 if (found := self.data.types.get(name, kind)) != kind:
                     raise ValueError(f"data.types.{name}: found {found}, and {key} says {kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _prices_what_it_may(self) -> CreditConfig:
+        asked = self.epsilons or []
+        if not all(math.isfinite(epsilon) and epsilon > 0 for epsilon in asked):
+            raise ValueError(f"epsilons: expected positive numbers, found {asked}")
+        if asked and self.data.path is not None and not self.data.public:
+            raise ValueError(
+                "epsilons: each would have to be charged; expected none, or data.public: true"
+            )
         return self
 
     @model_validator(mode="after")

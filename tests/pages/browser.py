@@ -52,17 +52,19 @@ VIEWS = [View(width, scheme) for width in (1280, 390) for scheme in ("light", "d
 
 
 class Browser:
-    """One tab of one Chromium; `requests` are the addresses the open page has asked for."""
+    """One tab of one Chromium; `requests` are the addresses the open page has asked for, and
+    `complaints` what its console has told of errors."""
 
     def __init__(self, commands: int, answers: int) -> None:
         self._commands, self._answers = commands, answers
         self._held, self._number = b"", 0
         self._session = ""
         self.requests: list[str] = []
+        self.complaints: list[str] = []
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         attached = self._ask("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
-        for domain in ("Page", "Network", "Runtime"):
+        for domain in ("Page", "Network", "Runtime", "Log"):
             self._ask(f"{domain}.enable")
 
     def open(self, page: Path, view: View) -> None:
@@ -72,7 +74,7 @@ class Browser:
         self._ask("Emulation.setDeviceMetricsOverride", mobile=phone, **size)
         feature = {"name": "prefers-color-scheme", "value": view.scheme}
         self._ask("Emulation.setEmulatedMedia", features=[feature])
-        self.requests = []
+        self.requests, self.complaints = [], []
         self._ask("Page.navigate", url=page.resolve().as_uri())
         self.run(
             "new Promise(done => document.readyState === 'complete' ? done()"
@@ -119,7 +121,21 @@ class Browser:
         heard: dict[str, Any] = json.loads(line)
         if heard.get("method") == "Network.requestWillBeSent":
             self.requests.append(heard["params"]["request"]["url"][:200])
+        if (said := _complaint(heard)) is not None:
+            self.complaints.append(said[:200])
         return heard
+
+
+def _complaint(heard: dict[str, Any]) -> str | None:
+    """What an event says is wrong with the page; None for every other one."""
+    told = heard.get("params", {})
+    if heard.get("method") == "Log.entryAdded" and told["entry"]["level"] in ("warning", "error"):
+        return str(told["entry"]["text"])
+    if heard.get("method") == "Runtime.exceptionThrown":
+        return str(told["exceptionDetails"]["text"])
+    if heard.get("method") == "Runtime.consoleAPICalled" and told["type"] in ("error", "assert"):
+        return str(told["args"])
+    return None
 
 
 @contextmanager

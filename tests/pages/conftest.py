@@ -10,13 +10,13 @@ import pytest
 
 from pipelines.reporting import report
 from pipelines.status import page
-from tests.pages import sample_status
+from tests.pages import sample_consortium, sample_status
 from tests.pages.browser import CHROMIUM, Browser, View, browser
 from tests.pipelines import sample_evidence
 
 LOOK = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")
 PAGES = (
-    "imaging", "patients", "credit", "private", "index",
+    "imaging", "patients", "credit", "consortium", "private", "index",
     "status", "status-empty", "status-unread",
 )  # fmt: skip
 
@@ -41,6 +41,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         result = sample_evidence.result(evidence, path)
         found[make.__name__] = report.render(evidence, result, path)
         runs.append((evidence, result))
+    whole = sample_consortium.evidence(folder / "consortium")
+    path = folder / "consortium.html"
+    found["consortium"] = report.render(whole, sample_evidence.result(whole, path), path)
     private = replace(runs[2][0], metrics={}, data={**runs[2][0].data, "public": False})
     found["private"] = report.render(private, runs[2][1], folder / "private.html")
     found["index"] = report.index(runs, folder / "index.html")
@@ -62,6 +65,7 @@ def look(tab: Browser) -> Callable[[Path, View], list[str]]:
         tab.open(path, view)
         found = [str(line) for line in tab.run(LOOK)]
         asked = {a for a in tab.requests if not a.startswith(("data:", "file:", "about:"))}
+        found += [f"complains {said}" for said in tab.complaints]
         return found + [f"fetches {address}" for address in sorted(asked)]
 
     return looked

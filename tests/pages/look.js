@@ -66,6 +66,7 @@
   }
 
   for (const image of document.images) {
+    if (image.alt.trim().length < 10) found.push(`without words: image ${words(image.alt)}`);
     await image.decode().catch(() => 0);
     if (!image.naturalWidth || image.clientWidth < 100) found.push(`empty: ${words(image.alt)}`);
     else if (plain(image)) found.push(`of one colour: ${words(image.alt)}`);

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pages import sample_consortium
 from tests.pages.browser import VIEWS, Browser, View
 from tests.pages.conftest import PAGES
 
@@ -52,6 +53,49 @@ def test_a_phone_gets_the_phone_s_figures(tab: Browser, pages: dict[str, Path]) 
     assert all(one > other for one, other in zip(wide, narrow, strict=True))
 
 
+TABLE = """(name => {
+  const section = document.getElementById(name);
+  return [...section.querySelectorAll("table")].map(
+    table => [...table.tBodies[0].rows].map(row => row.cells[0].innerText.split("\\n")[0]));
+})"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_consortium_reads_who_gains_who_is_approved_and_who_took_part(
+    tab: Browser, pages: dict[str, Path], width: int
+) -> None:
+    tab.open(pages["consortium"], View(width, "light"))
+    assert tab.run(f"{TABLE}('joining')") == [list(sample_consortium.LENDERS)]
+    groups, gaps = tab.run(f"{TABLE}('fairness')")
+    assert (groups, len(gaps)) == (["F", "M"], 5)
+    (taking_part,) = tab.run(f"{TABLE}('rounds')")
+    assert sorted(taking_part) == sorted(sample_consortium.CONDUCT)
+    _, later, price = tab.run(f"{TABLE}('worth')")
+    assert [name.split()[0] for name in later] == ["federated"]
+    assert price[:3] == ["alone", "federated", "pooled"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_on_a_phone_nothing_but_a_table_of_lines_slides_sideways(
+    tab: Browser, pages: dict[str, Path], name: str
+) -> None:
+    tab.open(pages[name], View(390, "light"))
+    wide = "[...document.querySelectorAll('body *')].filter(node => !node.closest('.scroll, pre')"
+    assert (
+        tab.run(f"{wide} && node.scrollWidth > 390).map(node => node.outerHTML.slice(0, 90))") == []
+    )
+
+
+def test_what_matters_most_is_said_first_and_in_few_sentences(
+    tab: Browser, pages: dict[str, Path]
+) -> None:
+    tab.open(pages["consortium"], View(1280, "light"))
+    lines = tab.run("[...document.querySelectorAll('#findings li')].map(item => item.innerText)")
+    assert 3 <= len(lines) <= 8
+    assert lines[0].startswith("Federation:")
+    assert not any("rank correlation" in line for line in lines)
+
+
 BLANK = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGA"
     "WjR9awAAAABJRU5ErkJggg=="
@@ -66,6 +110,8 @@ BLANK = (
         ("<p style='color:#999'>faint</p>", "contrast"),
         ("<p style='font-size:8px'>tiny</p>", "too small"),
         ("<p style='width:2000px'>wide</p>", "wider than the window"),
+        (f"<img src='{BLANK}' width=200 height=99>", "without words"),
+        ("<script>throw new Error('gone')</script>", "complains"),
         ("<img alt='gone' src='none.png' width=200 height=99>", "empty"),
         (f"<img alt='white' src='{BLANK}' width=200 height=99>", "of one colour"),
         (

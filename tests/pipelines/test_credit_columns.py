@@ -96,11 +96,11 @@ def test_a_client_of_few_records_is_said_to_add_noise(
 
 
 def _lender(name: str, records: int, rate: float) -> Lender:
-    return Lender(name, records, rate, {}, None)
+    return Lender(name, records, rate, None)
 
 
 def _told(lenders: list[Lender], clients: list[str]) -> dict[str, list[Any]]:
-    return {str(row[0]): row[1:3] for row in lender_table(lenders, ["federated"], clients).rows}
+    return {str(row[0]): row[1:3] for row in lender_table(lenders, clients).rows}
 
 
 def test_nothing_is_told_of_a_client_with_few_test_records() -> None:

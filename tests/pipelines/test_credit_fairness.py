@@ -114,7 +114,7 @@ def test_a_released_run_tells_of_groups_decisions_and_reasons(evidence: Evidence
         assert low <= value <= high, name
     assert evidence.metrics["approval.rate"] == pytest.approx(0.7, abs=0.15)
     assert evidence.fairness[0].columns[:4] == COLUMNS
-    assert any(line.startswith("Reasons: ") for line in evidence.findings)
+    assert any(line.startswith("Reasons: ") for line in evidence.every_sentence())
     assert any(figure.name == "fairness" for figure in evidence.figures)
     assert from_json(to_json(evidence)) == evidence
 
@@ -140,8 +140,8 @@ def test_a_small_group_leaves_no_trace(evidence: Evidence) -> None:
 
 def test_one_group_alone_is_said_and_not_divided_by(evidence: Evidence) -> None:
     assert not any("bank_of" in name or "unknown" in name for name in evidence.metrics)
-    assert any("bank_of: one group alone (same)" in line for line in evidence.findings)
-    assert any("unknown: one group alone (empty)" in line for line in evidence.findings)
+    assert any("bank_of: one group alone (same)" in line for line in evidence.every_sentence())
+    assert any("unknown: one group alone (empty)" in line for line in evidence.every_sentence())
 
 
 def test_without_leave_no_group_and_no_threshold_is_told(tmp_path: Path, home: Path) -> None:

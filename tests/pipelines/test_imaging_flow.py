@@ -17,16 +17,15 @@ from pipelines.imaging import example, imaging
 from pipelines.settings import ImagingConfig, load_config
 from pipelines.steps.imaging import words as said_of
 from pipelines.steps.imaging.bases import Base, find_bases
-from pipelines.steps.imaging.evidence import chosen, evaluate, held_out, sensitivity, specificity
-from pipelines.steps.imaging.prepare import (
+from pipelines.steps.imaging.effort import (
     EFFORTS,
     IMAGENET,
-    Prepared,
     has_source,
-    prepare_images,
     strategies,
     wants_controls,
 )
+from pipelines.steps.imaging.evidence import chosen, evaluate, held_out, sensitivity, specificity
+from pipelines.steps.imaging.prepare import Prepared, prepare_images
 from pipelines.steps.imaging.training import Trained, train_controls, train_finetune, train_transfer
 from pipelines.tracking import client, open_job
 from tests.domains.sample_images import write_folder, write_manifest, write_medmnist
@@ -81,7 +80,7 @@ def test_a_run_ends_in_a_registered_version_with_its_evidence(run: dict[str, Any
     assert set(result["controls"]) == {"random-weights"}
     names = [arm["name"] for arm in evidence["arms"]]
     assert names[:2] == ["transfer-imagenet", "transfer-source"]
-    assert names[2].startswith("finetune-")
+    assert names[2].startswith("partial-")
     assert sum(arm["chosen"] for arm in evidence["arms"]) == 1
     assert evidence["privacy"] is None
     assert evidence["tables"][-1]["rows"] == [["3-1.png", "empty file"]]
@@ -235,7 +234,7 @@ def test_a_refused_set_leaves_no_version(home: Path, tmp_path: Path) -> None:
 
 
 def test_the_light_module_agrees_with_the_models() -> None:
-    from models.imaging.backbones import IMAGENET as KNOWN
+    from models.imaging.weights import IMAGENET as KNOWN
 
     assert IMAGENET == KNOWN
     assert set(EFFORTS) == {"tiny", "small", "full"}

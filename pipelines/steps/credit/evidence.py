@@ -29,20 +29,23 @@ from pipelines.steps.credit.controls import (
     QUIET,
 )
 from pipelines.steps.credit.decisions import fitted
-from pipelines.steps.credit.joined import with_joining
+from pipelines.steps.credit.joined import with_lenders
 from pipelines.steps.credit.judged import judged
 from pipelines.steps.credit.monitoring import plan_of
-from pipelines.steps.credit.pictures import draw, lender_table, points_table
+from pipelines.steps.credit.pictures import draw, points_table
 from pipelines.steps.credit.prepare import Prepared
+from pipelines.steps.credit.price import Priced
+from pipelines.steps.credit.priced import with_price
 from pipelines.steps.credit.public_facts import faint
 from pipelines.steps.credit.scores import (
     Tested,
     difference,
     difference_inside,
-    lenders,
     metrics_of,
 )
 from pipelines.steps.credit.statement import statement
+from pipelines.steps.credit.taking_part import with_conduct
+from pipelines.steps.credit.told import in_order
 from pipelines.steps.credit.training import FEDERATED, Trained, package_of
 from pipelines.tracking import Job, client, log_arm
 
@@ -60,11 +63,20 @@ class _Later:
 
 
 @stage()
-def evaluate(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evidence:
-    """Everything the run found, on test records alone; without leave, ε and the schema only."""
+def evaluate(
+    job: Job, prepared: Prepared, trained: Sequence[Trained], priced: Sequence[Priced] = ()
+) -> Evidence:
+    """Everything the run found, on test records alone; without leave, ε and the schema only.
+
+    Args:
+        job: The job.
+        prepared: Its loans.
+        trained: The registered model, then every other arm.
+        priced: The model at other ε, if that was asked for.
+    """
     if may_release(job.config):
-        return _measured(job, prepared, trained)
-    bare = _bare(job, prepared, None)
+        return _measured(job, prepared, trained, priced)
+    bare = _with_conduct(job, prepared, trained[0], _bare(job, prepared, None))
     arms = [_arm(each, {}, chosen=each.name == FEDERATED) for each in trained]
     for arm in arms:
         log_arm(job, arm)
@@ -113,7 +125,9 @@ def _split_name(table: LoanTable, seed: int) -> str:
     return ", ".join(said)
 
 
-def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evidence:
+def _measured(
+    job: Job, prepared: Prepared, trained: Sequence[Trained], priced: Sequence[Priced]
+) -> Evidence:
     facts = prepared.facts
     tested = _tested(facts, (facts["part"] == "test").to_numpy(), _on_random_split(trained))
     say(f"metrics on {len(tested.y)} test records")
@@ -125,22 +139,24 @@ def _measured(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> Evide
     for each in trained:
         log_arm(job, _arm(each, found[each.name], each.name == FEDERATED), each.history)
     proposed = _proposal(job, facts, trained, found)
-    arms = _shown(trained, found)
-    alone = ALONE if ALONE in tested.scores else None
-    each_lender = lenders(tested, FEDERATED, alone)
     bare = _bare(job, prepared, _read(own, "auroc"))
     say(bare.headline)
     made = replace(
         bare,
         metrics=own,
-        arms=arms,
+        arms=_shown(trained, found),
         calibration=fitted(tested, trained[0]),
         findings=[*proposed, *_findings(tested, own, later)],
-        figures=draw(job.folder / "figures", tested, each_lender, prepared, trained[0]),
-        tables=[lender_table(each_lender, list(tested.scores), list(prepared.sizes))],
+        figures=draw(job.folder / "figures", tested, prepared, trained[0]),
     )
-    made = with_joining(job, prepared, tested, made)
-    return judged(made, job, prepared, tested, trained[0], later.tested if later else None)
+    made = with_price(job.folder / "figures", tested, priced, made)
+    made = with_lenders(job, prepared, tested, made)
+    made = judged(made, job, prepared, tested, trained[0], later.tested if later else None)
+    return _with_conduct(job, prepared, trained[0], in_order(made))
+
+
+def _with_conduct(job: Job, prepared: Prepared, model: Trained, made: Evidence) -> Evidence:
+    return with_conduct(made, job.folder / "figures", list(prepared.sizes), model)
 
 
 def _bare(job: Job, prepared: Prepared, auroc: Interval | None) -> Evidence:

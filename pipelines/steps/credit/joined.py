@@ -22,8 +22,10 @@ from pipelines.steps.credit.joining import (
     members,
     tally,
 )
+from pipelines.steps.credit.pictures import lender_figure, lender_table
 from pipelines.steps.credit.prepare import Prepared
-from pipelines.steps.credit.scores import Tested
+from pipelines.steps.credit.scores import Tested, lenders
+from pipelines.steps.credit.training import FEDERATED
 from pipelines.tracking import Job
 
 TITLE = "Worth joining? Every client's own answer"
@@ -31,12 +33,20 @@ _NAMED = 5
 _AXIS = "AUROC gained over being alone"
 
 
-def with_joining(job: Job, prepared: Prepared, tested: Tested, evidence: Evidence) -> Evidence:
-    """The evidence, and on public records what joining is worth to each of its clients."""
+def with_lenders(job: Job, prepared: Prepared, tested: Tested, evidence: Evidence) -> Evidence:
+    """The evidence and every client's line: on public records what joining is worth to it, else
+    the model inside it."""
     said = gone(job, list(prepared.sizes))
     found = members(tested, prepared.sizes) if is_public(job.config) else []
     if not found:
-        return replace(evidence, findings=[*evidence.findings, *said])
+        own = lenders(tested, FEDERATED)
+        drawn = lender_figure(job.folder / "figures", own)
+        return replace(
+            evidence,
+            findings=[*evidence.findings, *said],
+            figures=[*evidence.figures, *([drawn] if drawn else [])],
+            tables=[*evidence.tables, lender_table(own, list(prepared.sizes))],
+        )
     told = [member for member in found if member.told]
     return replace(
         evidence,
@@ -54,18 +64,38 @@ def table(found: Sequence[Member]) -> Table:
     for each in found:
         areas = [_value(each.areas.get(arm)) for arm in arms]
         differences = [_signed(each.gains.get(arm)) for arm in gains]
-        apart = None if each.apart is None else round(each.apart, 2)
-        rows.append([each.name, each.records, each.tested, _rate(each.rate), apart, *areas,
-                     *differences, each.sentence()])  # fmt: skip
+        apart = None if each.apart is None else f"{each.apart:.2f}"
+        rows.append([each.name, answer(each), each.records, apart, *areas, *differences])
     return Table(
         title=TITLE,
         caption="AUROC inside each client's own test records, and paired differences with 95 % "
-        "intervals, by borrower. Different: 1 less the rank correlation of its own model's scores "
-        "with the shared model's. Each interval stands for itself: of many, one in twenty misses.",
-        columns=["client", "records", "test records", "default rate", "different", *arms,
-                 *(f"{arm} − alone" for arm in gains), "in a sentence"],
+        "intervals, by borrower. Better and worse off: the whole interval lies on one side of 0. "
+        "Differs: 1 less the rank correlation of its own model's scores with the shared model's. "
+        "Each interval stands for itself: of many, one in twenty misses. A dash: too few test "
+        "records of either outcome.",
+        columns=["client", "its answer", "records", "differs", *arms,
+                 *(f"{arm} − alone" for arm in gains)],
         rows=rows,
+        section="joining",
     )  # fmt: skip
+
+
+def answer(member: Member) -> str:
+    """A client's own answer in one sentence, without the numbers that stand beside it.
+
+    >>> answer(Member("A", 9, 2, None, {}, {}, None))
+    'Too few test records to tell.'
+    """
+    if not member.told:
+        return "Too few test records to tell."
+    found: dict[str, list[str]] = {}
+    for arm, gain in member.gains.items():
+        verdict = "no different" if gain.low <= 0 <= gain.high else (
+            "better off" if gain.low > 0 else "worse off"
+        )  # fmt: skip
+        found.setdefault(verdict, []).append(arm)
+    said = "; ".join(f"{verdict} {' or '.join(arms)}" for verdict, arms in found.items())
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def sentences(found: Sequence[Member], by_size: Sequence[Group]) -> list[str]:
@@ -91,22 +121,26 @@ def figures(folder: Path, told: Sequence[Member]) -> list[Figure]:
     ]  # fmt: skip
     if not gains:
         return []
-    return [
+    drawn = [
         Figure(
-            "clients-joining",
+            "joining",
             "Worth joining? Every client against itself alone",
             "AUROC inside each client less that of its own model alone, with 95 % intervals. To "
             "the right of zero the client is better off. Many stand in order of their gain.",
-            pictures.forest(folder / "clients-joining.png", gains, _AXIS),
-        ),
-        Figure(
-            "clients-along",
-            "Who gains",
-            "The same gains against a client's number of records, and against how differently its "
-            "own model ranks its loans.",
-            pictures.along(folder / "clients-along.png", gains, _AXIS),
-        ),
+            pictures.forest(folder / "joining.png", gains, _AXIS),
+        )
     ]
+    against = pictures.sorts(gains)
+    if against:
+        drawn.append(
+            Figure(
+                "joining-along",
+                "Who gains",
+                f"The same gains against {' and against '.join(against)}.",
+                pictures.along(folder / "joining-along.png", gains, _AXIS),
+            )
+        )
+    return drawn
 
 
 def gone(job: Job, names: Sequence[str]) -> list[str]:
@@ -168,8 +202,4 @@ def _value(area: Interval | None) -> Cell:
 
 
 def _signed(gain: Interval | None) -> Cell:
-    return None if gain is None else f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
-
-
-def _rate(rate: float | None) -> Cell:
-    return None if rate is None else round(rate, 3)
+    return None if gain is None else f"{gain.value:+z.3f} ({gain.low:+z.3f} to {gain.high:+z.3f})"

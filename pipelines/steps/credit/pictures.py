@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from scipy.special import expit, logit
 
+from domains.metrics import Interval
 from models.scorecard_points import Scorecard
 from pipelines.evidence import Cell, Figure, Table
 from pipelines.reporting import figures
 from pipelines.reporting.drawing import Row
-from pipelines.settings.credit_models import Model
-from pipelines.steps.credit.controls import ALONE, BOOSTING, PLAIN, POOLED, QUIET
+from pipelines.steps.credit.controls import ALONE, BOOSTING, PLAIN
+from pipelines.steps.credit.personal import PERSONAL
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.scores import FEWEST, Lender, Tested
 from pipelines.steps.credit.statement import budgets, by_round
@@ -23,53 +23,37 @@ from pipelines.steps.credit.training import FEDERATED, Trained
 _EDGE = 1e-9
 
 
-def draw(
-    folder: Path,
-    tested: Tested,
-    lenders: Sequence[Lender],
-    prepared: Prepared,
-    model: Trained,
-) -> list[Figure]:
-    """Lenders, ROC and precision, reliability; ε by round and budgets where there is a plan."""
+def draw(folder: Path, tested: Tested, prepared: Prepared, model: Trained) -> list[Figure]:
+    """ROC and precision, reliability; ε by round and budgets where there is a plan."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = [
-        _lenders(folder, lenders),
-        _curves(folder, tested),
-        _reliability(folder, tested, model),
-    ]
-    return [figure for figure in [*drawn, *_privacy(folder, prepared)] if figure is not None]
+    drawn = [_curves(folder, tested), _reliability(folder, tested, model)]
+    return [*drawn, *_privacy(folder, prepared)]
 
 
-def lender_table(
-    lenders: Sequence[Lender], arms: Sequence[str], clients: Sequence[str] = ()
-) -> Table:
-    """One row a lender: records, default rate, AUROC of every arm, difference to being alone.
+def lender_table(lenders: Sequence[Lender], clients: Sequence[str] = ()) -> Table:
+    """One row a lender: records, default rate, AUROC of the model.
 
     Args:
         lenders: Those with test records.
-        arms: Whose AUROC is shown.
         clients: Everyone, so that whoever has no test record is not told by being absent.
     """
     absent = sorted({*clients} - {each.name for each in lenders})
-    lenders = [*lenders, *(Lender(name, 0, 0.0, {}, None) for name in absent)]
-    compared = any(lender.gain is not None for lender in lenders)
+    lenders = [*lenders, *(Lender(name, 0, 0.0, None) for name in absent)]
     rows: list[list[Cell]] = []
     hidden = _hidden(lenders)
     for lender in sorted(lenders, key=lambda each: -each.records):
         if lender.name in hidden:
-            rows.append([lender.name, hidden[lender.name], *[None] * (1 + len(arms) + compared)])
+            rows.append([lender.name, hidden[lender.name], None, None])
             continue
-        areas = [_cell(lender, arm) for arm in arms]
-        gain: list[Cell] = [_gain(lender)] if compared else []
         rate = round(lender.rate, 3) if lender.told else None
-        rows.append([lender.name, lender.records, rate, *areas, *gain])
-    columns = ["client", "test records", "default rate", *arms]
+        rows.append([lender.name, lender.records, rate, _cell(lender.auroc)])
     return Table(
         title="Every client's own test",
         caption="AUROC inside each client with its 95 % interval, by borrower. A dash: too few "
         f"test records of either outcome; of fewer than {FEWEST} nothing is told.",
-        columns=[*columns, "federated − alone"] if compared else columns,
+        columns=["client", "test records", "default rate", "AUROC"],
         rows=rows,
+        section="joining",
     )
 
 
@@ -105,33 +89,35 @@ def uncalibrated(p: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     return np.asarray(expit(raw))
 
 
-def _lenders(folder: Path, lenders: Sequence[Lender]) -> Figure | None:
-    rows: list[Row] = []
-    for lender in sorted(lenders, key=lambda each: -each.records):
-        for arm, series in ((FEDERATED, FEDERATED), (ALONE, f"control: {ALONE}")):
-            if arm in lender.aurocs:
-                area = lender.aurocs[arm]
-                rows.append((lender.name, area.value, area.low, area.high, series))
-    if not rows:
+def lender_figure(folder: Path, lenders: Sequence[Lender]) -> Figure | None:
+    """The model inside every client that has test records enough, largest first."""
+    rows: list[Row] = [
+        (each.name, each.auroc.value, each.auroc.low, each.auroc.high, FEDERATED)
+        for each in sorted(lenders, key=lambda each: -each.records)
+        if each.auroc is not None
+    ]
+    if len(rows) < 2:
         return None
-    path = figures.bars(folder / "lenders.png", rows, "AUROC on the client's own test records")
+    path = figures.bars(folder / "joining.png", rows, "AUROC on the client's own test records")
     return Figure(
-        "lenders",
-        "Every client, with the shared model and alone",
-        "AUROC inside each client, largest first, with 95 % intervals by borrower.",
+        "joining",
+        "The shared model inside every client",
+        "AUROC inside each client, most test records first, with 95 % intervals by borrower.",
         path,
     )
 
 
 def _curves(folder: Path, tested: Tested) -> Figure:
-    arms = (FEDERATED, *get_args(Model), QUIET, PLAIN, ALONE, POOLED, BOOSTING)
+    arms = (FEDERATED, PERSONAL, PLAIN, ALONE, BOOSTING)  # more lines could not be told apart
     shown = [arm for arm in arms if arm in tested.scores]
     scores = {arm: tested.scores[arm] for arm in shown}
     path = figures.discrimination(folder / "discrimination.png", tested.y, scores)
+    own = [arm for arm in shown if arm in (ALONE, PERSONAL)]
+    by_own = f"; {' and '.join(own)}: each record by its own client's model" if own else ""
     return Figure(
         "discrimination",
         "ROC and precision–recall on test records",
-        "All clients' test records together; the arm alone scores each with its lender's model.",
+        f"All clients' test records together{by_own}.",
         path,
     )
 
@@ -154,14 +140,18 @@ def _privacy(folder: Path, prepared: Prepared) -> list[Figure]:
         return []
     rounds, spent = by_round(plan)
     curve = figures.privacy_curve(folder / "epsilon.png", rounds, spent, plan.epsilon)
-    budget = figures.budget(folder / "budget.png", budgets(prepared.charged))
+    epsilon = Figure(
+        "epsilon",
+        "ε after each round",
+        "Composed over all steps so far by privacy loss distributions, with what bins cost.",
+        curve,
+    )
+    owners = budgets(prepared.charged)
+    if len({(round(spent, 2), granted) for _, spent, granted in owners}) < 2:
+        return [epsilon]  # many bars of one length tell nothing
+    budget = figures.budget(folder / "budget.png", owners)
     return [
-        Figure(
-            "epsilon",
-            "ε after each round",
-            "Composed over all steps so far by privacy loss distributions, with what bins cost.",
-            curve,
-        ),
+        epsilon,
         Figure(
             "budget",
             "Each owner's budget",
@@ -171,14 +161,5 @@ def _privacy(folder: Path, prepared: Prepared) -> list[Figure]:
     ]
 
 
-def _cell(lender: Lender, arm: str) -> Cell:
-    if arm not in lender.aurocs:
-        return None
-    area = lender.aurocs[arm]
-    return f"{area.value:.3f} ({area.low:.3f} to {area.high:.3f})"
-
-
-def _gain(lender: Lender) -> Cell:
-    if lender.gain is None:
-        return None
-    return f"{lender.gain.value:+.3f} ({lender.gain.low:+.3f} to {lender.gain.high:+.3f})"
+def _cell(area: Interval | None) -> Cell:
+    return None if area is None else f"{area.value:.3f} ({area.low:.3f} to {area.high:.3f})"

@@ -78,13 +78,12 @@ class Tested:
 
 @dataclass(frozen=True)
 class Lender:
-    """One client's test: records, default rate, AUROC of each arm, difference to being alone."""
+    """One client's test: records, default rate, AUROC of the model where records are enough."""
 
     name: str
     records: int
     rate: float
-    aurocs: dict[str, Interval]
-    gain: Interval | None
+    auroc: Interval | None
 
     @property
     def told(self) -> bool:
@@ -114,20 +113,15 @@ def difference_inside(tested: Tested, arm: str, other: str) -> Interval | None:
     return _of(np.nanmean(tested.inside[arm] - tested.inside[other], axis=0))
 
 
-def lenders(tested: Tested, arm: str, alone: str | None) -> list[Lender]:
+def lenders(tested: Tested, arm: str) -> list[Lender]:
     """Every client's own test, in the order of the clients; AUROC where records are enough."""
     place = {number: row for row, number in enumerate(tested.enough)}
     made = []
     for number, name in enumerate(tested.names):
         mine, row = tested.y[tested.client == number], place.get(number)
-        areas: dict[str, Interval] = {}
-        gain = None
-        if row is not None:
-            areas = {each: _of(draws[row]) for each, draws in tested.inside.items()}
-            if alone:
-                gain = _of(tested.inside[arm][row] - tested.inside[alone][row])
         rate = float(mine.mean()) if len(mine) else float("nan")
-        made.append(Lender(name, len(mine), rate, areas, gain))
+        area = None if row is None else _of(tested.inside[arm][row])
+        made.append(Lender(name, len(mine), rate, area))
     return made
 
 

@@ -45,6 +45,7 @@ class Trained:
         scores: File of probabilities, (n,).
         history: One mapping a round.
         calibration: Slope and intercept, or empty where each lender has its own.
+        conduct: Client → why its update did not count as sent → rounds.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Trained:
     scores: Path
     history: list[dict[str, float]] = field(default_factory=list)
     calibration: tuple[float, ...] = ()
+    conduct: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def read(self) -> np.ndarray:
         """Probabilities of default, (n,)."""
@@ -104,7 +106,7 @@ def train_federated(job: Job, prepared: Prepared) -> Trained:
     unusual = described(config, charged.schedule.local_steps, rounds.conduct)
     told = [f"{len(clients)} clients, {noise}", grown(model), unusual]
     note = "; ".join(filter(None, told))
-    arm = Shape(FEDERATED, "arm", note, rounds.seconds, rounds.history)
+    arm = Shape(FEDERATED, "arm", note, rounds.seconds, rounds.history, rounds.conduct)
     return keep(job, arm, raw, (slope, intercept))
 
 
@@ -151,7 +153,7 @@ def fit(
     config: CreditConfig,
     *,
     project: Project | None,
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | None,
     progress: Callable[[int], None] | None = None,
     before_training: Callable[[int], None] | None = None,
 ) -> Rounds:
@@ -222,13 +224,15 @@ class Shape:
     note: str
     seconds: float
     history: list[dict[str, float]] = field(default_factory=list)
+    conduct: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def keep(job: Job, arm: Shape, raw: np.ndarray, calibration: tuple[float, ...] = ()) -> Trained:
     """Write an arm's calibrated logits (n,) as probabilities."""
     path = job.folder / f"{arm.name.replace(' ', '-').replace(',', '')}.npy"
     np.save(path, probabilities(raw))
-    return Trained(arm.name, arm.role, arm.note, arm.seconds, path, arm.history, calibration)
+    told = (arm.history, calibration, arm.conduct)
+    return Trained(arm.name, arm.role, arm.note, arm.seconds, path, *told)
 
 
 def training_rows(prepared: Prepared) -> np.ndarray:

@@ -12,7 +12,8 @@ def headline(auroc: Interval | None, clients: int, epsilon: float | None) -> str
     how = f"ε = {epsilon:.2f} for each record" if epsilon is not None else "no privacy"
     if auroc is None:
         return f"Trained across {clients} clients, {how}; test metrics stay with their owners"
-    return f"{clients} clients, {how}: test AUROC {_shown(auroc)}"
+    interval = f"95 % interval {auroc.low:.3f} to {auroc.high:.3f}"
+    return f"{clients} clients, {how}: test AUROC {auroc.value:.3f} ({interval})"
 
 
 def proposal(model: str, gaps: Mapping[str, Interval]) -> list[str]:
@@ -64,19 +65,18 @@ def cost_of_federation(gap: Interval) -> str:
 
 
 def gain_of_federation(together: Interval, inside: Interval | None) -> str:
-    """Paired differences to lenders' own models, over all records and inside lenders."""
-    text = f"Federation: {_compared(together, 'models that each lender trains alone')}"
+    """Paired difference to lenders' own models: inside lenders, or, where none has test records
+    enough, over all records together, which rewards telling lenders apart too."""
     if inside is None:
-        return f"{text}, over the records of all lenders together."
-    return (
-        f"{text}, over the records of all lenders together; "
-        f"inside lenders, on average, the difference is {_signed(inside)}."
-    )
+        told = _compared(together, "models that each client trains alone")
+        return f"Federation: {told}, over the records of all clients together."
+    told = _compared(inside, "each client's own model, trained alone")
+    return f"Federation: inside clients, on average, {told}."
 
 
 def against(gap: Interval, what: str) -> str:
     """Paired difference to another control."""
-    return f"{what[0].upper()}{what[1:]}: {_compared(gap, 'it')}."
+    return f"{what[0].upper()}{what[1:]}: {_compared(gap, 'it')}, over all records."
 
 
 def over_time(
@@ -84,9 +84,9 @@ def over_time(
 ) -> str:
     """What the random split hides: the model of earlier approvals on later ones."""
     text = (
-        f"The random split flatters: trained on earlier approvals alone and tested on later ones, "
-        f"AUROC is {_shown(later)} where the random split says {early.value:.3f}, and the default "
-        f"rate went from {rates[0]:.0%} to {rates[1]:.0%}"
+        f"Over time: trained on earlier approvals and tested on later ones, AUROC is "
+        f"{_shown(later)} where the random split says {early.value:.3f}, and the default rate went "
+        f"from {rates[0]:.0%} to {rates[1]:.0%}"
     )
     if boosting is not None:
         text += f"; gradient boosting, pooled, falls to {_shown(boosting)} there"
@@ -152,8 +152,8 @@ def _range(gap: Interval) -> str:
 
 
 def _signed(gap: Interval) -> str:
-    return f"{gap.value:+.3f}, 95 % interval {gap.low:+.3f} to {gap.high:+.3f}"
+    return f"{gap.value:+z.3f}; {gap.low:+z.3f} to {gap.high:+z.3f}"
 
 
 def _shown(value: Interval) -> str:
-    return f"{value.value:.3f} (95 % interval {value.low:.3f} to {value.high:.3f})"
+    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"

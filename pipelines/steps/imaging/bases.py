@@ -7,32 +7,31 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from domains.healthcare.image_split import EXCLUDED
 from domains.healthcare.imaging import ImageSet
 from domains.sources import fetch
-from models.imaging.backbones import (
-    Backbone,
-    Classifier,
-    build,
-    load_imagenet,
-    load_weights,
-    settle,
-)
-from models.imaging.finetune import Tuning, finetune, from_scratch
-from models.imaging.transfer import to_batch
+from models.imaging.backbones import Backbone, Classifier, build, settle
+from models.imaging.examples import Examples
+from models.imaging.features import to_batch
+from models.imaging.strategies import make
+from models.imaging.tuning import Tuning, from_scratch
+from models.imaging.weights import load_imagenet, load_weights
 from models.training import FitHistory
 from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig
 from pipelines.stages import stage
-from pipelines.steps.imaging.prepare import EFFORTS, Prepared, pretrained
+from pipelines.steps.imaging.base_models import registered, take
+from pipelines.steps.imaging.effort import EFFORTS, pretrained
+from pipelines.steps.imaging.prepare import Prepared
 from pipelines.tracking import Job
 
 _SETTLING = 512
 SAYS = {
     "imagenet": "ImageNet weights",
+    "base": "the registered base",
     "weights": "the weights file",
     "source": "the base trained on the source task",
     "random": "random weights",
@@ -44,7 +43,7 @@ class Base:
     """An encoder's weights in a file, and how they came to be.
 
     Attributes:
-        name: `imagenet`, `weights`, `source` or `random`.
+        name: `imagenet`, `base` (a registered one), `weights` (a file), `source` or `random`.
         file: safetensors of the encoder.
         note: How it was made, for a reader.
         seconds: Training time.
@@ -67,23 +66,33 @@ def find_bases(job: Job, prepared: Prepared) -> list[Base]:
     bases = []
     name = pretrained(config)
     if name is not None:
-        backbone = _pretrained(config, prepared.size)
-        bases.append(_save_base(job, name, backbone, SAYS[name]))
+        if config.base is not None:
+            take(job, prepared, registered(config.base, config.backbone))
+        backbone = _pretrained(config, prepared.size, prepared.target)
+        note = f"{SAYS[name]} {config.base}" if name == "base" else SAYS[name]
+        bases.append(_save_base(job, name, backbone, note))
     if source := prepared.source:
         bases.append(once(job, Base, "base-source", lambda: _source_base(job, prepared, source)))
     return bases
 
 
-def _pretrained(config: ImagingConfig, size: int) -> Backbone:
-    backbone = build(config.backbone, size)
+def _pretrained(config: ImagingConfig, size: int, data: ImageSet) -> Backbone:
+    backbone = build(config.backbone, size, channels=channels(data))
+    if config.base is not None:
+        return load_weights(backbone, registered(config.base, config.backbone).weights)
     if config.weights is not None:
         return load_weights(backbone, config.weights)
     return load_imagenet(backbone, fetch(config.backbone, progress=say))
 
 
+def channels(data: ImageSet) -> int:
+    """Channels of a set's images, which its reader has stated."""
+    return int(data.images().shape[3])
+
+
 def _random(config: ImagingConfig, size: int, data: ImageSet, rows: np.ndarray) -> Backbone:
     """Random weights whose BatchNorm statistics have seen some training images."""
-    backbone = build(config.backbone, size, config.seed)
+    backbone = build(config.backbone, size, config.seed, channels(data))
     some = np.sort(np.random.default_rng(config.seed).permutation(rows)[:_SETTLING])
     images = data.images()
     with torch.random.fork_rng(devices=[]):
@@ -111,7 +120,7 @@ def _source_base(job: Job, prepared: Prepared, source: ImageSet) -> Base:
         if name not in trials:
             say(f"source task on {len(train)} images, from {SAYS[name]}")
             backbone = (
-                _pretrained(config, prepared.size)
+                _pretrained(config, prepared.size, source)
                 if given
                 else _random(config, prepared.size, source, train)
             )
@@ -141,20 +150,22 @@ def _train_source(
         batch_size=config.batch_size,
         learning_rate=config.learning_rate * (2.0 if scratch else 0.5),
         base_rate=1.0,
-        last_blocks=effort.blocks,
+        average=config.average,
+        precision=config.precision,
         silhouettes=prepared.silhouettes,
         seed=config.seed,
     )
     tuning = from_scratch(tuning) if scratch else tuning
-    rows, kept = source.rows("validation"), checkpoint(job, f"source-from-{start}")
-    return finetune(net, source.images(), source.labels(), train, rows, tuning, say, kept)
+    few = None if scratch else effort.blocks
+    learn = make("partial", {"blocks": few}) if few else make("finetune")
+    examples = Examples(source.images(), source.labels(), train, source.rows("validation"))
+    return learn(net, examples, tuning, say, checkpoint(job, f"source-from-{start}")).history
 
 
 def load_base(job: Job, prepared: Prepared, base: Base) -> Backbone:
-    """The encoder of a base, in eval mode."""
-    backbone = build(job.config.backbone, prepared.size)
-    backbone.load_state_dict(load_file(base.file))
-    return backbone
+    """The encoder of a base, in eval mode, with a stem for the target's images."""
+    backbone = build(job.config.backbone, prepared.size, channels=channels(prepared.target))
+    return load_weights(backbone, base.file)
 
 
 def random_base(job: Job, prepared: Prepared) -> Base:

@@ -29,8 +29,9 @@ from pipelines.settings import ImagingConfig, home_key
 from pipelines.stages import stage
 from pipelines.steps.imaging import words
 from pipelines.steps.imaging.bases import Base
+from pipelines.steps.imaging.effort import EFFORTS
 from pipelines.steps.imaging.figures import Tested, draw
-from pipelines.steps.imaging.prepare import EFFORTS, Prepared
+from pipelines.steps.imaging.prepare import Prepared
 from pipelines.steps.imaging.training import Trained, positive
 from pipelines.tracking import Job, log_arm
 

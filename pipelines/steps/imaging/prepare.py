@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.errors import InputError
 from domains.healthcare.image_split import EXCLUDED
 from domains.healthcare.imaging import ImageSet, Request, prepare, without_target
 from domains.sources import fetch, fetch_medmnist
@@ -18,44 +17,8 @@ from pipelines.governance.lineage import note_bases
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig, ImagingData, home_key
 from pipelines.stages import stage
+from pipelines.steps.imaging.effort import EFFORTS, Effort, has_source, pretrained, strategies
 from pipelines.tracking import Job, log_data
-
-IMAGENET = frozenset({"efficientnet-lite0"})
-"""Backbones whose ImageNet weights can be fetched, as `models.imaging.backbones` says."""
-
-
-@dataclass(frozen=True)
-class Effort:
-    """What a scale spends.
-
-    Attributes:
-        images: At most so many target images; None for all.
-        source_images: The same for the source task.
-        source_epochs: Epochs of the source task.
-        source_starts: What its base starts from; with several, validation chooses.
-        epochs: Fine-tuning epochs.
-        patience: Epochs without improvement before stopping.
-        blocks: Blocks of the base that are fine-tuned; None for all.
-        image_size: Largest side; None for no limit.
-        repeats: Bootstrap resamples.
-    """
-
-    images: int | None
-    source_images: int | None
-    source_epochs: int
-    source_starts: tuple[str, ...]
-    epochs: int
-    patience: int
-    blocks: int | None
-    image_size: int | None
-    repeats: int
-
-
-EFFORTS = {
-    "tiny": Effort(240, 120, 1, ("pretrained",), 2, 2, 4, 32, 50),
-    "small": Effort(None, None, 1, ("pretrained",), 3, 3, 8, None, 200),
-    "full": Effort(None, None, 12, ("pretrained", "scratch"), 15, 4, None, None, 500),
-}
 
 
 @dataclass(frozen=True)
@@ -74,46 +37,6 @@ class Prepared:
     source: ImageSet | None
     size: int
     silhouettes: bool
-
-
-def strategies(config: ImagingConfig) -> tuple[str, ...]:
-    """The strategies asked for, in the order they run.
-
-    Raises:
-        InputError: Transfer from a backbone that has no weights to transfer.
-    """
-    asked = [config.strategy] if isinstance(config.strategy, str) else config.strategy
-    chosen = (
-        ("transfer", "finetune") if "auto" in asked or not asked else tuple(sorted(asked)[::-1])
-    )
-    if pretrained(config) or has_source(config):
-        return chosen
-    if "transfer" in asked:
-        raise InputError(
-            f"strategy: transfer from {config.backbone} needs weights, and none are within "
-            "reach; give weights: (a file) or source: (a task to train a base on)"
-        )
-    return ("finetune",)
-
-
-def pretrained(config: ImagingConfig) -> str | None:
-    """Where the base's first weights come from: `weights` (a file), `imagenet`, or None."""
-    if config.weights is not None:
-        return "weights"
-    return "imagenet" if config.backbone in IMAGENET else None
-
-
-def has_source(config: ImagingConfig) -> bool:
-    """Whether a source task is trained; lidc brings its own."""
-    return config.source is not None or config.data.kind == "builtin"
-
-
-def wants_controls(config: ImagingConfig) -> bool:
-    """Whether controls are trained: always, unless the file says none.
-
-    No arm of this flow is differentially private, so that a control reveals no more than they do.
-    """
-    return config.controls != "none"
 
 
 @stage(retries=2)

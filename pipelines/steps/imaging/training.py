@@ -1,4 +1,4 @@
-"""Training stages of the imaging flow: transfer, fine-tuning, controls.
+"""Training stages of the imaging flow: every strategy asked for, and its controls.
 
 Every arm leaves its logits on all records in a file. Choices are made on validation rows of it;
 test rows are read once, by the evaluation.
@@ -7,26 +7,37 @@ test rows are read once, by the evaluation.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from domains.metrics import auroc
-from models.calibration import probabilities
-from models.imaging.backbones import Classifier
-from models.imaging.finetune import Tuning, finetune, from_scratch, logits
+from models.imaging.backbones import Backbone, Classifier
+from models.imaging.examples import Examples
+from models.imaging.head import fit_head
 from models.imaging.scorer import save_net
-from models.imaging.transfer import Head, features, fit_head
+from models.imaging.strategies import make
+from models.imaging.task import Task
+from models.imaging.tuning import Tuning, from_scratch, logits
 from pipelines.evidence import Role
 from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig
 from pipelines.stages import stage
 from pipelines.steps.imaging.bases import Base, load_base, random_base
-from pipelines.steps.imaging.prepare import EFFORTS, Prepared, strategies, wants_controls
+from pipelines.steps.imaging.budget import allowed
+from pipelines.steps.imaging.effort import (
+    EFFORTS,
+    starts_somewhere,
+    strategies,
+    trains,
+    wants_controls,
+)
+from pipelines.steps.imaging.prepare import Prepared
 from pipelines.tracking import Job
+
+SCRATCH = "from-scratch"
+"""Control: the same net, every layer trained from random weights."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,7 @@ class Trained:
         logits: `.npy`, (n, k) for every record of the target set.
         net: safetensors of encoder and head; None where there is no net.
         base: Name of the base it starts from; empty where there is none.
+        strategy: Name of its strategy; empty where there is none.
         history: Epochs of its training.
     """
 
@@ -51,7 +63,18 @@ class Trained:
     logits: Path
     net: Path | None = None
     base: str = ""
+    strategy: str = ""
     history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An arm that is to be trained: its name, what it is for, how, and from where."""
+
+    name: str
+    role: Role
+    strategy: str
+    base: Base
 
 
 @stage(kind="training")
@@ -59,61 +82,123 @@ def train_transfer(job: Job, prepared: Prepared, bases: list[Base]) -> list[Trai
     """A new head on each frozen base, from features that are computed once."""
     if "transfer" not in strategies(job.config):
         return []
-    return [_probe(job, prepared, f"transfer-{base.name}", "arm", base) for base in bases]
+    attempts = [Attempt(f"transfer-{base.name}", "arm", "transfer", base) for base in bases]
+    return [_trained(job, prepared, each, _tuning(job.config, prepared)) for each in attempts]
 
 
-def _probe(job: Job, prepared: Prepared, name: str, role: Role, base: Base) -> Trained:
-    return once(job, Trained, name, lambda: _new_probe(job, prepared, name, role, base))
+@stage(kind="training")
+def train_finetune(
+    job: Job, prepared: Prepared, bases: list[Base], probes: list[Trained]
+) -> list[Trained]:
+    """The strategies that train the base, from the one whose frozen form did best on validation.
+
+    Where they were not named but left to `auto`, each gets an equal share of the time that is
+    left, and one that cannot train in it is left out and said (`pipelines.steps.imaging.budget`).
+    """
+    wanted = trains(job.config)
+    if not wanted:
+        return []
+    base = _start(job, prepared, bases, probes)
+    spent = base.seconds + sum(probe.seconds for probe in probes)
+    found: list[Trained] = []
+    for place, strategy in enumerate(wanted):
+        attempt = Attempt(f"{strategy}-{base.name}", "arm", strategy, base)
+        left = job.config.time_budget - spent - sum(each.seconds for each in found)
+        waiting = len(wanted) - place + _scratch(job.config)
+        found += _within(job, prepared, attempt, left / waiting)
+    return found
 
 
-def _new_probe(job: Job, prepared: Prepared, name: str, role: Role, base: Base) -> Trained:
-    backbone = load_base(job, prepared, base)
-    started = time.perf_counter()
-    values = features(backbone, prepared.target.images(), job.folder / "features")
-    head = _fit(prepared, values)
-    net = Classifier(backbone, len(prepared.target.classes))
-    _set_head(net, head)
-    note = f"{base.note}, frozen; new head, L2 penalty {head.penalty:g} chosen on validation"
-    return _trained(
-        job, prepared, name, role, note, head.logits(values), started, net=net, base=base.name
+def _scratch(config: ImagingConfig) -> bool:
+    """Whether the net trained from random weights stands beside arms that start elsewhere."""
+    given = wants_controls(config) and starts_somewhere(config) and bool(trains(config))
+    return given and EFFORTS[config.scale].scratch
+
+
+def _within(job: Job, prepared: Prepared, attempt: Attempt, seconds: float) -> list[Trained]:
+    """The arm; under `auto` with as many epochs as fit in so many seconds, or not at all."""
+    tuning = _tuning(job.config, prepared)
+    tuning = from_scratch(tuning) if attempt.base.name == "random" else tuning
+    if job.config.strategy == "auto":
+        net = _new_net(load_base(job, prepared, attempt.base), prepared)
+        learn = make(attempt.strategy, _settings(job.config, attempt.strategy))
+        examples = _examples(job, prepared)
+        epochs = allowed(job, attempt.name, learn, net, examples, tuning, seconds)
+        if not epochs:
+            return []
+        tuning = replace(tuning, epochs=epochs)
+    return [_trained(job, prepared, attempt, tuning)]
+
+
+def _trained(job: Job, prepared: Prepared, attempt: Attempt, tuning: Tuning) -> Trained:
+    return once(job, Trained, attempt.name, lambda: _train(job, prepared, attempt, tuning))
+
+
+def _train(job: Job, prepared: Prepared, attempt: Attempt, tuning: Tuning) -> Trained:
+    """Train an arm, write its net and its logits on all images, and score its validation rows."""
+    backbone, examples = load_base(job, prepared, attempt.base), _examples(job, prepared)
+    started, net = time.perf_counter(), _new_net(backbone, prepared)
+    learn = make(attempt.strategy, _settings(job.config, attempt.strategy))
+    learned = learn(net, examples, tuning, say, checkpoint(job, attempt.name))
+    outputs = learned.outputs
+    if outputs is None:
+        outputs = logits(net, examples.images, np.arange(len(examples.images)))
+    folder = job.folder / "arms" / attempt.name
+    folder.mkdir(parents=True, exist_ok=True)
+    return Trained(
+        name=attempt.name,
+        role=attempt.role,
+        note=f"{attempt.base.note}{', ' if learned.outputs is not None else '; '}{learned.what}",
+        validation=_score(examples, outputs, attempt.name),
+        seconds=time.perf_counter() - started + learned.history.earlier,
+        logits=_save(folder, outputs),
+        net=save_net(net, folder / "net.safetensors"),
+        base=attempt.base.name,
+        strategy=attempt.strategy,
+        history=learned.history.history,
     )
 
 
-def _fit(prepared: Prepared, values: np.ndarray) -> Head:
-    target = prepared.target
-    train, validation = target.rows("train"), target.rows("validation")
-    return fit_head(values, target.labels(), train, validation, len(target.classes))
+def _new_net(backbone: Backbone, prepared: Prepared) -> Classifier:
+    return Classifier(backbone, len(prepared.target.classes))
 
 
-def _set_head(net: Classifier, head: Head) -> None:
-    with torch.no_grad():
-        net.head.weight.copy_(torch.from_numpy(head.weight))
-        net.head.bias.copy_(torch.from_numpy(head.bias))
-
-
-def _trained(
-    job: Job,
-    prepared: Prepared,
-    name: str,
-    role: Role,
-    note: str,
-    outputs: np.ndarray,
-    started: float,
-    net: Classifier | None = None,
-    base: str = "",
-    history: list[dict[str, float]] | None = None,
-) -> Trained:
-    """Write an arm's logits and net, and score its validation rows."""
-    folder = job.folder / "arms" / name
-    folder.mkdir(parents=True, exist_ok=True)
+def _save(folder: Path, outputs: np.ndarray) -> Path:
     np.save(folder / "logits.npy", outputs)
-    rows = prepared.target.rows("validation")
-    score = auroc(prepared.target.labels()[rows], positive(probabilities(outputs[rows])))
-    seconds = time.perf_counter() - started
-    say(f"{name}: AUROC {score:.3f} on validation, {seconds:.1f} s")
-    file = None if net is None else save_net(net, folder / "net.safetensors")
-    return Trained(
-        name, role, note, score, seconds, folder / "logits.npy", file, base, history or []
+    return folder / "logits.npy"
+
+
+def _score(examples: Examples, outputs: np.ndarray, name: str) -> float:
+    rows = examples.validation
+    score = Task.of(examples.targets, examples.train).score(outputs[rows], rows)
+    say(f"{name}: AUROC {score:.3f} on validation")
+    return score
+
+
+def _examples(job: Job, prepared: Prepared) -> Examples:
+    target = prepared.target
+    rows = (target.rows("train"), target.rows("validation"))
+    return Examples(target.images(), target.labels(), *rows, job.folder / "features")
+
+
+def _settings(config: ImagingConfig, strategy: str) -> dict[str, float]:
+    """What a strategy alone takes: the file's settings, over those of the scale."""
+    blocks = EFFORTS[config.scale].blocks
+    own = {"blocks": float(blocks)} if strategy == "partial" and blocks else {}
+    return own | config.strategy_settings.get(strategy, {})
+
+
+def _tuning(config: ImagingConfig, prepared: Prepared) -> Tuning:
+    effort = EFFORTS[config.scale]
+    return Tuning(
+        epochs=config.epochs or effort.epochs,
+        patience=config.patience or effort.patience,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        average=config.average,
+        precision=config.precision,
+        silhouettes=prepared.silhouettes,
+        seed=config.seed,
     )
 
 
@@ -122,61 +207,8 @@ def positive(p: np.ndarray) -> np.ndarray:
     return p[:, 1] if p.shape[1] == 2 else p
 
 
-@stage(kind="training")
-def train_finetune(
-    job: Job, prepared: Prepared, bases: list[Base], probes: list[Trained]
-) -> list[Trained]:
-    """Fine-tune the base whose frozen form did best on validation, under a new head."""
-    config: ImagingConfig = job.config
-    if "finetune" not in strategies(config):
-        return []
-    base = _start(job, prepared, bases, probes)
-    name = f"finetune-{base.name}"
-    return [once(job, Trained, name, lambda: _finetune(job, prepared, name, base))]
-
-
-def _finetune(job: Job, prepared: Prepared, name: str, base: Base) -> Trained:
-    started, target = time.perf_counter(), prepared.target
-    net = Classifier(load_base(job, prepared, base), len(target.classes))
-    tuning = _tuning(job.config, prepared, base)
-    train, rows = target.rows("train"), target.rows("validation")
-    kept = checkpoint(job, name)
-    fitted = finetune(net, target.images(), target.labels(), train, rows, tuning, say, kept)
-    started -= fitted.earlier
-    outputs = logits(net, target.images(), np.arange(target.dataset.rows))
-    k = tuning.last_blocks
-    which = "all layers" if k is None else f"the last {k} blocks"
-    note = f"{base.note}; {which} trained on, best of {fitted.epochs} epochs: {fitted.best_epoch}"
-    return _trained(
-        job,
-        prepared,
-        name,
-        "arm",
-        note,
-        outputs,
-        started,
-        net=net,
-        base=base.name,
-        history=fitted.history,
-    )
-
-
-def _tuning(config: ImagingConfig, prepared: Prepared, base: Base) -> Tuning:
-    effort = EFFORTS[config.scale]
-    tuning = Tuning(
-        epochs=config.epochs or effort.epochs,
-        patience=effort.patience,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        last_blocks=config.finetune_blocks or effort.blocks,
-        silhouettes=prepared.silhouettes,
-        seed=config.seed,
-    )
-    return from_scratch(tuning) if base.name == "random" else tuning
-
-
 def _start(job: Job, prepared: Prepared, bases: list[Base], probes: list[Trained]) -> Base:
-    """The base that fine-tuning starts from."""
+    """The base that training starts from."""
     if probes:
         best = max(probes, key=lambda probe: probe.validation)
         return next(base for base in bases if base.name == best.base)
@@ -185,11 +217,20 @@ def _start(job: Job, prepared: Prepared, bases: list[Base], probes: list[Trained
 
 @stage(kind="training")
 def train_controls(job: Job, prepared: Prepared) -> list[Trained]:
-    """What the arms are measured against: a base that learned nothing, and size alone."""
-    if not wants_controls(job.config):
+    """What the arms are measured against: bases that learned nothing, and size alone.
+
+    A frozen base of random weights stands beside transfer; where an arm trains its base, the same
+    net trained from random weights stands beside it.
+    """
+    config: ImagingConfig = job.config
+    if not wants_controls(config):
         return []
     base = random_base(job, prepared)
-    found = [_probe(job, prepared, "random-weights", "control", base)]
+    frozen = Attempt("random-weights", "control", "transfer", base)
+    found = [_trained(job, prepared, frozen, _tuning(config, prepared))]
+    if _scratch(config):
+        scratch = Attempt(SCRATCH, "control", "finetune", base)
+        found += _within(job, prepared, scratch, config.time_budget / (1 + len(trains(config))))
     sizes = prepared.target.sizes()
     if sizes is not None:
         found.append(once(job, Trained, "size-features", lambda: _size(job, prepared, sizes)))
@@ -197,7 +238,17 @@ def train_controls(job: Job, prepared: Prepared) -> list[Trained]:
 
 
 def _size(job: Job, prepared: Prepared, sizes: np.ndarray) -> Trained:
-    started, values = time.perf_counter(), np.log1p(sizes)
-    outputs = _fit(prepared, values).logits(values)
-    note = f"{values.shape[1]} size features of the nodule in a logistic regression, no image"
-    return _trained(job, prepared, "size-features", "control", note, outputs, started)
+    started, values, examples = time.perf_counter(), np.log1p(sizes), _examples(job, prepared)
+    rows = (examples.train, examples.validation)
+    head = fit_head(values, examples.targets, *rows, len(prepared.target.classes))
+    outputs = head.logits(values)
+    folder = job.folder / "arms" / "size-features"
+    folder.mkdir(parents=True, exist_ok=True)
+    return Trained(
+        name="size-features",
+        role="control",
+        note=f"{values.shape[1]} size features of the nodule in a logistic regression, no image",
+        validation=_score(examples, outputs, "size-features"),
+        seconds=time.perf_counter() - started,
+        logits=_save(folder, outputs),
+    )

@@ -7,9 +7,9 @@ import pytest
 
 from domains.errors import InputError
 from models.imaging.backbones import Classifier, build, settle
+from models.imaging.features import to_batch
 from models.imaging.gradcam import heat_maps
 from models.imaging.scorer import ImagingScorer
-from models.imaging.transfer import to_batch
 from models.scorer import load
 from tests.domains.sample_images import picture
 

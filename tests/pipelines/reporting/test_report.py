@@ -203,7 +203,7 @@ def test_a_scorecard_is_told_with_its_signs_and_what_noise_does_to_it(site: dict
     text = Page(Path(result["report"])).text
     for expected in (
         "531.9 points",
-        "-10.0 to +12.7 points",
+        "−10.0 to +12.7 points",
         "+9.4",
         "no terms for pairs",
         "may be noise alone",

@@ -1,15 +1,15 @@
-"""Transfer: frozen bit by bit, features computed once, a head that is logistic regression."""
+"""Features of a frozen base: it stays bit by bit, and one forward pass is all they cost."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
 
-from models.imaging import transfer
-from models.imaging.backbones import build
-from models.imaging.transfer import features, fit_head, freeze, to_batch
+from models.imaging import features as features_module
+from models.imaging import precision
+from models.imaging.backbones import build, freeze
+from models.imaging.features import features, to_batch
 from tests.domains.sample_images import picture
 
 
@@ -18,12 +18,10 @@ def _images(count: int) -> np.ndarray:
     return np.repeat(grey[..., None], 3, axis=3)
 
 
-def test_the_base_is_bit_identical_after_transfer() -> None:
+def test_the_base_is_bit_identical_after_a_pass() -> None:
     base = build("efficientnet-lite0", 32, seed=0)
     before = {name: tensor.clone() for name, tensor in base.state_dict().items()}
-    values = features(base, _images(40))
-    rows = np.arange(40)
-    fit_head(values, rows % 2, rows[:30], rows[30:], 2)
+    features(base, _images(40))
     assert all(torch.equal(before[name], tensor) for name, tensor in base.state_dict().items())
     assert not any(p.requires_grad for p in base.parameters())
 
@@ -34,16 +32,32 @@ def test_features_do_not_depend_on_the_batch_or_on_training_mode(
     base, images = build("densenet121", 32, seed=0), _images(12)
     whole = features(base, images)
     base.train()
-    monkeypatch.setattr(transfer, "_BATCH", 5)
+    monkeypatch.setattr(features_module, "_BATCH", 5)
     assert np.allclose(whole, features(base, images), atol=1e-2 * np.abs(whole).max())
 
 
-def test_half_precision_features_are_close_to_whole_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_precision_features_are_close_to_whole_ones_and_are_kept_apart(
+    tmp_path: Path,
+) -> None:
     base, images = build("densenet121", 32, seed=0), _images(8)
-    monkeypatch.setattr(transfer, "has_bf16", lambda: False)
-    whole = features(base, images)
-    monkeypatch.setattr(transfer, "has_bf16", lambda: True)
-    assert np.allclose(whole, features(base, images), atol=0.05 * np.abs(whole).max())
+    whole = features(base, images, tmp_path, "float32")
+    halved = features(base, images, tmp_path, "bfloat16")
+    assert np.allclose(whole, halved, atol=0.05 * np.abs(whole).max())
+    assert not np.array_equal(whole, halved)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_half_precision_is_taken_where_it_pays_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(precision, "has_bf16", lambda: True)
+    assert precision.half("efficientnet-lite0", "auto", training=False)
+    assert not precision.half("efficientnet-lite0", "auto", training=True)  # depthwise: slower
+    assert precision.half("densenet121", "auto", training=True)
+    assert not precision.half("densenet121", "float32", training=True)
+    monkeypatch.setattr(precision, "has_bf16", lambda: False)
+    assert not precision.half("densenet121", "auto", training=False)
+    assert precision.half("efficientnet-lite0", "bfloat16", training=True)
 
 
 def test_features_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +77,7 @@ def test_features_written_by_half_are_not_taken_from_the_cache(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("models.imaging.transfer.np.save", cut_short)
+        patch.setattr("models.imaging.features.np.save", cut_short)
         with pytest.raises(KeyboardInterrupt):
             features(base, images, tmp_path)
     assert (features(base, images, tmp_path) == features(base, images)).all()
@@ -83,31 +97,6 @@ def test_batches_keep_the_pixels() -> None:
     assert batch.shape == (3, 3, 32, 32)
     assert batch.is_contiguous(memory_format=torch.channels_last)
     assert (batch.permute(0, 2, 3, 1).numpy() == images).all()
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-def test_the_head_is_logistic_regression_with_the_chosen_penalty(classes: int) -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, classes, 300)
-    values = (rng.normal(size=(300, 20)) + labels[:, None] * rng.normal(size=20)) * 7 + 3
-    train, validation = np.arange(200), np.arange(200, 300)
-    head = fit_head(values.astype(np.float32), labels, train, validation, classes)
-    scaled = (values - values[train].mean(axis=0)) / values[train].std(axis=0)
-    peer = LogisticRegression(C=1 / (head.penalty * len(train)), max_iter=1000)
-    peer.fit(scaled[train], labels[train])
-    ours = head.logits(values)
-    p = np.exp(ours - ours.max(axis=1, keepdims=True))
-    # two classes have two columns here and one in the peer: half the penalty on twice the weights
-    tolerance = 0.02 if classes > 2 else 0.12
-    assert np.abs(p / p.sum(axis=1, keepdims=True) - peer.predict_proba(scaled)).max() < tolerance
-
-
-def test_a_constant_feature_does_no_harm() -> None:
-    values = np.c_[np.ones(60), np.arange(60) % 2].astype(np.float32)
-    rows = np.arange(60)
-    head = fit_head(values, rows % 2, rows[:40], rows[40:], 2)
-    assert np.isfinite(head.weight).all()
-    assert (head.logits(values).argmax(axis=1) == rows % 2).all()
 
 
 def test_frozen_modules_are_in_eval() -> None:

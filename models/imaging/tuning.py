@@ -1,4 +1,8 @@
-"""Fine-tuning: some or all layers of the base train on, the deeper ones in smaller steps."""
+"""Training of a base and its head: which layers move, how fast, and when it stops.
+
+The strategies of `models.imaging.strategies` say what they thaw and what they add; the loop, the
+random views, the rates that fall with depth and the checkpoint are the same for all of them.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from domains.metrics import auroc, r2
-from models.calibration import probabilities
 from models.checkpoint import Checkpoint
 from models.imaging.augment import augmenter
-from models.imaging.backbones import Classifier, channels_last
-from models.imaging.transfer import freeze, to_batch
+from models.imaging.backbones import Classifier, channels_last, freeze
+from models.imaging.examples import Examples
+from models.imaging.features import to_batch
+from models.imaging.precision import Precision, half
+from models.imaging.task import Task
 from models.training import FitHistory, fit
 
 _BATCH = 64  # what a layer makes of so many stays in a core's cache
 
+Tell = Callable[[str], None]
+Thawed = Callable[[int], int | None]
+"""Epoch (from 1) → blocks of the base that train, counted from the last; None for all."""
+
 
 @dataclass(frozen=True)
 class Tuning:
-    """How a net is trained.
+    """How a net is trained, whatever the strategy.
 
     Attributes:
         epochs: At most so many; the best on validation is kept.
@@ -35,8 +44,10 @@ class Tuning:
         new_statistics: Let BatchNorm estimate its statistics anew, as a base trained from scratch
             must. A pretrained base fine-tuned on a few hundred images is better off with its own,
             for so few are too noisy an estimate.
-        last_blocks: Train the last k blocks of the base; None trains all of it, 0 the head alone.
         weight_decay: Of AdamW.
+        average: Keep the moving average of the weights, which forgets by this factor a step; None
+            keeps the weights as they are. See `models.averaging`.
+        precision: Of the multiplications; see `models.imaging.precision`.
         silhouettes: Which random views make sense; see `models.imaging.augment.augmenter`.
         seed: Of shuffling, augmentation and dropped connections.
     """
@@ -48,21 +59,21 @@ class Tuning:
     base_rate: float = 0.3
     decay: float = 0.8
     new_statistics: bool = False
-    last_blocks: int | None = None
     weight_decay: float = 0.01
+    average: float | None = None
+    precision: Precision = "auto"
     silhouettes: bool = False
     seed: int = 0
 
 
-def finetune(
+def tune(
     net: Classifier,
-    images: np.ndarray,
-    targets: np.ndarray,
-    train: np.ndarray,
-    validation: np.ndarray,
+    examples: Examples,
     tuning: Tuning,
-    progress: Callable[[str], None] | None = None,
+    progress: Tell | None = None,
     checkpoint: Checkpoint | None = None,
+    thawed: Thawed = lambda _: None,
+    steer: Callable[[torch.optim.Optimizer], None] | None = None,
 ) -> FitHistory:
     """Train a base and its head in place; the best epoch on validation is kept.
 
@@ -70,48 +81,66 @@ def finetune(
 
     Args:
         net: The base and its head, at the weights to start from.
-        images: uint8 (n, H, W, 3), perhaps memory-mapped.
-        targets: Class numbers (n,), int, scored by AUROC; or real values (n, t), float, learned by
-            mean squared error of the standardised values and scored by mean R².
-        train: Rows to train on.
-        validation: Rows that decide when to stop.
+        examples: What it learns from.
         tuning: See `Tuning`.
         progress: Receives one line an epoch.
-        checkpoint: What a tuning that was killed had reached; see `models.training.fit`.
+        checkpoint: What a training that was killed had reached; see `models.training.fit`.
+        thawed: How much of the base trains in each epoch; all of it unless said otherwise.
+        steer: Receives the optimizer before the first step.
 
     Raises:
         FloatingPointError: The loss is no longer finite.
     """
-    thaw(net, tuning.last_blocks)
+    plan = [thawed(epoch) for epoch in range(1, tuning.epochs + 1)]
+    thaw(net, None if None in plan else max(filter(None, plan), default=0))
     net.fixed_statistics = not tuning.new_statistics
-    task = _Task.of(targets, train)
+    task = Task.of(examples.targets, examples.train)
     optimizer = torch.optim.AdamW(rates(net, tuning), weight_decay=tuning.weight_decay)
-    kept = checkpoint.of(tuning, len(train), len(validation)) if checkpoint else None
+    if steer is not None:
+        steer(optimizer)
+    rows = (len(examples.train), len(examples.validation))
+    kept = checkpoint.of(tuning, plan, *rows) if checkpoint else None
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        thaw(net, plan[epoch - 1])
+        net.train()
         _anneal(optimizer, (epoch - 1) / tuning.epochs)
-        augment = augmenter(images.shape[1], tuning.seed, tuning.silhouettes, epoch)
-        rng = np.random.default_rng((tuning.seed, epoch))
-        for rows in _shuffled(train, tuning.batch_size, rng):
-            yield augment(to_batch(images[rows])), task.targets[rows]
+        return _views(examples, task, tuning, epoch)
+
+    halved = half(net.backbone.name, tuning.precision, training=True)
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        return task.loss(model(batch[0]), batch[1])
+        with torch.autocast("cpu", torch.bfloat16, enabled=halved):
+            outputs = model(batch[0])
+        return task.loss(outputs.float(), batch[1])
 
     def validate(_: nn.Module) -> float:
-        return task.score(logits(net, images, validation), validation)
+        outputs = logits(net, examples.images, examples.validation)
+        return task.score(outputs, examples.validation)
 
     channels_last(net).train()
     limits = (tuning.epochs, tuning.patience)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(tuning.seed)
-        history = fit(net, batches, loss, validate, optimizer, *limits, progress, kept)
+        history = fit(
+            net, batches, loss, validate, optimizer, *limits, progress, kept, tuning.average
+        )
     net.eval()
     return history
 
 
+def _views(
+    examples: Examples, task: Task, tuning: Tuning, epoch: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of random views and their targets; an epoch's draws are its own."""
+    augment = augmenter(examples.images.shape[1], tuning.seed, tuning.silhouettes, epoch)
+    rng = np.random.default_rng((tuning.seed, epoch))
+    for rows in _shuffled(examples.train, tuning.batch_size, rng):
+        yield augment(to_batch(examples.images[rows])), task.targets[rows]
+
+
 def thaw(net: Classifier, last_blocks: int | None) -> None:
-    """Let the head and the last k blocks train; freeze everything below."""
+    """Let the head and the last k blocks train (None: all); freeze everything below."""
     freeze(net.backbone)
     blocks = net.backbone.blocks
     first = 0 if last_blocks is None else max(len(blocks) - last_blocks, 0)
@@ -136,8 +165,8 @@ def rates(net: Classifier, tuning: Tuning) -> list[dict[str, Any]]:
 
 
 def from_scratch(tuning: Tuning) -> Tuning:
-    """The same training for a base that has learned nothing: one rate, every layer."""
-    return replace(tuning, base_rate=1.0, decay=1.0, new_statistics=True, last_blocks=None)
+    """The same training for a base that has learned nothing: one rate, its own statistics."""
+    return replace(tuning, base_rate=1.0, decay=1.0, new_statistics=True)
 
 
 def _anneal(optimizer: torch.optim.Optimizer, progress: float) -> None:
@@ -163,32 +192,3 @@ def logits(net: nn.Module, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
             for start in range(0, len(rows), _BATCH)
         ]
     return np.concatenate(parts)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """Classes or real values: their loss, and their score on validation."""
-
-    targets: Tensor
-    classes: bool
-
-    @staticmethod
-    def of(targets: np.ndarray, train: np.ndarray) -> _Task:
-        if targets.ndim == 1:
-            return _Task(torch.from_numpy(targets.copy()), classes=True)
-        mean, scale = targets[train].mean(axis=0), targets[train].std(axis=0) + 1e-6
-        return _Task(torch.from_numpy(((targets - mean) / scale).astype(np.float32)), classes=False)
-
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        if self.classes:
-            return nn.functional.cross_entropy(outputs, targets)
-        return nn.functional.mse_loss(outputs, targets)
-
-    def score(self, outputs: np.ndarray, rows: np.ndarray) -> float:
-        targets = self.targets.numpy()[rows]
-        if not self.classes:
-            return float(
-                np.mean([r2(targets[:, j], outputs[:, j]) for j in range(targets.shape[1])])
-            )
-        p = probabilities(outputs)
-        return auroc(targets, p[:, 1] if p.shape[1] == 2 else p)

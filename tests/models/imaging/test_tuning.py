@@ -7,8 +7,9 @@ from torch import nn
 
 from models.imaging.augment import augmenter
 from models.imaging.backbones import Classifier, build, settle
-from models.imaging.finetune import Tuning, finetune, from_scratch, logits, rates, thaw
-from models.imaging.transfer import to_batch
+from models.imaging.examples import Examples
+from models.imaging.features import to_batch
+from models.imaging.tuning import Tuning, from_scratch, logits, rates, thaw, tune
 from tests.domains.sample_images import picture
 
 COUNT = 72
@@ -25,6 +26,10 @@ def _net(outputs: int = 2) -> Classifier:
     return Classifier(settle(backbone, [to_batch(_images())]), outputs)
 
 
+def _examples(targets: np.ndarray = ROWS % 2) -> Examples:
+    return Examples(_images(), targets, ROWS[:48], ROWS[48:])
+
+
 def _blocks(net: Classifier) -> list[list[torch.Tensor]]:
     return [
         [t.clone() for module in block for t in module.state_dict().values()]
@@ -36,8 +41,8 @@ def _blocks(net: Classifier) -> list[list[torch.Tensor]]:
 def test_layers_below_the_last_k_are_bit_identical_buffers_included(new_statistics: bool) -> None:
     net = _net()
     before = _blocks(net)
-    tuning = Tuning(epochs=2, last_blocks=3, batch_size=16, new_statistics=new_statistics)
-    finetune(net, _images(), ROWS % 2, ROWS[:48], ROWS[48:], tuning)
+    tuning = Tuning(epochs=2, batch_size=16, new_statistics=new_statistics)
+    tune(net, _examples(), tuning, thawed=lambda _: 3)
     after = _blocks(net)
     same = [
         all(torch.equal(a, b) for a, b in zip(x, y, strict=True))
@@ -52,7 +57,7 @@ def test_statistics_stay_unless_they_are_to_be_new() -> None:
         norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
         before = [norm.running_mean.clone() for norm in norms if norm.running_mean is not None]
         tuning = Tuning(epochs=1, batch_size=16, new_statistics=new)
-        finetune(net, _images(), ROWS % 2, ROWS[:48], ROWS[48:], tuning)
+        tune(net, _examples(), tuning)
         after = [norm.running_mean for norm in norms if norm.running_mean is not None]
         moved = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
         assert all(moved) if new else not any(moved)
@@ -71,8 +76,8 @@ def test_rates_fall_with_depth_and_cover_what_trains() -> None:
 
 def test_from_scratch_is_one_rate_for_every_layer() -> None:
     net = _net()
-    tuning = from_scratch(Tuning(epochs=1, last_blocks=2))
-    thaw(net, tuning.last_blocks)
+    tuning = from_scratch(Tuning(epochs=1))
+    thaw(net, None)
     assert {group["lr"] for group in rates(net, tuning)} == {tuning.learning_rate}
 
 
@@ -81,14 +86,14 @@ def test_the_same_seed_gives_the_same_net() -> None:
     with torch.no_grad():
         nets[1].load_state_dict(nets[0].state_dict())
     for net in nets:
-        finetune(net, _images(), ROWS % 2, ROWS[:48], ROWS[48:], Tuning(1, last_blocks=2))
+        tune(net, _examples(), Tuning(1), thawed=lambda _: 2)
     pairs = zip(nets[0].parameters(), nets[1].parameters(), strict=True)
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
 
 
 def test_what_is_kept_is_the_best_epoch_on_validation() -> None:
     net = _net()
-    fitted = finetune(net, _images(), ROWS % 2, ROWS[:48], ROWS[48:], Tuning(3, batch_size=16))
+    fitted = tune(net, _examples(), Tuning(3, batch_size=16))
     assert fitted.best == max(point["validation"] for point in fitted.history)
     assert not net.training
 
@@ -97,8 +102,9 @@ def test_real_values_are_learned_by_standardised_error() -> None:
     light = 0.2 + 0.8 * np.random.default_rng(0).uniform(size=COUNT)
     net, images = _net(2), (_images() * light[:, None, None, None]).astype(np.uint8)
     targets = np.stack([100 * light, 5 - light], axis=1).astype(np.float32)
-    tuning = Tuning(5, learning_rate=5e-3, batch_size=8, last_blocks=4)
-    fitted = finetune(net, images, targets, ROWS[:48], ROWS[48:], tuning)
+    examples = Examples(images, targets, ROWS[:48], ROWS[48:])
+    tuning = Tuning(5, learning_rate=5e-3, batch_size=8)
+    fitted = tune(net, examples, tuning, thawed=lambda _: 4)
     assert fitted.best > 0.2
     assert logits(net, images, ROWS[:5]).shape == (5, 2)
 
