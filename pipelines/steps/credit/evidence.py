@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from domains.banking.census import LoanTable
-from domains.banking.credit import LATER as LATER_PART
 from domains.banking.credit import PARTS
 from domains.metrics import Interval, named
 from models.scorecard_points import CARD, TABLE, load_card
@@ -29,6 +28,7 @@ from pipelines.steps.credit.controls import (
     QUIET,
 )
 from pipelines.steps.credit.decisions import fitted
+from pipelines.steps.credit.held_records import PREFIX, Later, tested_later, tested_on
 from pipelines.steps.credit.joined import with_lenders
 from pipelines.steps.credit.judged import judged
 from pipelines.steps.credit.monitoring import plan_of
@@ -49,17 +49,7 @@ from pipelines.steps.credit.told import in_order
 from pipelines.steps.credit.training import FEDERATED, Trained, package_of
 from pipelines.tracking import Job, client, log_arm
 
-_PREFIX = "out_of_time"
 _AHEAD = "validation.auroc_difference"
-
-
-@dataclass(frozen=True)
-class _Later:
-    """The out-of-time test: its records, metrics of model and boosting, how the rate moved."""
-
-    tested: Tested
-    metrics: dict[str, dict[str, float]]
-    rates: tuple[float, float]
 
 
 @stage()
@@ -129,10 +119,10 @@ def _measured(
     job: Job, prepared: Prepared, trained: Sequence[Trained], priced: Sequence[Priced]
 ) -> Evidence:
     facts = prepared.facts
-    tested = _tested(facts, (facts["part"] == "test").to_numpy(), _on_random_split(trained))
+    tested = tested_on(facts, (facts["part"] == "test").to_numpy(), _on_random_split(trained))
     say(f"metrics on {len(tested.y)} test records")
     found = {name: metrics_of(tested, name) for name in tested.scores}
-    later = _later(prepared, trained)
+    later = tested_later(prepared, trained)
     for name, values in later.metrics.items() if later else ():
         found.setdefault(name, {}).update(values)
     own = found[FEDERATED] | _renamed(found, LATER)
@@ -206,7 +196,7 @@ def _proposal(
     """
     others = {each.model for each in job.config.others()} & {each.name for each in trained}
     scores = {t.name: t.read() for t in trained if t.name in {FEDERATED, *others}}
-    tested = _tested(facts, (facts["part"] == "calibration").to_numpy(), scores)
+    tested = tested_on(facts, (facts["part"] == "calibration").to_numpy(), scores)
     gaps = {other: difference(tested, FEDERATED, other) for other in sorted(others)}
     for other, gap in gaps.items():
         found[other] |= named(_AHEAD, Interval(-gap.value, -gap.high, -gap.low))
@@ -220,46 +210,8 @@ def _on_random_split(trained: Sequence[Trained]) -> dict[str, np.ndarray]:
     return {t.name: t.read() for t in trained if t.name not in (LATER, LATER_BOOSTING)}
 
 
-def _tested(facts: pd.DataFrame, rows: np.ndarray, scores: dict[str, np.ndarray]) -> Tested:
-    chosen = facts[rows]
-    client, names = pd.factorize(chosen["client"], sort=True)
-    return Tested(
-        y=chosen["y"].to_numpy(dtype=float),
-        client=client,
-        group=pd.factorize(chosen["group"])[0],
-        names=tuple(str(name) for name in names),
-        scores={name: p[rows] for name, p in scores.items()},
-    )
-
-
-def _later(prepared: Prepared, trained: Sequence[Trained]) -> _Later | None:
-    """Later approvals of borrowers who did not train; on private data the model itself is tested,
-    because there later approvals never train, and no training record decides which are tested.
-    Earlier records are counted where they are held out.
-    """
-    facts = prepared.facts
-    later, rows = facts["later"].to_numpy(), (facts["part"] == LATER_PART).to_numpy()
-    own = {t.name: t.read() for t in trained if t.name in (LATER, LATER_BOOSTING)}
-    if rows.any():
-        own = {LATER: trained[0].read()} if facts["y"][rows].nunique() == 2 else {}
-    else:
-        early = facts[~later & (facts["part"] == "train").to_numpy()]
-        rows = later & ~facts["group"].isin(early["group"]).to_numpy()
-    if not own:
-        return None
-    tested = _tested(facts, rows, own)
-    found = {name: metrics_of(tested, name) for name in own}
-    held = facts[~later & (facts["part"] == "test").to_numpy()]
-    rates = (float(held["y"].mean()), float(tested.y.mean()))
-    return _Later(
-        tested,
-        {n: {f"{_PREFIX}.{k}": v for k, v in values.items()} for n, values in found.items()},
-        rates,
-    )
-
-
 def _renamed(found: dict[str, dict[str, float]], name: str) -> dict[str, float]:
-    return {k: v for k, v in found.get(name, {}).items() if k.startswith(_PREFIX)}
+    return {k: v for k, v in found.get(name, {}).items() if k.startswith(PREFIX)}
 
 
 def _shown(trained: Sequence[Trained], found: dict[str, dict[str, float]]) -> list[Arm]:
@@ -284,7 +236,7 @@ def _read(metrics: dict[str, float], name: str) -> Interval:
     return Interval(metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"])
 
 
-def _findings(tested: Tested, own: dict[str, float], later: _Later | None) -> list[str]:
+def _findings(tested: Tested, own: dict[str, float], later: Later | None) -> list[str]:
     said: list[str | None] = []
     if QUIET in tested.scores:
         said.append(words.cost_of_noise(difference(tested, FEDERATED, QUIET)))
@@ -302,7 +254,7 @@ def _findings(tested: Tested, own: dict[str, float], later: _Later | None) -> li
             said.append(words.against(gap, f"{control}, without privacy"))
     if later is not None:
         boosted = later.metrics.get(LATER_BOOSTING)
-        name = f"{_PREFIX}.auroc"
+        name = f"{PREFIX}.auroc"
         boosting = _read(boosted, name) if boosted else None
         said.append(words.over_time(_read(own, "auroc"), _read(own, name), later.rates, boosting))
     return [sentence for sentence in said if sentence]
