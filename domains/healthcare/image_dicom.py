@@ -7,9 +7,7 @@ leaves as a keyed hash. MONAI's reader would hand on the whole header.
 from __future__ import annotations
 
 import logging
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -38,24 +35,6 @@ DICOM = (".dcm", ".dicom")
 """Endings of DICOM files; a file without an ending is one if it says so itself."""
 
 Source = Path | str | bytes
-
-DAMAGE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    InvalidDicomError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom and its decoders raise at damaged files."""
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _HEAD = 4096
@@ -160,7 +139,9 @@ def guarded(read: Any) -> Any:
             return read()
     except FileNotFoundError:
         raise Unreadable("no such file") from None
-    except DAMAGE:
+    except Unreadable:
+        raise
+    except Exception:  # noqa: BLE001 - pydicom and its decoders raise anything at damaged files
         raise Unreadable("truncated or damaged DICOM file") from None
 
 
@@ -207,7 +188,7 @@ def _frames(dataset: pydicom.Dataset) -> Frames:
 
 def _check_pixels(dataset: pydicom.Dataset) -> None:
     """Raise Unreadable unless there are pixels, and not too many."""
-    if not any(name in dataset for name in ELEMENTS[:3]):
+    if not any(dataset.get(name) for name in ELEMENTS[:3]):
         raise Unreadable("DICOM file without pixel data")
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     check_size(columns, rows)

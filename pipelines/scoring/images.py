@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from domains.dataset import digest_files
 from domains.errors import InputError
-from domains.healthcare.image_files import SUFFIXES, Unreadable, decode
+from domains.healthcare.image_files import FOREIGN, SUFFIXES, is_unnamed_dicom, pictures
+from domains.healthcare.image_pixels import Reading, Unreadable
 from domains.tables import column_names
 from pipelines.scoring.pieces import Piece
 from pipelines.scoring.tables import Torn, stream
@@ -23,7 +24,9 @@ from pipelines.scoring.tables import Torn, stream
 COLUMNS = ("path", "image")
 """Names a manifest's column of files goes by, if none is given."""
 
-_SUFFIXES = tuple(SUFFIXES)
+_SUFFIXES = (*SUFFIXES, *FOREIGN)  # what cannot be read is rejected, not passed over
+_SLICES = 64
+"""Images that a volume is taken for, when pieces are measured out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +49,26 @@ class ImageSource:
 
     Args:
         path: Folder of any depth, or a manifest: a CSV file with a column of files, which are
-            seen from the manifest's own folder.
+            seen from the manifest's own folder. It may name the folder of a DICOM series.
         column: That column; None for the first of `COLUMNS` there is.
         size: Side that images are resized to.
         rows: Images a piece.
+        reading: How files become images. Each chosen slice of a volume is a row, FILE#NUMBER.
 
     Raises:
         InputError: No such folder or manifest, or no such column.
     """
 
-    def __init__(self, path: Path, column: str | None, size: int, rows: int) -> None:
+    def __init__(
+        self, path: Path, column: str | None, size: int, rows: int, reading: Reading
+    ) -> None:
         self._column = None if path.is_dir() else _column(path, column)
-        self._path, self._size, self._rows = path, size, rows
+        self._path, self._size, self._reading = path, size, reading
+        self._rows = max(rows // _SLICES, 1) if reading.slices else rows
 
     def digest(self, key: bytes) -> str:
         """Keyed digest of all images, and of the manifest before them."""
-        found = (image.file for image in self._images() if os.path.isfile(image.file))
+        found = chain.from_iterable(_contents(image.file) for image in self._images())
         first = [str(self._path)] if self._column else []
         return digest_files(chain(first, found), key)
 
@@ -81,7 +88,7 @@ class ImageSource:
             yield self._piece(part)
             done += 1
         if not done:
-            kind = "no rows" if self._column else "no PNG or JPEG image"
+            kind = "no rows" if self._column else "no PNG, JPEG, DICOM or NIfTI image"
             raise InputError(f"{self._path}: holds {kind}, nothing to score")
 
     def remarks(self) -> list[str]:
@@ -89,14 +96,18 @@ class ImageSource:
         return []
 
     def _piece(self, part: list[Listed]) -> Piece:
+        names: list[str | None] = []
         pixels, kept, reasons = [], [], {}
-        for row, image in enumerate(part):
+        for image in part:
             try:
-                pixels.append(_read(image, self._size))
-                kept.append(row)
+                for number, each in _read(image, self._size, self._reading):
+                    kept.append(len(names))
+                    pixels.append(each)
+                    names.append(image.name if number is None else f"{image.name}#{number}")
             except Unreadable as error:
-                reasons[row] = str(error)
-        ids = pa.array([image.name for image in part], pa.string())
+                reasons[len(names)] = str(error)
+                names.append(image.name)
+        ids = pa.array(names, pa.string())
         return Piece(ids, np.stack(pixels) if pixels else None, np.array(kept, int), reasons)
 
     def _images(self) -> Iterator[Listed]:
@@ -105,10 +116,18 @@ class ImageSource:
         return _walk(str(self._path), "")
 
 
-def _read(image: Listed, size: int) -> np.ndarray:
+def _read(image: Listed, size: int, reading: Reading) -> Iterator[tuple[int | None, np.ndarray]]:
     if image.wrong:
         raise Unreadable(image.wrong)
-    return decode(image.file, size)
+    yield from pictures(image.file, size, reading)
+
+
+def _contents(file: str) -> list[str]:
+    """Files that a listed image is made of."""
+    if os.path.isdir(file):
+        with os.scandir(file) as found:
+            return sorted(entry.path for entry in found if entry.is_file())
+    return [file] if os.path.isfile(file) else []
 
 
 def _column(path: Path, column: str | None) -> str:
@@ -140,8 +159,13 @@ def _walk(folder: str, above: str) -> Iterator[Listed]:
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path, f"{above}{entry.name}/")
-        elif entry.name.lower().endswith(_SUFFIXES):
+        elif entry.name.lower().endswith(_SUFFIXES) or _is_unnamed(entry):
             yield Listed(_text(above + entry.name), entry.path)
+
+
+def _is_unnamed(entry: os.DirEntry[str]) -> bool:
+    """Whether a file without an ending is DICOM, as archives write it."""
+    return "." not in entry.name and entry.is_file() and is_unnamed_dicom(entry.path)
 
 
 def _text(name: str) -> str:

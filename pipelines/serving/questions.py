@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from domains.healthcare.image_files import Unreadable, decode_bytes, resize
+from domains.healthcare.image_files import decode_bytes
+from domains.healthcare.image_pixels import Unreadable, resize
 from pipelines.serving.limits import Limits
 from pipelines.serving.refusal import Refusal
 from pipelines.serving.version import Version
 
 JSON = "application/json"
-IMAGES = ("image/png", "image/jpeg")
+IMAGES = ("image/png", "image/jpeg", "application/dicom")
 
 Row = dict[str, Any] | np.ndarray
 """A record by column, or an image's pixels as the model takes them, uint8 (side, side, 3)."""
@@ -156,7 +157,8 @@ def _images(images: list[Any], version: Version, limits: Limits) -> Question:
     rows, places, wrong = [], [], {}
     for place, image in enumerate(images):
         try:
-            rows.append(resize(decode_bytes(_bytes(image)), version.image_size))
+            pixels = decode_bytes(_bytes(image), version.reading)
+            rows.append(resize(pixels, version.image_size))
             places.append(place)
         except Unreadable as reason:
             wrong[place] = str(reason)
@@ -194,7 +196,7 @@ def listed(wrong: dict[int, str]) -> list[dict[str, Any]]:
 
 def _expected(version: Version) -> str:
     if version.images:
-        return 'expected PNG or JPEG bytes, or {"images": ["BASE64", …]}'
+        return 'expected PNG, JPEG or DICOM bytes, or {"images": ["BASE64", …]}'
     names = ", ".join(field.name for field in version.fields)
     return f'expected {{"records": [{{"COLUMN": VALUE, …}}, …]}} with the columns {names}'
 

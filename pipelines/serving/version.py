@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
+from domains.healthcare.image_pixels import Reading
 from models.intake import Field
 from pipelines.acting import now
 from pipelines.governance.versions import Loaded
@@ -62,6 +63,12 @@ class Version:
     def explains(self) -> bool:
         """Whether it gives reason codes."""
         return hasattr(self.loaded.scorer, "reasons")
+
+    @property
+    def reading(self) -> Reading:
+        """How it makes images of files."""
+        scorer: Any = self.loaded.scorer
+        return cast(Reading, scorer.reading)
 
     @property
     def image_size(self) -> int:

@@ -36,6 +36,37 @@ def test_12_bits_in_a_16_bit_file_use_the_whole_range(tmp_path: Path) -> None:
     assert (np.diff(pixels[..., 0].ravel()[order].astype(int)) >= 0).all()
 
 
+def test_16_bits_go_through_a_stated_window_and_are_never_guessed_at(tmp_path: Path) -> None:
+    deep = picture(0, 1).astype(np.uint16) * 16
+    for number, factor in enumerate((1, 2)):  # the brighter of two images stays the brighter
+        Image.fromarray(deep * factor).save(tmp_path / f"{number}.png")
+    seen = [decode(tmp_path / f"{k}.png", reading=Reading((0.0, 8160.0))) for k in (0, 1)]
+    assert (np.abs(seen[1].astype(int) - 2 * seen[0].astype(int)) <= 1).all()
+    with pytest.raises(Unreadable, match="neither the file nor the configuration states a window"):
+        decode(tmp_path / "0.png")
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_exif_says_which_way_is_up(tmp_path: Path, turn: int) -> None:
+    plain = Image.fromarray(np.add.outer(np.arange(20), 5 * np.arange(24)).astype(np.uint8))
+    stored = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    exif = Image.Exif()
+    exif[274] = turn
+    turned = plain.transpose(stored[turn]) if turn > 1 else plain
+    for name in ("a.png", "a.jpg"):
+        turned.save(tmp_path / name, exif=exif, quality=95)
+        found = decode(tmp_path / name)[..., 0].astype(int)
+        assert np.abs(found - np.asarray(plain)).max() <= 12
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -8,20 +8,36 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from domains.errors import InputError
+from domains.healthcare.image_pixels import Reading, Slices
+from models.imaging.backbones import Classifier, build, settle
+from models.imaging.features import to_batch
 from models.imaging.scorer import ImagingScorer
 from pipelines.scoring.batch import Result, score_file
 from pipelines.settings import ScoreConfig
-from tests.pipelines.governance.sample_versions import image_scorer, register
+from tests.domains.sample_images import picture, save, save_dicom, save_nifti, save_series
+from tests.pipelines.governance.sample_versions import register
 
 SCANS = "imaging-scans"
 
 
 @pytest.fixture(scope="module")
 def scorer() -> ImagingScorer:
-    return image_scorer()
+    return _scorer(Reading("own"))
+
+
+def _scorer(reading: Reading) -> ImagingScorer:
+    """A net that tells images apart, though it has learned nothing."""
+    seen = np.stack([np.repeat(picture(k % 3, k)[..., None], 3, axis=2) for k in range(16)])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        backbone = settle(build("efficientnet-lite0", 40, seed=0), [to_batch(seen)])
+        net = Classifier(backbone, 2).eval()
+        torch.nn.init.normal_(net.head.weight, std=0.02)
+    return ImagingScorer(net, ("benign", "malignant"), 40, reading=reading)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +80,7 @@ def test_a_folder_of_any_depth_is_a_row_an_image_by_its_path(
     assert (result["rows"], result["rejected"]) == (23, 2)
     assert pd.read_csv(result["rejects"])["reason"].tolist() == [
         "empty file",
-        "not a PNG or JPEG image",
+        "not a PNG, JPEG, DICOM or NIfTI image",
     ]
     found = out.set_index("id")["p_malignant"]
     for name in expected[:3]:
@@ -111,7 +127,7 @@ def test_a_renamed_or_changed_image_is_other_data(folder: Path, tmp_path: Path) 
 def test_what_holds_no_image_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("none")
     (tmp_path / "list.csv").write_text("file\n")
-    with pytest.raises(InputError, match="holds no PNG or JPEG image"):
+    with pytest.raises(InputError, match="holds no PNG, JPEG, DICOM or NIfTI image"):
         _score(tmp_path, folder / "none.csv")
     with pytest.raises(InputError, match=r"no column 'path' or 'image'.*--image"):
         _score(tmp_path / "list.csv", folder / "none.csv")
@@ -119,3 +135,43 @@ def test_what_holds_no_image_is_refused(folder: Path, tmp_path: Path) -> None:
         _score(tmp_path / "list.csv", folder / "none.csv", image="file")
     with pytest.raises(InputError, match="leave --id out"):
         _score(tmp_path, folder / "none.csv", id="file")
+
+
+def test_dicom_files_are_scored_as_the_same_picture_is(folder: Path, tmp_path: Path) -> None:
+    told = {"PatientName": "DOE^JANE", "PatientID": "MRN-4711"}
+    save(tmp_path / "in" / "plain.png", picture(0, 1))
+    save_dicom(tmp_path / "in" / "study" / "IM1", picture(0, 1), **told)
+    save_dicom(tmp_path / "in" / "study" / "other.dcm", picture(1, 2), **told)
+    save_dicom(tmp_path / "in" / "none.dcm", picture(0, 1), PixelData=None, **told)
+    (tmp_path / "in" / "film.gif").write_bytes(b"GIF89a")
+    result = _score(tmp_path / "in", tmp_path / "out.csv")
+    found = pd.read_csv(tmp_path / "out.csv").set_index("id")["p_benign"]
+    assert found["plain.png"] == pytest.approx(found["study/IM1"], abs=1e-7)
+    assert found["plain.png"] != pytest.approx(found["study/other.dcm"], abs=1e-7)
+    rejected = pd.read_csv(result["rejects"]).set_index("id")["reason"].to_dict()
+    assert rejected == {
+        "none.dcm": "DICOM file without pixel data",
+        "film.gif": "not a PNG, JPEG, DICOM or NIfTI image",
+    }
+    written = "".join(path.read_text() for path in tmp_path.glob("*.csv"))
+    assert "DOE" not in written
+    assert "MRN" not in written
+
+
+def test_a_volume_is_a_row_for_each_slice_the_model_takes(folder: Path, tmp_path: Path) -> None:
+    reading = Reading((0.0, 1020.0), Slices(every=4, stack=3))
+    register(_scorer(reading), "imaging-volumes")
+    volume = np.stack([picture(0, k) for k in range(9)]).astype(np.int16) * 4
+    save_nifti(tmp_path / "in" / "a.nii.gz", volume.transpose(2, 1, 0)[::-1, ::-1])
+    save_series(tmp_path / "in" / "series", volume)
+    (tmp_path / "in" / "list.csv").write_text("path\na.nii.gz\nseries\nnone.nii\n")
+    config = {"model": "imaging-volumes", "input": tmp_path / "in" / "list.csv"}
+    score_file(ScoreConfig.model_validate({**config, "output": tmp_path / "out.csv"}))
+    found = pd.read_csv(tmp_path / "out.csv").set_index("id")["p_benign"]
+    assert list(found.index) == [
+        *(f"{n}#{k}" for n in ("a.nii.gz", "series") for k in (0, 4, 8)),
+        "none.nii",
+    ]
+    assert np.allclose(found.iloc[:3], found.iloc[3:6], atol=1e-7)
+    assert found.iloc[:3].nunique() == 3
+    assert np.isnan(found["none.nii"])

@@ -80,7 +80,11 @@ def patients_scorer() -> PatientsScorer:
 
 def imaging_scorer() -> ImagingScorer:
     backbone = settle(build_encoder("efficientnet-lite0", 32, seed=0), [to_batch(images(16, 32))])
-    return ImagingScorer(Classifier(backbone, 3).eval(), ("a", "b", "c"), 32, temperature=2.0)
+    net = Classifier(backbone, 3).eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.nn.init.normal_(net.head.weight, std=0.02)
+    return ImagingScorer(net, ("a", "b", "c"), 32, temperature=2.0)
 
 
 def images(count: int, side: int = 40) -> np.ndarray:

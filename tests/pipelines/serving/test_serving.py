@@ -16,6 +16,7 @@ from PIL import Image
 
 from pipelines.scoring.batch import score_file
 from pipelines.settings import ScoreConfig
+from tests.domains.sample_images import dicom
 from tests.domains.sample_loans import sample_loans
 from tests.domains.sample_patients import sample_patients
 from tests.pipelines.serving.sample_service import (
@@ -124,6 +125,30 @@ def test_images_are_answered_as_in_batch(served_images: Served, tmp_path: Path) 
     batch = _scored("images", tmp_path / "images", names)
     assert np.abs(together - batch).max() < 1e-6
     assert np.abs(np.array(alone) - batch).max() < 1e-6
+    assert len(np.unique(batch.round(4), axis=0)) > 1
+
+
+def test_a_dicom_file_is_answered_as_the_same_picture_is(served_images: Served) -> None:
+    buffer = io.BytesIO()
+    pixels = images(1)[0]
+    dicom(pixels, PatientName="DOE^JANE").save_as(buffer, enforce_file_format=True)
+    asked = {"image/png": _png(pixels), "application/dicom": buffer.getvalue()}
+    answers = []
+    for kind, content in asked.items():
+        status, answer, _ = served_images.ask("POST", "/predict", content, {"Content-Type": kind})
+        assert status == 200
+        answers.append(answer["predictions"])
+    assert answers[0] == answers[1]
+    in_json = base64.b64encode(asked["application/dicom"]).decode()
+    assert served_images.predict(images=[in_json])["predictions"] == answers[0]
+    none = io.BytesIO()
+    dicom(pixels, PatientName="DOE^JANE", PixelData=None).save_as(none, enforce_file_format=True)
+    status, answer, _ = served_images.ask(
+        "POST", "/predict", none.getvalue(), {"Content-Type": "application/dicom"}
+    )
+    assert status == 422
+    assert answer["rejected"] == [{"row": 0, "reason": "DICOM file without pixel data"}]
+    assert "DOE" not in str(answer)
 
 
 def test_a_bad_image_does_not_fail_the_others(served_images: Served) -> None:
@@ -136,7 +161,7 @@ def test_a_bad_image_does_not_fail_the_others(served_images: Served) -> None:
         "POST", "/predict", b"GIF89a", {"Content-Type": "image/png"}
     )
     assert status == 422
-    assert answer["rejected"] == [{"row": 0, "reason": "not a PNG or JPEG image"}]
+    assert answer["rejected"] == [{"row": 0, "reason": "not a PNG, JPEG, DICOM or NIfTI image"}]
 
 
 def test_a_bad_row_does_not_fail_the_others_and_no_value_is_repeated(served_loans: Served) -> None:
