@@ -7,7 +7,8 @@ same. This package stays light: `careledger --help` must not wait for torch.
 from pipelines.settings.base import Job, Section
 from pipelines.settings.credit import CreditConfig, CreditData, Grant, Privacy, Target
 from pipelines.settings.credit_clients import Clients
-from pipelines.settings.imaging import ImagingConfig, ImagingData
+from pipelines.settings.imaging import ImagingConfig
+from pipelines.settings.imaging_data import ImagingData
 from pipelines.settings.patients import Outcome, PatientsConfig, PatientsData
 from pipelines.settings.places import (
     has_ledger,

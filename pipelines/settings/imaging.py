@@ -8,46 +8,16 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from models.imaging.strategies import STRATEGIES, make
-from pipelines.settings.base import Job, Section, Share
+from pipelines.settings.base import Job
+from pipelines.settings.imaging_data import ImagingData
+from pipelines.settings.imaging_trust import Trust
 from pipelines.settings.span import Span
 
 MODEL = r"^models:/[^@/]+(@[^@/]+|/[0-9]+)$"
 """How a registered version is named: by alias or by number."""
 
 
-class ImagingData(Section):
-    """Where labelled images are."""
-
-    kind: Literal["builtin", "folder", "manifest", "medmnist"] = "builtin"
-    name: str | None = Field(None, description="Built-in or MedMNIST name, or a name of your own")
-    path: Path | None = Field(None, description="Folder, manifest CSV or .npz file")
-    image: str = Field("path", description="Manifest column: path of the image")
-    label: str = Field("label", description="Manifest column, or the task of a built-in set")
-    patient: str | None = Field(
-        None, description="Manifest column: patient id; default: each image, known by its pixels"
-    )
-    split: str | None = Field(None, description="Manifest column: train, validation, … test")
-    public: bool = Field(False, description="Whether the images are public")
-    max_unreadable: Share = Field(0.05, description="Share of unreadable images set aside")
-
-    @model_validator(mode="after")
-    def _names_its_source(self) -> ImagingData:
-        if self.kind == "builtin" and self.name != "lidc":
-            raise ValueError(f"built-in image sets: lidc; found {self.name!r}")
-        if self.kind in ("folder", "manifest") and self.path is None:
-            raise ValueError(f"kind {self.kind} needs path: the folder or manifest file")
-        if self.kind == "medmnist" and (self.path is None) == (self.name is None):
-            raise ValueError("kind medmnist needs either path (a .npz file) or name")
-        return self
-
-    @property
-    def is_public(self) -> bool:
-        """Whether the images are public: built-in and fetched sets are, others if they say so."""
-        fetched = self.kind == "medmnist" and self.path is None
-        return self.public or self.kind == "builtin" or fetched
-
-
-class ImagingConfig(Job):
+class ImagingConfig(Trust, Job):
     """Transfer learning and fine-tuning on medical images."""
 
     data: ImagingData = ImagingData(kind="builtin", name="lidc", label="malignancy")
@@ -56,6 +26,11 @@ class ImagingConfig(Job):
         description="Source task that a base is trained on first, without target pictures and, "
         "where both name patients, target patients; lidc brings its own. The base is registered "
         "as imaging-base-NAME",
+    )
+    test: ImagingData | None = Field(
+        None,
+        description="A second data set of the same labels, all of it for testing: external "
+        "validation. Read as data says; what the two share is left out",
     )
     backbone: Literal["efficientnet-lite0", "densenet121", "resnet18"] = "efficientnet-lite0"
     base: str | None = Field(
