@@ -41,7 +41,7 @@ Result = dict[str, Any]
 
 @stage(kind="orchestration")
 def publish(
-    job: Job, evidence: Evidence, package: Path, input_example: Any, held_out: HeldOut
+    job: Job, evidence: Evidence, package: Path, input_example: Any, held_out: HeldOut | Answers
 ) -> Result:
     """Register a packed model with its evidence and let the gate judge it.
 
@@ -55,16 +55,18 @@ def publish(
         evidence: What the run found.
         package: Folder of the packed model, see `models.scorer`.
         input_example: A made-up input as the scorer takes it; never a private record.
-        held_out: Test records for the comparison with the champion.
+        held_out: Test records for the comparison with the champion; or what the model answers on
+            them, ids hashed, where the records themselves are not at hand.
 
     Returns:
         The JSON of a training run.
     """
-    held_out = held.disguised(held_out, None if evidence.data["public"] else home_key())
+    if isinstance(held_out, HeldOut):
+        held_out = held.disguised(held_out, None if evidence.data["public"] else home_key())
     try:
         evidence = _keep_figures(job, evidence)
         with clock(job, "work"):
-            answered = held.answers(held_out, load(package).predict(held_out.inputs))
+            answered = _answered(held_out, package)
         held.save(answered, registry.held_out_path(job.run_id))
         version = registry.version_of(job.name, job.run_id)
         model_uri = _log_model(job, package, input_example) if version is None else ""
@@ -74,17 +76,24 @@ def publish(
             _forget(job)
         raise
     if version is None:
-        tags = _tags(evidence, held_out)
+        tags = _tags(evidence, held_out.split)
         version = registry.create_version(job.name, model_uri, job.run_id, tags)
-    result = _settle(job, evidence, version, answered, held_out)
+    records = held_out if isinstance(held_out, HeldOut) else None
+    result = _settle(job, evidence, version, answered, records)
     _show_in_prefect(job, evidence)
     result["seconds"] = seconds(job)
     log_metrics(job.run_id, {f"seconds.{name}": each for name, each in result["seconds"].items()})
     return result
 
 
+def _answered(held_out: HeldOut | Answers, package: Path) -> Answers:
+    if isinstance(held_out, Answers):
+        return held_out
+    return held.answers(held_out, load(package).predict(held_out.inputs))
+
+
 def _settle(
-    job: Job, evidence: Evidence, version: str, answered: Answers, held_out: HeldOut
+    job: Job, evidence: Evidence, version: str, answered: Answers, held_out: HeldOut | None
 ) -> Result:
     """Judge and describe the version, and let the aliases follow; from the move on it stays."""
 
@@ -198,12 +207,12 @@ def _portable(evidence: Evidence) -> dict[str, Any]:
     return to_json(replace(evidence, figures=figures))
 
 
-def _tags(evidence: Evidence, held_out: HeldOut) -> dict[str, str]:
+def _tags(evidence: Evidence, split: str) -> dict[str, str]:
     tags = {
         "careledger.data.name": str(evidence.data["name"]),
         "careledger.data.digest": str(evidence.data["digest"]),
         "careledger.git_revision": git_revision(),
-        "careledger.split": held_out.split,
+        "careledger.split": split,
     }
     if evidence.privacy:
         tags["careledger.epsilon"] = f"{evidence.privacy['epsilon']:g}"

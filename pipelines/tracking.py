@@ -148,9 +148,8 @@ def _begin(
     tracker: MlflowClient, pipeline: str, config: JobConfig, stages: int, started: float
 ) -> tuple[jobs.Record, jobs.Hold]:
     """A new job: its run, its folder, its lock."""
-    run = tracker.create_run(
-        experiment(tracker, pipeline), run_name=pipeline, tags=_origin(config, started)
-    )
+    tags = origin(config, started)
+    run = tracker.create_run(experiment(tracker, pipeline), run_name=pipeline, tags=tags)
     flow_run_id, deployed = flow_runs.current()
     record = jobs.Record(
         run_id=run.info.run_id,
@@ -165,7 +164,7 @@ def _begin(
         deployed=deployed,
     )
     held = jobs.begin(record)
-    _log_config(tracker, record, config)
+    log_config(tracker, record.run_id, record.name, config)
     return record, held
 
 
@@ -277,7 +276,8 @@ def experiment(tracker: MlflowClient, pipeline: str) -> str:
     return str(tracker.create_experiment(name, artifact_location=local))
 
 
-def _origin(config: JobConfig, started: float) -> dict[str, str]:
+def origin(config: JobConfig, started: float) -> dict[str, str]:
+    """Tags of a run that begins: code, time, data, home."""
     return {
         "careledger.git_revision": git_revision(),
         "careledger.asked": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
@@ -286,12 +286,13 @@ def _origin(config: JobConfig, started: float) -> dict[str, str]:
     }
 
 
-def _log_config(tracker: MlflowClient, record: jobs.Record, config: JobConfig) -> None:
+def log_config(tracker: MlflowClient, run_id: str, name: str, config: JobConfig) -> None:
+    """Write a run's model and configuration down, in parameters and as YAML."""
     params = [Param(key, text[:6000]) for key, text in flat(portable(config.model_dump()))]
     for start in range(0, len(params), 100):  # MLflow's limit of one batch
-        tracker.log_batch(record.run_id, params=params[start : start + 100])
-    tracker.set_tag(record.run_id, "careledger.model", record.name)
-    tracker.log_text(record.run_id, config_yaml(config), "config.yaml")
+        tracker.log_batch(run_id, params=params[start : start + 100])
+    tracker.set_tag(run_id, "careledger.model", name)
+    tracker.log_text(run_id, config_yaml(config), "config.yaml")
 
 
 def _key(name: str) -> str:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from domains.errors import InputError
 from pipelines.governance import registry, versions
+from pipelines.governance.lineage import TRAINED
 from pipelines.settings import CreditConfig, open_ledger
 from pipelines.tracking import client
 from privacy.plan import PrivacyPlan
@@ -60,7 +61,7 @@ def read_claim(reference: str) -> Claim:
         InputError: No such run or version; it never finished, was trained without privacy, or
             tells its plan in a way that cannot be read.
     """
-    run_id = _run_id(reference)
+    run_id = _trained(_run_id(reference))
     evidence = json.loads(_artifact(run_id, registry.EVIDENCE))
     statement = evidence.get("privacy")
     if not statement:
@@ -142,6 +143,14 @@ def _run_id(reference: str) -> str:
             f"no run {reference}; `careledger models show NAME` names the run of each version"
         ) from None
     return reference
+
+
+def _trained(run_id: str) -> str:
+    """The run itself, or the one that trained the weights of a recalibration."""
+    try:
+        return str(client().get_run(run_id).data.tags.get(TRAINED, run_id))
+    except MlflowException:  # it was deleted: its artifacts are asked for next
+        return run_id
 
 
 def _version(run_id: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from domains.errors import InputError
+from domains.errors import InputError, Refused
 from pipelines.commands.options import AsJson, say
 
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
@@ -83,6 +84,40 @@ def models_rollback(name: str, reason: Reason = "") -> None:
 
     before, after = promotion.rollback(name, reason)
     print(f"{name}: champion moved back from version {before} to {after}")
+
+
+@app.command("recalibrate")
+def models_recalibrate(
+    model: Annotated[
+        str, typer.Argument(help="NAME, NAME/VERSION or NAME@alias of a credit model")
+    ],
+    rate: Annotated[
+        float | None, typer.Option(help="Default rate that probabilities are to fit.")
+    ] = None,
+    was: Annotated[
+        float | None, typer.Option(help="The one they fit now, where the version does not tell.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Labelled file: fits slope and intercept, and tests them.")
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="The records of --data are public.")
+    ] = False,
+    require_promotion: Annotated[
+        bool, typer.Option("--require-promotion", help="Exit 3 when the gate says no.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """A credit version of the same weights, its probabilities moved to a new default rate."""
+    from pipelines.recalibrate import Asked, recalibrate
+    from pipelines.run import describe
+
+    asked = Asked(model, rate, was, None if data is None else Path.cwd() / data, public)
+    with redirect_stdout(sys.stderr):  # libraries may print; standard output is the answer's
+        result = recalibrate(asked)
+    print(json.dumps(result) if as_json else describe(result))
+    if require_promotion and not result["gate"]["promoted"]:
+        raise Refused(f"not promoted: {'; '.join(result['gate']['reasons'])}")
 
 
 @app.command("approve")

@@ -15,6 +15,9 @@ from domains.sources import find
 from pipelines.tracking import Job, client
 
 BASE = "careledger.base"
+RECALIBRATED, TRAINED = "careledger.recalibrated", "careledger.trained"
+"""Tags of a recalibrated version and of its run: the version it comes from, and the run that
+trained the weights of both."""
 _DATA = "careledger.data."
 _DIGEST = re.compile(r"(?:hmac-)?sha256:[0-9a-f]{16,}")
 
@@ -28,7 +31,7 @@ def lineage(version: ModelVersion, evidence: dict[str, Any] | None) -> dict[str,
 
     Returns:
         JSON values: `run`, `git_revision`, `data` (role → digest), `bases`, `trained_from`,
-        `ledger`; `missing` where the run is gone.
+        `recalibrated_from`, `ledger`; `missing` where the run is gone.
     """
     tags = dict(version.tags)
     told: dict[str, Any] = {
@@ -37,6 +40,7 @@ def lineage(version: ModelVersion, evidence: dict[str, Any] | None) -> dict[str,
         "data": {"training": tags.get("careledger.data.digest")},
         "bases": [],
         "trained_from": _chosen(evidence),
+        "recalibrated_from": tags.get(RECALIBRATED),
         "ledger": json.loads(tags.get("careledger.ledger", "null")),
     }
     try:
@@ -49,6 +53,11 @@ def lineage(version: ModelVersion, evidence: dict[str, Any] | None) -> dict[str,
     told["bases"] = _bases(run.data.tags, run.data.params)
     told["run"] |= {"status": run.info.status, "asked": run.data.tags.get("careledger.asked")}
     return told
+
+
+def trained_run(version: ModelVersion) -> str:
+    """The run that trained a version's weights: its own, or that of the first it was made from."""
+    return str(version.tags.get(TRAINED) or version.run_id)
 
 
 def note_bases(job: Job) -> None:

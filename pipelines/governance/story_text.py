@@ -144,6 +144,8 @@ def _lineage(told: Story) -> Iterator[str]:
     yield from _all("data", data)
     if told["trained_from"]:
         yield from _said("trained", told["trained_from"])
+    if told.get("recalibrated_from"):
+        yield from _said("weights", f"of {told['recalibrated_from']}, recalibrated")
     yield from _all("base", [f"{base['name']} {base['digest']}" for base in told["bases"]])
     yield from _said("code", told["git_revision"] or "not recorded")
     run = told["run"]

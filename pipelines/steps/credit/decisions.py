@@ -61,9 +61,9 @@ def decide(
     """
     config: CreditConfig = job.config
     cut = cut_off(prepared, model, config.approval_rate)
-    calibrated, decided = calibration_of(tested), _decided(tested, cut)
+    calibrated, decided = calibration_of(tested), decided_of(tested, cut)
     checked = _reasoned(job, prepared)
-    tables = [_decision_table(config.approval_rate, cut, decided), _reason_table(checked)]
+    tables = [decision_table(config.approval_rate, cut, decided), _reason_table(checked)]
     said = [
         judgements.calibrated(calibrated["calibration_slope"]),
         judgements.decided(config.approval_rate, decided),
@@ -99,7 +99,7 @@ def fitted(tested: Tested, model: Trained) -> dict[str, float | str]:
     }
 
 
-def _decided(tested: Tested, cut: float) -> dict[str, Interval]:
+def decided_of(tested: Tested, cut: float) -> dict[str, Interval]:
     """Who is approved, who of them defaults, and whom of the good payers the threshold loses."""
     p = tested.scores[FEDERATED]
     alone = np.zeros(len(p), dtype=int)
@@ -182,7 +182,8 @@ def after_shift(prepared: Prepared, later: Tested) -> Shifted | None:
     )
 
 
-def _decision_table(rate: float, cut: float, found: dict[str, Interval]) -> Table:
+def decision_table(rate: float, cut: float, found: dict[str, Interval]) -> Table:
+    """A row a share that `decided_of` has found."""
     told = [
         ("approved", "approval.rate"),
         ("default rate of all", "default_rate"),

@@ -15,6 +15,7 @@ from pipelines.steps.credit.decisions import shown
 from pipelines.steps.credit.scores import Tested, aurocs
 from pipelines.steps.credit.training import FEDERATED
 
+GROUPS = "its groups"
 _GAPS = {
     "approval_ratio": "approval, lowest over highest",
     "approval_difference": "approval, highest less lowest",
@@ -80,7 +81,7 @@ class Protected:
         if small is None:
             few = f" Groups with fewer than {least}, if there are any, are not told of."
         return Table(
-            title=f"{self.groups.column}: its groups",
+            title=f"{self.groups.column}: {GROUPS}",
             caption="Test records, with 95 % intervals by borrower. Predicted less observed is the "
             "mean probability of default less the share that defaulted. A dash: too few records."
             + few,
