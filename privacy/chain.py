@@ -189,7 +189,7 @@ class Chain:
                 book = Book(rows, self._key)
                 mark = marks.read(self._key_path)
                 self.check_mark(book, mark)
-                book.unmarked = mark is None and bool(book.entries)
+                book.unmarked = mark is None
                 yield book
             if not book.unmarked:  # one that is gone comes back only once something confirmed it
                 marks.raise_to(self._key_path, Mark(*book.head))
@@ -218,15 +218,18 @@ class Chain:
     def _read_key(self) -> bytes:
         if not self._key_path.exists():
             with self._store.write() as rows:
-                if next(rows.all(), None) is not None:
-                    raise InputError(
-                        f"ledger {self.where}: its key {self._key_path} is missing; restore it "
-                        "from a backup, or copy it from the machine that began this ledger"
-                    )
                 if not self._key_path.exists():  # nobody else began it while this process waited
-                    marks.put(self._key_path, Mark(0, GENESIS))
-                    keys.write(self._key_path, os.urandom(keys.SIZE))
+                    self._begin(rows)
         return keys.read(self._key_path)
+
+    def _begin(self, rows: Rows) -> None:
+        if next(rows.all(), None) is not None:
+            raise InputError(
+                f"ledger {self.where}: its key {self._key_path} is missing; restore it from a "
+                "backup, or copy it from the machine that began this ledger"
+            )
+        marks.put(self._key_path, Mark(0, GENESIS))
+        keys.write(self._key_path, os.urandom(keys.SIZE))
 
     @contextmanager
     def plain_errors(self) -> Iterator[None]:

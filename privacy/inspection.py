@@ -53,7 +53,7 @@ def inspect(
     beyond = missing(name, book, [*found, *anchors])
     last = every[-1][0] if every else 0
     marked = bool(missing(name, book, found))
-    unmarked = _unmarked(last, name, anchors) if mark is None and every else []
+    unmarked = _unmarked(last, name, anchors) if mark is None else []
     return [*findings, *unmarked, *_remembered(last, name, beyond, marked)]
 
 

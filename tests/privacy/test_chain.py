@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from domains.errors import InputError, Refused
 from privacy.accounting import epsilon_of
 from privacy.accounts import read_accounts
+from privacy.chain import Chain
+from privacy.stores import Rows
 from tests.privacy.sample_ledgers import CHARGE, DELTA, ONE, Place, spent
 
 ROOT = Path(__file__).parents[2]
@@ -149,6 +153,24 @@ def test_a_lost_key_is_named(begun: Place) -> None:
         InputError, match=r"key .* is missing; restore it.*or copy it from the mach"
     ):
         begun.ledger()
+
+
+def test_a_key_that_another_process_made_meanwhile_is_not_missing(
+    begun: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waited for its turn to begin the ledger finds it begun, with entries in it."""
+    name, away, store = begun.name(), tmp_path / "away", begun.store()
+    begun.key.rename(away)
+    whole = store.write
+
+    @contextmanager
+    def late() -> Iterator[Rows]:
+        with whole() as rows:
+            away.rename(begun.key)
+            yield rows
+
+    monkeypatch.setattr(store, "write", late)
+    assert Chain(store, begun.key).name == name
 
 
 def test_an_empty_key_is_none(begun: Place) -> None:

@@ -222,6 +222,15 @@ def test_a_missing_mark_is_told_and_nothing_is_spent_until_a_run_confirms_the_le
     assert written.ledger(anchor).verify() == []
 
 
+def test_a_ledger_that_was_emptied_with_its_mark_is_no_new_one(written: Place) -> None:
+    """The key is there, and was made after the mark."""
+    written.put([])
+    written.mark.unlink()
+    with pytest.raises(Unsound, match=r"head beside its key is missing"):
+        written.ledger().grant("a", 90, DELTA)
+    assert found(written) == [("unmarked", 0)]
+
+
 def test_a_missing_mark_hides_no_missing_entries_from_runs(written: Place) -> None:
     anchor = written.anchor("run 3")
     written.put(written.rows()[:-2])
