@@ -132,7 +132,10 @@ class Checkpoint:
             self._tell(f"checkpoint {self.path.name} {why}: set aside, training starts anew")
 
     def _write(self, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        folder = self.path.parent
+        if not folder.exists():  # that it was begun must outlast a power cut as well
+            folder.mkdir(parents=True, exist_ok=True)
+            durable.flush(folder.parent)
         with durable.replacing(self.path) as part:
             save_file(tensors, part, metadata)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from domains import durable
 from models.checkpoint import Checkpoint
 
 TENSORS = {
@@ -95,6 +96,22 @@ def test_a_failed_write_leaves_the_last_state(file: Path, monkeypatch: pytest.Mo
     found = Checkpoint(file).load()
     assert found is not None
     assert found[1] == FACTS
+
+
+def test_the_first_save_makes_its_new_folder_last_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    whole = durable.flush
+
+    def spy(path: Path) -> None:
+        flushed.append(path)
+        whole(path)
+
+    monkeypatch.setattr(durable, "flush", spy)
+    Checkpoint(tmp_path / "new" / "arm.safetensors").save({"weight": torch.ones(2)}, {})
+    assert flushed[0] == tmp_path
+    assert flushed[-1] == tmp_path / "new"
 
 
 def test_a_save_is_due_after_the_pause_and_at_once_without_one(file: Path) -> None:
