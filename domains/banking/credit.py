@@ -160,7 +160,7 @@ def _labelled(table: LoanTable, frame: pd.DataFrame, notes: list[str]) -> pd.Dat
             f"the first at row {int(np.flatnonzero(empty)[0]) + 1}; "
             "leave such loans out of the file, for their outcome is not known"
         )
-    notes.append(f"{count} of {len(frame)} loans have no recorded outcome and were left out.")
+    notes.append(f"{count:,} of {len(frame):,} loans have no recorded outcome and were left out.")
     return frame[~empty]
 
 

@@ -88,7 +88,7 @@ def model_card(evidence: Evidence, result: Mapping[str, Any]) -> str:
 def risk_pack(evidence: Evidence, result: Mapping[str, Any]) -> str:
     """The model-risk pack of a run as Markdown, from `mlflow/model_risk.md`."""
     tables = {key: [t for t in evidence.tables if _place(t) == key] for key in _KEYS}
-    return page.template(RISK, finalize=_markdown).render(
+    return page.template(RISK, finalize=lambda told: wording.typeset(_markdown(told))).render(
         **_view(evidence, result),
         assumptions=risk.assumptions(evidence),
         untested=risk.untested(evidence),

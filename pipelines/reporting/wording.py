@@ -18,6 +18,8 @@ _METRICS = {
     "gini": ("Gini", "2 × AUROC − 1"),
     "r2": ("R²", "share of the variance explained"),
     "cindex": ("C-index", "share of pairs put in the right order of time"),
+    "ordering": ("ordering", "share of pairs of different levels put in their order"),
+    "d2": ("D²", "share of the deviance of counts that is explained"),
     "rmse": ("RMSE", "root of the mean squared error; 0 is best"),
     "mean": ("Mean", "over outcomes: of AUROC and C-index, or of R² where none is ranked"),
     "mae": ("MAE", "mean absolute error; 0 is best"),

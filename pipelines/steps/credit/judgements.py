@@ -45,7 +45,7 @@ def reasoned(found: Agreement) -> str | None:
         return None
     text = (
         f"Reasons: moving a feature that is named as a reason to its reference lowers the risk in "
-        f"{found.agreed / found.named:.1%} of {found.named} cases"
+        f"{found.agreed / found.named:.1%} of {found.named:,} cases"
     )
     if found.others:
         text += f", moving one that is not named in {found.others_lowered / found.others:.1%}"

@@ -109,7 +109,7 @@ def sentence(points: Points, own: float | None) -> str:
     bought, cost = _bought(points, epsilon), _cost(points, epsilon)
     return (
         f"Privacy and federation: with everyone at ε = {epsilon:g}, federated training "
-        f"{_verb(bought)} each client training alone (AUROC inside clients {_shown(bought, '+')}); "
+        f"{_verb(bought)} each client training alone (AUROC inside clients {_told(bought)}); "
         f"against itself without privacy it {_changes(cost)}."
     )
 
@@ -139,8 +139,12 @@ def _verb(gap: Interval) -> str:
 
 def _changes(gap: Interval) -> str:
     if gap.low <= 0 <= gap.high:
-        return f"loses nothing that can be told ({_shown(gap, '+')})"
-    return f"{'loses' if gap.high < 0 else 'gains'} {_shown(gap, '+')}"
+        return f"loses nothing that can be told ({_told(gap)})"
+    return f"{'loses' if gap.high < 0 else 'gains'} ({_told(gap)})"
+
+
+def _told(gap: Interval) -> str:
+    return f"{gap.value:+z.3f}; {gap.low:+z.3f} to {gap.high:+z.3f}"
 
 
 def _shown(value: Interval, sign: str = "") -> str:
