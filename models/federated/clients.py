@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +59,7 @@ class Records:
 
     Attributes:
         sizes: Records of each client, (clients,).
-        ends: Where each client's numbers end, (clients,).
+        starts, ends: Where each client's numbers begin and end, (clients,).
         base: One array that holds every client's features, (rows, d).
         rows: Where each client's features begin in it, (clients,).
         shift: What makes a record's number its row in it, (clients,).
@@ -68,9 +69,22 @@ class Records:
     def __init__(self, clients: Sequence[Client]) -> None:
         self.sizes = np.array([len(client.features) for client in clients])
         self.ends = np.cumsum(self.sizes)
+        self.starts = self.ends - self.sizes
         self.base, self.rows = _one_array([client.features for client in clients])
-        self.shift = self.rows - (self.ends - self.sizes)
+        self.shift = self.rows - self.starts
         self.target = torch.cat([client.target for client in clients]).float()
+
+    def of(self, places: np.ndarray) -> Records:
+        """The same records, of some clients alone; numbers and rows stay what they are.
+
+        Args:
+            places: Of these clients, rising, (k,).
+        """
+        some = copy(self)
+        some.sizes = self.sizes[places]
+        some.starts, some.ends = self.starts[places], self.ends[places]
+        some.rows, some.shift = self.rows[places], self.shift[places]
+        return some
 
     def squared_norms(self) -> Tensor:
         """‖x‖² of every record, (n,), in pieces."""

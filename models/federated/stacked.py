@@ -33,6 +33,15 @@ _WASTE, _SLACK = 1.3, 256  # rows of a padded piece: at most so many times its r
 
 
 @dataclass(frozen=True)
+class _Taking:
+    """Those who take part in a step: records, a generator, and one over the expected batch."""
+
+    records: Records
+    draws: Sequence[torch.Generator]
+    shares: Tensor
+
+
+@dataclass(frozen=True)
 class _Drawn:
     """Records of one step: how many of each client, and their numbers (None: all)."""
 
@@ -81,79 +90,82 @@ class Stacked:
             out: Where each client's gradient goes, noised under a plan.
             draws: A generator for each client; sampling without privacy takes from it.
             alike: Whether all clients have the same parameters.
-            taking: Who takes part, (clients,) bool; of others no record is touched, and what is
-                left of them is noise. None: all.
+            taking: Who takes part, (clients,) bool; for others nothing is computed, and their
+                gradients are 0. None: all.
         """
-        out.flat.zero_()
+        everyone = _Taking(self._records, draws, self._shares)
         with torch.no_grad():
-            drawn = self._draw(draws, taking)
-            if drawn.numbers is None:
-                self._add_all(params, out.parts, alike)
-            else:
-                self._add_padded(params, out.parts, drawn.numbers, drawn.counts, 0)
-            if self._private:
-                sigma = self._private.noise_multiplier * self._private.clip_norm
-                noise.add_gaussian(out.flat.numpy(), sigma)
-            for part in out.parts:
-                part.mul_(self._shares.view(-1, *(1 for _ in part.shape[1:])))
+            if taking is None:
+                self._fill(everyone, params, out, alike)
+                return
+            places = np.flatnonzero(taking)
+            here = torch.from_numpy(places)
+            mine = Stack.of([part[0] for part in out.parts], len(places))
+            own = [part[here] for part in params]
+            of_them = [draws[place] for place in places.tolist()]
+            some = _Taking(self._records.of(places), of_them, self._shares[here])
+            self._fill(some, own, mine, alike)
+            out.flat.zero_()
+            for part, found in zip(out.parts, mine.parts, strict=True):
+                part[here] = found
 
-    def _draw(self, draws: Sequence[torch.Generator], taking: np.ndarray | None) -> _Drawn:
-        sizes, rate = self._records.sizes, self._schedule.sampling_rate
-        if rate == 1.0 and taking is None:
-            return _Drawn(sizes, None)
-        total = int(sizes.sum())
-        if rate == 1.0:
-            coins = np.ones(total, dtype=bool)
-        elif self._private:
-            coins = noise.bernoulli(total, rate)
+    def _fill(self, some: _Taking, params: State, out: Stack, alike: bool) -> None:
+        """Gradients of those who take part, noised under a plan."""
+        out.flat.zero_()
+        drawn = self._draw(some)
+        if drawn.numbers is None:
+            self._add_all(some.records, params, out.parts, alike)
         else:
-            each = zip(sizes.tolist(), draws, strict=True)
-            coins = torch.cat([torch.rand(n, generator=g) < rate for n, g in each]).numpy()
-        if taking is not None:
-            coins &= np.repeat(taking, sizes)
-        numbers = np.flatnonzero(coins)
-        counts = np.diff(np.searchsorted(numbers, self._records.ends), prepend=0)
-        return _Drawn(counts, numbers)
+            self._add_padded(params, out.parts, drawn.numbers, drawn.counts, some.records.shift)
+        if self._private:
+            sigma = self._private.noise_multiplier * self._private.clip_norm
+            noise.add_gaussian(out.flat.numpy(), sigma)
+        for part in out.parts:
+            part.mul_(some.shares.view(-1, *(1 for _ in part.shape[1:])))
 
-    def _add_all(self, params: State, out: State, alike: bool) -> None:
+    def _draw(self, some: _Taking) -> _Drawn:
+        sizes, rate = some.records.sizes, self._schedule.sampling_rate
+        if rate == 1.0:
+            return _Drawn(sizes, None)
+        if self._private:
+            coins = noise.bernoulli(int(sizes.sum()), rate)
+        else:
+            each = zip(sizes.tolist(), some.draws, strict=True)
+            coins = torch.cat([torch.rand(n, generator=g) < rate for n, g in each]).numpy()
+        found, ends = np.flatnonzero(coins), np.cumsum(sizes)
+        counts = np.diff(np.searchsorted(found, ends), prepend=0)
+        return _Drawn(counts, found + np.repeat(some.records.ends - ends, counts))
+
+    def _add_all(self, records: Records, params: State, out: State, alike: bool) -> None:
         """Sums over every record: slices of the one array where that is worth it, else padded."""
-        sizes = self._records.sizes
         first = 0
-        while first < len(sizes):
-            last = self._end_of_run(first, alike)
+        while first < len(records.sizes):
+            last = self._end_of_run(records, first, alike)
             if last > first:
-                self._add_run(params, out, first, last)
+                self._add_run(records, params, out, first, last)
             else:
-                last = self._end_of_small(first)
-                begin = int(self._records.ends[first] - sizes[first])
-                numbers = np.arange(begin, int(self._records.ends[last - 1]))
-                self._add_padded(params, out, numbers, sizes[first:last], first)
+                last = _end_of_small(records, first)
+                some = slice(first, last)
+                spans = zip(records.starts[some], records.ends[some], strict=True)
+                numbers = np.concatenate([np.arange(begin, end) for begin, end in spans])
+                own, sums = ([part[some] for part in state] for state in (params, out))
+                self._add_padded(own, sums, numbers, records.sizes[some], records.shift[some])
             first = last
 
-    def _is_large(self, client: int) -> bool:
-        return int(self._records.sizes[client]) * self._records.base.shape[1] >= _ALONE
-
-    def _end_of_run(self, first: int, alike: bool) -> int:
+    def _end_of_run(self, records: Records, first: int, alike: bool) -> int:
         """Up to which client records from `first` on can be taken as one slice; `first` if none."""
-        records, last = self._records, first + 1
-        rows = int(records.sizes[first])
+        last, rows = first + 1, int(records.sizes[first])
         while alike and last < len(records.sizes) and rows < self._piece:
-            if records.rows[last] != records.rows[last - 1] + records.sizes[last - 1]:
+            apart = records.rows[last] != records.rows[last - 1] + records.sizes[last - 1]
+            if apart or records.starts[last] != records.ends[last - 1]:
                 break
             rows += int(records.sizes[last])
             last += 1
-        return last if last > first + 1 or self._is_large(first) else first
+        return last if last > first + 1 or _is_large(records, first) else first
 
-    def _end_of_small(self, first: int) -> int:
-        last = first + 1
-        while last < len(self._records.sizes) and not self._is_large(last):
-            last += 1
-        return last
-
-    def _add_run(self, params: State, out: State, first: int, last: int) -> None:
+    def _add_run(self, records: Records, params: State, out: State, first: int, last: int) -> None:
         """Sums of clients whose records lie one after the other, under one set of parameters."""
-        records = self._records
-        begin, row = int((records.ends - records.sizes)[first]), int(records.rows[first])
+        begin, row = int(records.starts[first]), int(records.rows[first])
         total = int(records.ends[last - 1]) - begin
         own = [part[first : first + 1] for part in params]
         for at in range(0, total, self._piece):
@@ -164,54 +176,67 @@ class Stacked:
             if self._private and self._squares is not None:
                 squares = self._squares[numbers].unsqueeze(0)
                 clip(self._layers, found, squares, self._private.clip_norm)
-            for client, rows in self._cut(first, last, begin + at, begin + end):
+            for client, rows in _cut(records, first, last, begin + at, begin + end):
                 add_sums_of(self._layers, found, [part[client] for part in out], rows)
 
-    def _cut(self, first: int, last: int, begin: int, end: int) -> Iterator[tuple[int, slice]]:
-        """Which rows of the numbers from `begin` to `end` belong to which client."""
-        ends, sizes = self._records.ends, self._records.sizes
-        for client in range(first, last):
-            low = max(int(ends[client] - sizes[client]), begin)
-            high = min(int(ends[client]), end)
-            if low < high:
-                yield client, slice(low - begin, high - begin)
-
     def _add_padded(
-        self, params: State, out: State, numbers: np.ndarray, counts: np.ndarray, first: int
+        self, params: State, out: State, numbers: np.ndarray, counts: np.ndarray, shift: np.ndarray
     ) -> None:
-        """Sums over records by number, `counts` of each client from `first` on."""
+        """Sums over records by number, `counts` of each client, whose `shift` makes them rows."""
         begun = 0
         for some in _blocks(counts, self._piece):
             held = counts[some]
             mine = numbers[begun : begun + int(held.sum())]
             begun += len(mine)
-            clients = slice(first + some.start, first + some.stop)
+            own, sums = ([part[some] for part in state] for state in (params, out))
             if len(mine) <= self._piece:
-                self._add_block(params, out, mine, held, clients)
+                self._add_block(own, sums, mine, held, shift[some])
                 continue
             for at in range(0, len(mine), self._piece):  # one client that fills more than a piece
                 part = mine[at : at + self._piece]
-                self._add_block(params, out, part, np.array([len(part)]), clients)
+                self._add_block(own, sums, part, np.array([len(part)]), shift[some])
 
     def _add_block(
-        self, params: State, out: State, numbers: np.ndarray, counts: np.ndarray, clients: slice
+        self, params: State, out: State, numbers: np.ndarray, counts: np.ndarray, shift: np.ndarray
     ) -> None:
-        """Sums over records of some clients, each padded to the one with the most of them."""
+        """Sums over records of these clients, each padded to the one with the most of them."""
         if not len(numbers):
             return
         real = np.arange(counts.max()) < counts[:, None]
-        rows = numbers + np.repeat(self._records.shift[clients], counts)
+        rows = numbers + np.repeat(shift, counts)
         x = self._records.base.index_select(0, _padded(rows, real)).view(*real.shape, -1)
         held = _padded(numbers, real)
         y = self._records.target.index_select(0, held).view(real.shape)
         pad = None if real.all() else torch.from_numpy(~real)
         if pad is not None:
             x.view(real.size, -1).index_fill_(0, pad.view(-1).nonzero()[:, 0], 0.0)
-        found = trace(self._layers, [part[clients] for part in params], x, y, pad)
+        found = trace(self._layers, params, x, y, pad)
         if self._private and self._squares is not None:
             squares = self._squares.index_select(0, held).view(real.shape)
             clip(self._layers, found, squares, self._private.clip_norm)
-        add_sums(self._layers, found, [part[clients] for part in out])
+        add_sums(self._layers, found, out)
+
+
+def _is_large(records: Records, client: int) -> bool:
+    return int(records.sizes[client]) * records.base.shape[1] >= _ALONE
+
+
+def _end_of_small(records: Records, first: int) -> int:
+    last = first + 1
+    while last < len(records.sizes) and not _is_large(records, last):
+        last += 1
+    return last
+
+
+def _cut(
+    records: Records, first: int, last: int, begin: int, end: int
+) -> Iterator[tuple[int, slice]]:
+    """Which rows of the numbers from `begin` to `end` belong to which client."""
+    for client in range(first, last):
+        low = max(int(records.starts[client]), begin)
+        high = min(int(records.ends[client]), end)
+        if low < high:
+            yield client, slice(low - begin, high - begin)
 
 
 def _keep_freed_memory() -> None:
