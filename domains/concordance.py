@@ -84,3 +84,18 @@ def _runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
     lengths = np.diff(np.r_[starts, len(values)])
     return np.repeat(starts, lengths), np.repeat(starts + lengths, lengths)
+
+
+def in_order(y: np.ndarray, p: np.ndarray) -> Concordance:
+    """Of pairs of different levels, the share that a prediction puts in their order.
+
+    The generalised AUROC of an ordinal outcome: of two levels it is theirs.
+
+    >>> in_order(np.array([0.0, 1.0, 2.0]), np.array([0.1, 0.9, 0.4]))()
+    0.6666666666666666
+
+    Args:
+        y: Numbers of levels, (n,).
+        p: (n,), larger is a higher level.
+    """
+    return Concordance(np.column_stack([y, np.ones(len(y))]), -np.asarray(p, dtype=float))

@@ -7,6 +7,8 @@ a resample of patients is a vector of counts, not a copy of the records. Shapes:
 * multiclass: `y` (n,) of class numbers, `p` (n, k) probabilities; AUROC is the macro average of
   one class against the rest;
 * regression: `y` (n,), `p` (n,);
+* ordinal: `y` (n,) of level numbers, `p` (n,), larger is higher;
+* count: `y` (n,), `p` (n,) above 0;
 * survival: `y` (n, 2) of time and event, `p` (n,) risk, larger is sooner.
 """
 
@@ -16,8 +18,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import xlogy
 
-from domains.concordance import Concordance
+from domains.concordance import Concordance, in_order
 
 Metric = Callable[..., float]
 """`(y, p, weight=None) -> float`."""
@@ -132,6 +135,24 @@ def r2(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
     return float(1.0 - np.sum(w * (y - p) ** 2) / spread) if spread > 0 else float("nan")
 
 
+def d2(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Share of the Poisson deviance of the mean that predictions of counts explain; NaN if none."""
+    w = _weights(y, weight)
+    mean = np.average(y, weights=w)
+    none = _deviance(y, np.full(len(y), mean), w) if mean > 0 else 0.0
+    return 1.0 - _deviance(y, p, w) / none if none > 0 else float("nan")
+
+
+def _deviance(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    p = np.maximum(np.asarray(p, dtype=float), 1e-12)
+    return float((w * (xlogy(y, y) - xlogy(y, p) - y + p)).sum())
+
+
+def ordering(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Of pairs of different levels, the share in order; see `domains.concordance.in_order`."""
+    return in_order(y, p)(weight)
+
+
 def cindex(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Harrell's concordance (1982): of comparable pairs, the share ordered as the risk says.
 
@@ -221,6 +242,8 @@ METRICS: dict[str, Metric] = {
     "ks": ks,
     "gini": gini,
     "r2": r2,
+    "d2": d2,
+    "ordering": ordering,
     "cindex": cindex,
 }
 """Metrics by the names used in reports and in the gate's rules."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.outcome_targets import known
+from domains.healthcare.outcome_targets import class_name, known
 
 _INTERVALS = 16
 _OUTER, _FEWEST = 0.01, 5  # of private times: at least so many events lie beyond the last cut
@@ -24,8 +24,8 @@ class Codec:
 
     Attributes:
         outcome: The declaration.
-        classes: Multiclass: class names in the order of the logits.
-        center: Regression: mean of the transformed target.
+        classes: Multiclass: class names in the order of the logits; ordinal: from the lowest.
+        center: Regression: mean of the transformed target; count: logarithm of the mean.
         scale: Regression: its standard deviation.
         cuts: Survival: ends of the time intervals, ascending; horizons are among them.
         horizons: Survival: times to answer at.
@@ -41,9 +41,12 @@ class Codec:
     @property
     def size(self) -> int:
         """Number of outputs a head needs."""
-        return {"multiclass": len(self.classes), "survival": len(self.cuts)}.get(
-            self.outcome.kind, 1
-        )
+        sizes = {
+            "multiclass": len(self.classes),
+            "ordinal": len(self.classes) - 1,
+            "survival": len(self.cuts),
+        }
+        return sizes.get(self.outcome.kind, 1)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -51,25 +54,38 @@ class Codec:
         name = self.outcome.name
         if self.outcome.kind == "multiclass":
             return tuple(f"{name}.{label}" for label in self.classes)
+        if self.outcome.kind == "ordinal":
+            return (f"{name}.expected", *(f"{name}.{label}" for label in self.classes))
         if self.outcome.kind == "survival":
             return (f"{name}.risk", *(f"{name}.at_{horizon:g}" for horizon in self.horizons))
         return (name,)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """Targets → (n,) float64, or (n, 2) for survival; NaN where unknown.
+        """Targets → (n,) float64, or (n, 2) for survival and ordinal; NaN where unknown.
 
         Binary 0 or 1; multiclass the number of the class (a class that training never saw is
-        unknown); regression standardised; survival the number of whole intervals survived and
-        whether the event fell into the next one.
+        unknown); count over its mean; regression standardised; survival the number of whole
+        intervals survived and whether the event fell into the next one; ordinal the number of
+        levels passed and whether it stopped there, which the highest does not.
         """
         if self.outcome.kind == "multiclass":
-            place = {label: float(k) for k, label in enumerate(self.classes)}
-            return np.array([place.get(value, np.nan) for value in values], dtype=float)
+            return self.places(values)
+        if self.outcome.kind == "ordinal":
+            passed = self.places(values)
+            stopped = np.where(np.isnan(passed), np.nan, passed < self.size)
+            return np.column_stack([passed, stopped])
         if self.outcome.kind == "regression":
             return (self.transform(values.astype(float)) - self.center) / self.scale
+        if self.outcome.kind == "count":
+            return values.astype(float) / np.exp(self.center)
         if self.outcome.kind == "survival":
             return self._intervals(values.astype(float))
         return values.astype(float)
+
+    def places(self, values: np.ndarray) -> np.ndarray:
+        """Class names → their numbers, (n,) float64, NaN where unknown."""
+        place = {label: float(k) for k, label in enumerate(self.classes)}
+        return np.array([place.get(value, np.nan) for value in values], dtype=float)
 
     def transform(self, values: np.ndarray) -> np.ndarray:
         """Natural scale → the scale the outcome is learned and judged on."""
@@ -80,13 +96,19 @@ class Codec:
 
         Args:
             answer: Binary (n,) probability; multiclass (n, k) probabilities; regression (n,) on
-                the standardised scale; survival (n, intervals) hazards, each the probability of
-                the event within an interval given that it was reached.
+                the standardised scale; count (n,) logarithms; survival (n, intervals) hazards, each
+                the probability of the event within an interval given that it was reached; ordinal
+                (n, levels − 1) of stopping at a level that was reached.
 
         The back-transformed regression is the typical (median-like) value, not the mean, when the
         target was learned on a log scale. `NAME.at_H` is the probability of being event-free at H;
-        `NAME.risk` is the share of the follow-up that is expected to be lost, in [0, 1].
+        `NAME.risk` is the share of the follow-up that is expected to be lost, in [0, 1];
+        `NAME.expected` the mean number of the level, from 0.
         """
+        if self.outcome.kind == "ordinal":
+            return self._levels(answer)
+        if self.outcome.kind == "count":
+            return np.exp(answer + self.center)[:, None]
         if self.outcome.kind == "survival":
             return self._curve(answer)
         if self.outcome.kind == "regression":
@@ -106,6 +128,13 @@ class Codec:
         out = np.column_stack([survived, happened.astype(float)])
         out[np.isnan(values).any(axis=1)] = np.nan
         return out
+
+    def _levels(self, stops: np.ndarray) -> np.ndarray:
+        """The continuation-ratio model (Fienberg, 1980): a level is reached past all below it."""
+        passed = np.cumprod(1.0 - stops, axis=1)
+        reached = np.column_stack([np.ones(len(stops)), passed])
+        share = reached * np.column_stack([stops, np.ones(len(stops))])
+        return np.column_stack([share @ np.arange(share.shape[1]), share])
 
     def _curve(self, hazards: np.ndarray) -> np.ndarray:
         survival = np.cumprod(1.0 - hazards, axis=1)
@@ -137,6 +166,12 @@ def fit_codec(outcome: Outcome, values: np.ndarray, public: bool = True) -> Code
     labelled = values[known(values)]
     if outcome.kind == "multiclass":
         return Codec(outcome, classes=tuple(sorted(set(labelled), key=_order)))
+    if outcome.kind == "ordinal":
+        declared = tuple(class_name(level) for level in outcome.levels)
+        return Codec(outcome, classes=declared or tuple(sorted(set(labelled), key=float)))
+    if outcome.kind == "count":
+        mean = max(float(labelled.astype(float).mean()), 0.5 / len(labelled))
+        return Codec(outcome, center=float(np.log(mean)))
     if outcome.kind == "regression":
         scaled = Codec(outcome).transform(labelled.astype(float))
         return Codec(outcome, center=float(scaled.mean()), scale=float(scaled.std()) or 1.0)

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from domains.concordance import Concordance
+from domains.concordance import Concordance, in_order
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import Targets, known
 from domains.metrics import METRICS, Interval, interval, resamples
@@ -28,9 +28,9 @@ def scores(
 ) -> dict[str, Score]:
     """Every metric of one model on some records.
 
-    Keys are `OUTCOME.auroc`, `OUTCOME.r2` or `OUTCOME.cindex` by kind, and `OUTCOME.ece` where
-    probabilities are answered. An outcome is judged on the records that have its label, amounts on
-    the scale they were learned on.
+    Keys are `OUTCOME.METRIC` by kind (`domains.healthcare.outcome_spec.METRIC_OF`), and
+    `OUTCOME.ece` where probabilities are answered. An outcome is judged on the records that have
+    its label, amounts on the scale they were learned on.
 
     Args:
         codecs: By outcome.
@@ -47,6 +47,9 @@ def scores(
         if metric == "cindex":
             found[f"{name}.cindex"] = partial(_weighted, Concordance(y[rows], p[rows]), rows)
             continue
+        if metric == "ordering":
+            found[f"{name}.ordering"] = partial(_weighted, in_order(y[rows], p[rows]), rows)
+            continue
         for key in (metric, "ece") if metric == "auroc" else (metric,):
             of = partial(METRICS[key], y[rows], p[rows])
             found[f"{name}.{key}"] = partial(_weighted, of, rows)
@@ -61,6 +64,8 @@ def judged(
     kind = codec.outcome.kind
     if kind == "multiclass":
         return codec.encode(values), p
+    if kind == "ordinal":
+        return codec.places(values), p[:, 0]
     y = values.astype(float)
     if kind == "regression":
         return codec.transform(y), codec.transform(p[:, 0])
@@ -98,9 +103,9 @@ def compare(
 ) -> Comparison:
     """Score models on records, and again on resamples of whole patients.
 
-    `mean` is the mean over the outcomes that are ranked (AUROC and concordance, which share a
-    scale), or over R² where no outcome is ranked. A metric that these records cannot give (a
-    class is absent) is left out.
+    `mean` is the mean over the outcomes that are ranked (AUROC, concordance and ordering, which
+    share a scale), or over R² and D² where no outcome is ranked. A metric that these records cannot
+    give (a class is absent) is left out.
 
     Args:
         models: Name → what `scores` gave.
@@ -131,5 +136,5 @@ def compare(
 
 def ranked(metrics: Mapping[str, float]) -> list[str]:
     """The metrics that `mean` is over."""
-    of = [key for key in metrics if key.endswith((".auroc", ".cindex"))]
-    return of or [key for key in metrics if key.endswith(".r2")]
+    of = [key for key in metrics if key.endswith((".auroc", ".cindex", ".ordering"))]
+    return of or [key for key in metrics if key.endswith((".r2", ".d2"))]

@@ -7,12 +7,14 @@ from typing import Any, Literal, TypeAlias
 
 from domains.errors import InputError
 
-Kind: TypeAlias = Literal["binary", "multiclass", "regression", "survival"]
+Kind: TypeAlias = Literal["binary", "multiclass", "ordinal", "count", "regression", "survival"]
 Value: TypeAlias = str | int | float
 
 METRIC_OF: dict[Kind, str] = {
     "binary": "auroc",
     "multiclass": "auroc",
+    "ordinal": "ordering",
+    "count": "d2",
     "regression": "r2",
     "survival": "cindex",
 }
@@ -25,7 +27,7 @@ class Outcome:
 
     Attributes:
         name: Name in metrics, predictions and reports.
-        kind: `binary`, `multiclass`, `regression` or `survival`.
+        kind: `binary`, `multiclass`, `ordinal`, `count`, `regression` or `survival`.
         column: Target column; survival has `time` and `event` instead.
         positive: Binary and survival events: values that mean yes. Empty: the column holds 0 and 1.
         transform: `log1p` learns a skewed amount on log(1 + x); predictions are transformed back.
@@ -33,6 +35,9 @@ class Outcome:
         time: Survival: column of the time from prediction to event or censoring, above 0.
         event: Survival: column that says whether the time is an event.
         horizons: Survival: times at which to answer; empty: quartiles of the event times.
+        head: Survival: `hazard` learns each interval's hazard freely, `cox` one that is
+            proportional to the same baseline for everyone.
+        levels: Ordinal: classes from the lowest to the highest; empty: numbers, by size.
 
     >>> Outcome("death", "binary", column="hospdead").metric
     'auroc'
@@ -47,6 +52,8 @@ class Outcome:
     time: str | None = None
     event: str | None = None
     horizons: tuple[float, ...] = ()
+    head: Literal["hazard", "cox"] = "hazard"
+    levels: tuple[Value, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in METRIC_OF:

@@ -18,8 +18,9 @@ _MOST_CLASSES = 50
 class Targets:
     """What is known of every outcome, on its natural scale.
 
-    `values[name]` is, by kind: binary (n,) of 0 and 1; multiclass (n,) of class names; regression
-    (n,); survival (n, 2) of time and event. Unknown is NaN, or None for a class name.
+    `values[name]` is, by kind: binary (n,) of 0 and 1; multiclass and ordinal (n,) of class names;
+    count and regression (n,); survival (n, 2) of time and event. Unknown is NaN, or None for a
+    class name.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -88,6 +89,8 @@ def read_targets(
     readers = {
         "binary": _binary,
         "multiclass": _multiclass,
+        "ordinal": _ordinal,
+        "count": _count,
         "regression": _regression,
         "survival": _survival,
     }
@@ -113,7 +116,8 @@ def _check_learnable(values: np.ndarray, frame: pd.DataFrame, outcome: Outcome, 
     elif outcome.kind == "survival":
         _check_events(labels, outcome, place)
     elif len(set(labels)) == 1:
-        what = "one class only" if outcome.kind == "multiclass" else "one value only"
+        classes = outcome.kind in ("multiclass", "ordinal")
+        what = "one class only" if classes else "one value only"
         raise InputError(
             f"{place}: {what} in {len(labels)} labelled records, expected at least two; "
             "name another column, or leave the outcome out"
@@ -191,6 +195,44 @@ def _multiclass(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray
             "is it a regression, or an identifier?"
         )
     return names
+
+
+def _ordinal(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
+    names = _multiclass(frame, outcome, place)
+    seen = set(names) - {None}
+    if not outcome.levels and (words := sorted(name for name in seen if not _numeric(name))):
+        raise InputError(
+            f"{place}: the order of {_few(words)} is not known; "
+            "name the classes from the lowest to the highest under levels"
+        )
+    known_levels = {class_name(level) for level in outcome.levels} or seen
+    wrong = np.flatnonzero([name is not None and name not in known_levels for name in names])
+    if len(wrong):
+        raise InputError(
+            f"{place}: {len(wrong)} cell(s) hold none of the levels, the first in row "
+            f"{wrong[0] + 1}; add the class to levels, or list it under missing"
+        )
+    return names
+
+
+def _numeric(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _count(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
+    values = numbers(frame[str(outcome.column)], outcome.missing, place)
+    wrong = np.flatnonzero((values < 0) | (values % 1 > 0))
+    if len(wrong):
+        what = "negative" if values[wrong[0]] < 0 else "a fraction"
+        raise InputError(
+            f"{place}: {len(wrong)} value(s) are no counts, the first in row {wrong[0] + 1} "
+            f"({what}); list codes for unknown under missing, or use kind: regression"
+        )
+    return values
 
 
 def _regression(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:

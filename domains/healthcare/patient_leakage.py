@@ -59,9 +59,12 @@ def _labels(codec: Codec, values: np.ndarray) -> list[np.ndarray]:
     """Yes-or-no questions that stand for an outcome, each (n,)."""
     if codec.outcome.kind == "multiclass":
         return [values == label for label in codec.classes]
+    if codec.outcome.kind == "ordinal":
+        places = codec.places(values)
+        return [places > level for level in range(codec.size)]
     if codec.outcome.kind == "survival":
         return [values[:, 1] == 1]
-    if codec.outcome.kind == "regression":
+    if codec.outcome.kind in ("count", "regression"):
         return [values > np.nanmedian(values.astype(float))]
     return [values == 1]
 

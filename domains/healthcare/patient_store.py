@@ -44,7 +44,7 @@ def _target(frame: pd.DataFrame, outcome: Outcome) -> np.ndarray:
     column = _TARGET + outcome.name
     if outcome.kind == "survival":
         return frame[[f"{column}.time", f"{column}.event"]].to_numpy(dtype=float)
-    if outcome.kind == "multiclass":
+    if outcome.kind in ("multiclass", "ordinal"):
         labels = frame[column].astype(object)
         return labels.where(labels.notna(), None).to_numpy(dtype=object)
     return frame[column].to_numpy(dtype=float)

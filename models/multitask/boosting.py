@@ -38,8 +38,8 @@ def boosted_logits(
         rounds: Boosting rounds.
 
     Returns:
-        (m, size): log-odds, log probabilities, the standardised value, or log-odds of the hazard,
-        by kind.
+        (m, size): log-odds, log probabilities, the standardised value, the logarithm of a count
+        over its mean, or log-odds of the hazard, by kind.
     """
     rows = known(y)
     # scikit-learn cannot bin a column without a value, and labelled records may leave one so.
@@ -49,9 +49,12 @@ def boosted_logits(
     if codec.outcome.kind == "regression":
         model = HistGradientBoostingRegressor(**settings).fit(x[rows], y[rows])
         return np.asarray(model.predict(queries), dtype=float)[:, None]
+    if codec.outcome.kind == "count":
+        counted = HistGradientBoostingRegressor(loss="poisson", **settings).fit(x[rows], y[rows])
+        return np.log(np.maximum(counted.predict(queries), _EDGE))[:, None]
     # Early stopping would hold out person-periods of patients that stay in training.
     settings["early_stopping"] = False
-    if codec.outcome.kind == "survival":
+    if codec.outcome.kind in ("ordinal", "survival"):
         return _hazards(codec, x[rows], y[rows], queries, settings)
     model = HistGradientBoostingClassifier(**settings).fit(x[rows], y[rows].astype(int))
     p = np.clip(model.predict_proba(queries), _EDGE, 1 - _EDGE)
@@ -65,7 +68,7 @@ def boosted_logits(
 def _hazards(
     codec: Codec, x: np.ndarray, y: np.ndarray, queries: np.ndarray, settings: dict[str, object]
 ) -> np.ndarray:
-    """Discrete-time hazards by boosting on person-periods: one row a patient and interval reached.
+    """Hazards by boosting on person-periods: one row a patient and interval, or level, reached.
 
     The same likelihood that the network's hazard head has, on the same intervals.
     """

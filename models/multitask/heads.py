@@ -16,6 +16,8 @@ from torch.nn import functional
 from domains.healthcare.outcome_codec import Codec
 from models.calibration import probabilities
 
+_HIGHEST = 15.0  # a rate e^15 times the mean is an error, and must not become infinity
+
 RecordLoss = Callable[[Tensor, Tensor], Tensor]
 """Logits (n, size) and encoded targets (n,) or (n, 2) → loss of each record (n,)."""
 
@@ -33,6 +35,12 @@ def multiclass_loss(logits: Tensor, target: Tensor) -> Tensor:
 def regression_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Squared error on the standardised scale."""
     return (logits[:, 0] - target) ** 2
+
+
+def count_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Poisson deviance but for what the target alone decides; logits are of rate over mean."""
+    log_rate = logits[:, 0].clamp(max=_HIGHEST)
+    return functional.poisson_nll_loss(log_rate, target, log_input=True, reduction="none")
 
 
 def hazard_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -59,6 +67,8 @@ def hazard_loss(logits: Tensor, target: Tensor) -> Tensor:
 LOSSES: dict[str, RecordLoss] = {
     "binary": binary_loss,
     "multiclass": multiclass_loss,
+    "ordinal": hazard_loss,
+    "count": count_loss,
     "regression": regression_loss,
     "survival": hazard_loss,
 }
@@ -77,7 +87,7 @@ def answer(codec: Codec, logits: np.ndarray, temperature: float = 1.0) -> np.nda
         return probabilities(logits[:, 0], temperature)
     if codec.outcome.kind == "multiclass":
         return probabilities(logits, temperature)
-    if codec.outcome.kind == "survival":
+    if codec.outcome.kind in ("ordinal", "survival"):
         hazards: np.ndarray = expit(np.asarray(logits, dtype=float))
         return hazards
     return np.asarray(logits[:, 0], dtype=float)

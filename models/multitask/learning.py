@@ -121,10 +121,21 @@ _NO_ANGLES = np.zeros((0, 0, 0), dtype=np.float32)
 def shape_of(recipe: Recipe, codecs: Mapping[str, Codec], records: Records) -> Shape:
     """What a recipe builds for some outcomes and records."""
     sizes = {name: codec.size for name, codec in codecs.items()}
-    ensemble = (recipe.trunk, recipe.members if recipe.trunk != "mlp" else 1)
     return Shape(
-        records.x.shape[1], sizes, recipe.hidden, *ensemble, records.numbers, recipe.settings
+        inputs=records.x.shape[1],
+        sizes=sizes,
+        hidden=recipe.hidden,
+        trunk=recipe.trunk,
+        members=recipe.members if recipe.trunk != "mlp" else 1,
+        numbers=records.numbers,
+        settings=recipe.settings,
+        proportional=tuple(n for n, codec in codecs.items() if proportional(codec)),
     )
+
+
+def proportional(codec: Codec) -> bool:
+    """Whether an outcome's hazards are to be proportional to a baseline."""
+    return codec.outcome.kind == "survival" and codec.outcome.head == "cox"
 
 
 class _Learning(nn.Module):

@@ -19,6 +19,7 @@ class Shape:
         members: Members of the ensemble that the trunk is; 1 for `mlp`.
         numbers: Places, among the inputs, of numbers on a standard normal scale.
         settings: What its way of sharing alone takes.
+        proportional: Outcomes whose hazards are proportional to a baseline.
     """
 
     inputs: int
@@ -28,6 +29,7 @@ class Shape:
     members: int = 1
     numbers: tuple[int, ...] = ()
     settings: Mapping[str, float] = field(default_factory=dict)
+    proportional: tuple[str, ...] = ()
 
     def of(self, outcomes: tuple[str, ...]) -> Shape:
         """The same network for some of the outcomes."""
@@ -35,9 +37,12 @@ class Shape:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; `from_json` is the inverse."""
-        return {**asdict(self), "numbers": list(self.numbers)}
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Shape:
         """Inverse of `to_json`."""
-        return cls(**{**values, "numbers": tuple(values["numbers"])})
+        made: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**made)

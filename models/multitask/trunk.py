@@ -40,11 +40,37 @@ class Trunk(nn.Module):
         return x
 
 
-def head(shape: Shape, size: int) -> nn.Module:
-    """One outcome's linear layer, a member its own: (n, members, hidden) → (n, members, size)."""
+def heads(shape: Shape) -> nn.ModuleList:
+    """Each outcome's own layer, in order: (n, members, hidden) → (n, members, size)."""
+    return nn.ModuleList(
+        Proportional(shape, size) if name in shape.proportional else _linear(shape, size)
+        for name, size in shape.sizes.items()
+    )
+
+
+def _linear(shape: Shape, size: int) -> nn.Module:
     if shape.members > 1:
         return LinearEnsemble(shape.hidden, size, k=shape.members)
     return nn.Linear(shape.hidden, size)
+
+
+class Proportional(nn.Module):
+    """Cox's model for grouped times: one risk a record, the same baseline hazard for everyone.
+
+    log(−log(1 − hazard of an interval)) = the interval's baseline + risk (Cox, 1972; Prentice and
+    Gloeckler, Biometrics 1978). Baseline and risk are learned by the full likelihood of the
+    intervals, so that curves need no second step.
+    """
+
+    def __init__(self, shape: Shape, size: int) -> None:
+        super().__init__()
+        self.risk = _linear(shape, 1)
+        self.baseline = nn.Parameter(torch.full((shape.members, size), -2.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Log-odds of each interval's hazard, (n, members, size)."""
+        cumulative = torch.exp((self.baseline + self.risk(x)).clamp(-20.0, 3.0))
+        return torch.log(torch.expm1(cumulative))
 
 
 def _mlp(shape: Shape) -> tuple[nn.Module, nn.ModuleList]:

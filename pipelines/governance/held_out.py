@@ -26,7 +26,7 @@ class HeldOutcome:
 
     Attributes:
         name: Of the outcome.
-        metric: `auroc`, `cindex` or `r2`.
+        metric: `auroc`, `cindex`, `ordering`, `r2` or `d2`.
         target: Keys of `HeldOut.target`: one, or time and event for `cindex`.
         predictions: Columns of the scorer's answer: one probability, value or risk, or one
             probability a class in class order.
@@ -142,7 +142,7 @@ def judged(outcomes: tuple[HeldOutcome, ...]) -> tuple[HeldOutcome, ...]:
 
     An AUROC and a concordance live on one scale, an R² on another: they are not averaged.
     """
-    ranked = tuple(o for o in outcomes if o.metric in ("auroc", "cindex"))
+    ranked = tuple(o for o in outcomes if o.metric in ("auroc", "cindex", "ordering"))
     return ranked or outcomes
 
 

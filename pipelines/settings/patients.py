@@ -38,7 +38,7 @@ class Outcome(Section):
     """One thing predicted about a patient."""
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
-    kind: Literal["binary", "multiclass", "regression", "survival"]
+    kind: Literal["binary", "multiclass", "ordinal", "count", "regression", "survival"]
     column: str | None = Field(None, description="Target column; for survival use time and event")
     positive: list[bool | str | int | float] | None = Field(
         None, description="Binary, survival event: values that mean yes; default: 0 and 1 are held"
@@ -49,6 +49,13 @@ class Outcome(Section):
     event: str | None = None
     horizons: list[Annotated[float, Field(gt=0)]] | None = Field(
         None, description="Survival: times to answer at, in the unit of the time column"
+    )
+
+    head: Literal["hazard", "cox"] = Field(
+        "hazard", description="Survival: free hazards an interval, or proportional ones"
+    )
+    levels: list[str | int | float] | None = Field(
+        None, description="Ordinal: classes from the lowest to the highest; default: numbers"
     )
 
     @model_validator(mode="after")
@@ -68,7 +75,9 @@ class Outcome(Section):
 
 
 _OUTCOME_KEYS = {
-    "column": ("binary", "multiclass", "regression"),
+    "column": ("binary", "multiclass", "ordinal", "count", "regression"),
+    "levels": ("ordinal",),
+    "head": ("survival",),
     "positive": ("binary", "survival"),
     "transform": ("regression",),
     "time": ("survival",),

@@ -35,3 +35,23 @@ def sample_patients(count: int = 900, seed: int = 0, visits: int = 1) -> pd.Data
         }
     )
     return frame.astype({"died": float, "days": float})
+
+
+EVERY_KIND = (
+    *OUTCOMES,
+    Outcome("grade", "ordinal", column="grade", levels=("none", "mild", "severe")),
+    Outcome("falls", "count", column="falls", missing=(-1,)),
+    Outcome("relapse", "survival", time="time", event="event", horizons=(5, 20), head="cox"),
+)
+
+
+def patients_of_every_kind(count: int = 900, seed: int = 0) -> pd.DataFrame:
+    """`sample_patients` with an ordinal outcome and a count, which follow from their features."""
+    frame, rng = sample_patients(count, seed), np.random.default_rng(seed + 1000)
+    risk = (frame["age"] - 60) / 12 + (frame["ward"] == "surgery") + rng.normal(0, 0.7, count)
+    grade = pd.cut(risk, [-np.inf, -0.2, 1.0, np.inf], labels=["none", "mild", "severe"])
+    falls = rng.poisson(np.exp(0.3 + 0.5 * risk.clip(-3, 3)))
+    return frame.assign(
+        grade=grade.astype(object).where(rng.random(count) > 0.2, None),
+        falls=np.where(rng.random(count) < 0.1, -1, falls),
+    )

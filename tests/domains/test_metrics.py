@@ -120,3 +120,25 @@ def test_interval_of_a_calibration_error_holds_its_value() -> None:
     y = (RNG.random(300) < p).astype(int)
     found = bootstrap(metrics.ece, y, p)
     assert 0 <= found.low <= found.value <= found.high
+
+
+def test_deviance_explained_is_scikit_learns_and_takes_weights_as_copies() -> None:
+    rng = np.random.default_rng(0)
+    p = np.exp(rng.normal(0, 0.7, 300))
+    y, copies = rng.poisson(p).astype(float), rng.integers(0, 3, 300)
+    assert metrics.d2(y, p) == pytest.approx(reference.d2_tweedie_score(y, p, power=1))
+    repeated = metrics.d2(np.repeat(y, copies), np.repeat(p, copies))
+    assert metrics.d2(y, p, copies) == pytest.approx(repeated)
+    assert metrics.d2(y, np.full(300, y.mean())) == pytest.approx(0.0, abs=1e-12)
+    assert np.isnan(metrics.d2(np.zeros(3), np.ones(3)))
+
+
+def test_ordering_of_two_levels_is_the_area_under_the_curve() -> None:
+    rng = np.random.default_rng(0)
+    y, p = rng.integers(0, 2, 200), rng.integers(0, 9, 200) / 9
+    weight = rng.integers(0, 3, 200)
+    assert metrics.ordering(y, p) == pytest.approx(metrics.auroc(y, p))
+    assert metrics.ordering(y, p, weight) == pytest.approx(metrics.auroc(y, p, weight))
+    levels = rng.integers(0, 4, 200)
+    assert metrics.ordering(levels, levels) == 1.0
+    assert metrics.ordering(levels, -levels) == 0.0

@@ -49,6 +49,8 @@ def test_codes_for_unknown_are_no_label() -> None:
     assert np.array_equal(values, [1, 0, np.nan], equal_nan=True)
 
 
+GRADE = Outcome("o", "ordinal", column="c", levels=("low", "high"))
+FALLS = Outcome("o", "count", column="c")
 BINARY = Outcome("o", "binary", column="c")
 AMOUNT = Outcome("o", "regression", column="c", transform="log1p")
 TIME = Outcome("o", "survival", time="t", event="e")
@@ -58,6 +60,12 @@ TIME = Outcome("o", "survival", time="t", event="e")
     ("outcome", "columns", "said"),
     [
         (BINARY, {"c": [None, None]}, "none of the 2 records has a label"),
+        (GRADE, {"c": ["low", "hgh"]}, "1 cell.s. hold none of the levels, the first in row 2"),
+        (replace(GRADE, levels=()), {"c": ["low", "2"]}, "the order of low is not known"),
+        (GRADE, {"c": ["low", None]}, "one class only in 1 labelled"),
+        (FALLS, {"c": [1, -2]}, "1 value.s. are no counts, the first in row 2 .negative"),
+        (FALLS, {"c": [0.5, 2]}, "1 value.s. are no counts, the first in row 1 .a fraction"),
+        (FALLS, {"c": [2, 2]}, "one value only in 2 labelled"),
         (BINARY, {"c": [1, 1, None]}, "one class only in 2 labelled records"),
         (BINARY, {"c": [1, 2, 9]}, "expected 0 and 1, found 1, 2, 9"),
         (replace(BINARY, positive=(True,)), {"c": ["yes", "no"]}, "quote it"),
@@ -162,3 +170,20 @@ def test_censoring_past_the_middle_of_an_interval_counts_as_surviving_it() -> No
     assert codec.encode(values).tolist() == [
         [0, 0], [1, 0], [0, 1], [0, 1], [1, 1], [2, 0], [2, 0],
     ]  # fmt: skip
+
+
+def test_levels_are_passed_one_by_one() -> None:
+    values = _one(Outcome("o", "ordinal", column="c"), c=[10, 2, None, 1, 2])
+    codec = fit_codec(Outcome("o", "ordinal", column="c"), values)
+    assert codec.classes == ("1", "2", "10")
+    assert codec.columns == ("o.expected", "o.1", "o.2", "o.10")
+    expected = [[2, 0], [1, 1], [np.nan, np.nan], [0, 1], [1, 1]]
+    assert np.array_equal(codec.encode(values), expected, equal_nan=True)
+    assert Codec.from_json(codec.to_json()) == codec
+
+
+def test_counts_are_learned_over_their_mean_and_come_back_as_counts() -> None:
+    values = _one(FALLS, c=[0, 4, None, 2])
+    codec = fit_codec(FALLS, values)
+    assert np.allclose(codec.encode(values), [0, 2, np.nan, 1], equal_nan=True)
+    assert codec.decode(np.array([0.0, np.log(2.0)]))[:, 0].tolist() == pytest.approx([2.0, 4.0])

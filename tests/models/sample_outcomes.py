@@ -8,23 +8,23 @@ from domains.healthcare.outcome_codec import Codec, fit_codec
 from domains.healthcare.patient_features import fit_encoder
 from domains.healthcare.patients import read_cohort
 from models.multitask.masked import Records
-from tests.domains.sample_patients import OUTCOMES, sample_patients
+from tests.domains.sample_patients import EVERY_KIND, patients_of_every_kind
 
 
 @cache
 def codecs() -> dict[str, Codec]:
     """Of every kind of outcome."""
-    targets = read_cohort(sample_patients(), OUTCOMES, "f", patient="id").targets
-    return {o.name: fit_codec(o, targets.values[o.name]) for o in OUTCOMES}
+    targets = read_cohort(patients_of_every_kind(), EVERY_KIND, "f", patient="id").targets
+    return {o.name: fit_codec(o, targets.values[o.name]) for o in EVERY_KIND}
 
 
 @cache
 def records() -> tuple[Records, Records]:
     """Records to learn from, and others of the same kind."""
-    encoder = fit_encoder(read_cohort(sample_patients(), OUTCOMES, "f", patient="id").features)
-    parts = []
+    cohort = read_cohort(patients_of_every_kind(), EVERY_KIND, "f", patient="id")
+    encoder, parts = fit_encoder(cohort.features), []
     for seed in (0, 1):
-        cohort = read_cohort(sample_patients(seed=seed), OUTCOMES, "f", patient="id")
+        cohort = read_cohort(patients_of_every_kind(seed=seed), EVERY_KIND, "f", patient="id")
         y = {name: codec.encode(cohort.targets.values[name]) for name, codec in codecs().items()}
         parts.append(Records(encoder.encode(cohort.features), y, encoder.numbers))
     return parts[0], parts[1]

@@ -6,36 +6,28 @@ import numpy as np
 import pytest
 import torch
 
-from domains.healthcare.outcome_codec import Codec, fit_codec
-from domains.healthcare.patient_features import fit_encoder
-from domains.healthcare.patients import read_cohort
+from domains.healthcare.outcome_codec import Codec
 from domains.metrics import METRICS
 from models.multitask.boosting import boosted_logits
 from models.multitask.calibrating import fit_temperatures
 from models.multitask.heads import LOSSES, answer, hazard_loss
 from models.multitask.learning import Recipe, logits, shuffled, train
 from models.multitask.masked import Records
-from models.multitask.named import SHARING
-from tests.domains.sample_patients import OUTCOMES, sample_patients
+from models.multitask.named import SHARING, network
+from models.multitask.shape import Shape
+from tests.models import sample_outcomes
 
 RECIPE = Recipe("hard", hidden=16, epochs=15, patience=15, seed=0, learning_rate=5e-3)
 
 
 @pytest.fixture(scope="module")
 def codecs() -> dict[str, Codec]:
-    targets = read_cohort(sample_patients(), OUTCOMES, "f", patient="id").targets
-    return {o.name: fit_codec(o, targets.values[o.name]) for o in OUTCOMES}
+    return sample_outcomes.codecs()
 
 
 @pytest.fixture(scope="module")
-def records(codecs: dict[str, Codec]) -> tuple[Records, Records]:
-    parts = []
-    encoder = fit_encoder(read_cohort(sample_patients(), OUTCOMES, "f", patient="id").features)
-    for seed in (0, 1):
-        cohort = read_cohort(sample_patients(seed=seed), OUTCOMES, "f", patient="id")
-        y = {name: codec.encode(cohort.targets.values[name]) for name, codec in codecs.items()}
-        parts.append(Records(encoder.encode(cohort.features), y))
-    return parts[0], parts[1]
+def records() -> tuple[Records, Records]:
+    return sample_outcomes.records()
 
 
 def _scores(
@@ -45,7 +37,11 @@ def _scores(
     for name, codec in codecs.items():
         p, y = answer(codec, out[name]), truth.y[name]
         rows = ~np.isnan(y.reshape(len(y), -1)).any(axis=1)
-        if codec.outcome.kind == "survival":
+        if codec.outcome.kind == "ordinal":
+            found[name] = METRICS["ordering"](y[rows, 0], codec.decode(p)[rows, 0])
+        elif codec.outcome.kind == "count":
+            found[name] = METRICS["d2"](y[rows], np.exp(p[rows]))
+        elif codec.outcome.kind == "survival":
             order = np.column_stack([2 * y[:, 0] + 1 - y[:, 1], y[:, 1]])
             found[name] = METRICS["cindex"](order[rows], codec.decode(p)[rows, 0])
         else:
@@ -63,6 +59,9 @@ def test_every_kind_of_outcome_is_learned(
     assert found["place"] > 0.75
     assert found["stay"] > 0.2
     assert found["survival"] > 0.58
+    assert found["relapse"] > 0.58
+    assert found["grade"] > 0.75
+    assert found["falls"] > 0.15
     assert len(learned.histories) == (len(codecs) if sharing == "none" else 1)
 
 
@@ -112,7 +111,7 @@ def test_single_task_networks_do_not_see_each_other(
         logits(train(recipe, codecs, Records(training.x, y), validation).network, validation.x)
         for y in (training.y, scrambled)
     )
-    for name in ("death", "place", "stay"):
+    for name in ("death", "place", "stay", "grade", "falls", "relapse"):
         assert np.array_equal(plain[name], other[name])
     assert not np.array_equal(plain["survival"], other["survival"])
 
@@ -136,7 +135,7 @@ def test_hazard_loss_is_the_likelihood_of_what_was_seen() -> None:
 
 
 def test_losses_are_one_a_record() -> None:
-    targets = {"survival": torch.zeros(4, 2)}
+    targets = {"survival": torch.zeros(4, 2), "ordinal": torch.zeros(4, 2)}
     for kind, loss in LOSSES.items():
         assert loss(torch.zeros(4, 3), targets.get(kind, torch.zeros(4))).shape == (4,)
 
@@ -165,6 +164,25 @@ def test_boosting_answers_every_kind(
     found = _scores(codecs, out, validation)
     assert found["death"] > 0.8
     assert found["survival"] > 0.58
+    assert found["grade"] > 0.75
+    assert found["falls"] > 0.15
+
+
+def test_proportional_hazards_stand_in_one_proportion_throughout() -> None:
+    """Cox's promise: the cumulative hazards of two records have one ratio at every time."""
+    torch.manual_seed(0)
+    shape = Shape(5, {"time": 6}, 8, proportional=("time",))
+    out = network("hard", shape).eval()(torch.randn(2, 5))["time"][:, 0].double()
+    cumulative = -torch.log1p(-out.sigmoid())
+    ratio = cumulative[0] / cumulative[1]
+    assert torch.allclose(ratio, ratio[0].expand(6), rtol=1e-4)
+    assert not torch.allclose(ratio, torch.ones(6, dtype=torch.float64), rtol=1e-2)
+
+
+def test_levels_of_an_ordinal_outcome_share_out_all_probability(codecs: dict[str, Codec]) -> None:
+    found = codecs["grade"].decode(np.array([[0.5, 0.5], [1.0, 0.3], [0.0, 0.0]]))
+    assert found[:, 1:].tolist() == [[0.5, 0.25, 0.25], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    assert found[:, 0].tolist() == [0.75, 0.0, 2.0]
 
 
 def test_temperatures_undo_overconfidence_and_need_labels(codecs: dict[str, Codec]) -> None:

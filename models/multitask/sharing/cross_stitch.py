@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from models.multitask.shape import Shape
 from models.multitask.sharing.network import Network
-from models.multitask.trunk import LAYERS, Trunk, head
+from models.multitask.trunk import LAYERS, Trunk, heads
 
 
 class CrossStitch(Network):
@@ -24,7 +24,7 @@ class CrossStitch(Network):
         super().__init__(shape)
         count = len(shape.sizes)
         self.trunks = nn.ModuleList(Trunk(shape) for _ in shape.sizes)
-        self.heads = nn.ModuleList(head(shape, size) for size in shape.sizes.values())
+        self.heads = heads(shape)
         start = torch.full((LAYERS, count, count), (1.0 - own) / max(count - 1, 1))
         start.diagonal(dim1=1, dim2=2).fill_(own if count > 1 else 1.0)
         self.stitches = nn.Parameter(start)
@@ -35,8 +35,8 @@ class CrossStitch(Network):
         for layer, stitch in enumerate(self.stitches):
             moved = [t.blocks[layer](one) for t, one in zip(self._trunks(), each, strict=True)]
             each = torch.tensordot(stitch, torch.stack(moved), dims=1)
-        heads = zip(self.names, self.heads, each, strict=True)
-        return {name: own(one) for name, own, one in heads}
+        found = zip(self.names, self.heads, each, strict=True)
+        return {name: own(one) for name, own, one in found}
 
     def shared(self) -> list[nn.Parameter]:
         """All trunks and their stitches: each outcome's loss reaches every one."""

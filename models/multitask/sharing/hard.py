@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from models.multitask.shape import Shape
 from models.multitask.sharing.network import Network
-from models.multitask.trunk import Trunk, head
+from models.multitask.trunk import Trunk, heads
 
 
 class Hard(Network):
@@ -19,7 +19,7 @@ class Hard(Network):
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
         self.trunk = Trunk(shape)
-        self.heads = nn.ModuleList(head(shape, size) for size in shape.sizes.values())
+        self.heads = heads(shape)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Logits of every outcome."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from models.multitask.shape import Shape
 from models.multitask.sharing.network import Network
-from models.multitask.trunk import Trunk, head
+from models.multitask.trunk import Trunk, heads
 
 
 class MixtureOfExperts(Network):
@@ -25,7 +25,7 @@ class MixtureOfExperts(Network):
         super().__init__(shape)
         self.experts = nn.ModuleList(Trunk(shape) for _ in range(int(experts)))
         self.gates = nn.ModuleList(nn.Linear(shape.inputs, int(experts)) for _ in shape.sizes)
-        self.heads = nn.ModuleList(head(shape, size) for size in shape.sizes.values())
+        self.heads = heads(shape)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Logits of every outcome."""

@@ -100,6 +100,8 @@ def _outcome(declared: OutcomeConfig) -> Outcome:
         declared.time,
         declared.event,
         tuple(declared.horizons or ()),
+        declared.head,
+        tuple(declared.levels or ()),
     )
 
 

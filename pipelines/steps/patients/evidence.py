@@ -99,8 +99,10 @@ def held_out(prepared: Prepared, seed: int) -> HeldOut:
         else:
             keys = (name,)
             kind = codec.outcome.kind
-            target[name] = codec.encode(values) if kind == "multiclass" else values.astype(float)
-        columns = codec.columns[:1] if codec.outcome.kind == "survival" else codec.columns
+            named_classes = kind in ("multiclass", "ordinal")
+            target[name] = codec.places(values) if named_classes else values.astype(float)
+        first = codec.outcome.kind in ("ordinal", "survival")
+        columns = codec.columns[:1] if first else codec.columns
         log1p = codec.outcome.transform == "log1p"
         outcomes.append(HeldOutcome(name, codec.outcome.metric, keys, columns, log1p))
     data = prepared.dataset
@@ -166,8 +168,8 @@ def _figures(folder: Path, tested: Tested, trained: Sequence[Trained]) -> list[F
     folder.mkdir(parents=True, exist_ok=True)
     series = {t.name: t.name if t.role == "arm" else f"control: {t.name}" for t in trained}
     drawn = [
-        _bars(folder, tested, series, ("auroc", "cindex"), "AUROC or C-index"),
-        _bars(folder, tested, series, ("r2",), "R²"),
+        _bars(folder, tested, series, ("auroc", "cindex", "ordering"), "AUROC or C-index"),
+        _bars(folder, tested, series, ("r2", "d2"), "R² or D²"),
         _forest(folder, tested, series),
         *_binary(folder, tested, series),
     ]

@@ -11,7 +11,13 @@ from domains.healthcare.outcome_scores import MEAN, Comparison, ranked
 from domains.healthcare.outcome_targets import Targets, known
 from domains.metrics import Interval
 
-METRIC_NAMES = {"auroc": "AUROC", "r2": "R²", "cindex": "C-index"}
+METRIC_NAMES = {
+    "auroc": "AUROC",
+    "cindex": "C-index",
+    "ordering": "ordering",
+    "r2": "R²",
+    "d2": "D²",
+}
 RIVALS = {"single-task": "its own single-task network", "boosting": "gradient boosting"}
 _FEW = 20
 _MASKED = 0.1
@@ -148,7 +154,7 @@ def _outcome_limits(name: str, codec: Codec, values: np.ndarray) -> list[str]:
 
 
 def _classes(codec: Codec, labels: np.ndarray) -> dict[str, int]:
-    if codec.outcome.kind == "multiclass":
+    if codec.outcome.kind in ("multiclass", "ordinal"):
         return {label: int((labels == label).sum()) for label in codec.classes}
     if codec.outcome.kind == "binary":
         return {"yes": int((labels == 1).sum()), "no": int((labels == 0).sum())}
@@ -160,7 +166,7 @@ def _classes(codec: Codec, labels: np.ndarray) -> dict[str, int]:
 def describe_labels(codec: Codec, values: np.ndarray) -> str:
     """What an outcome's labels look like, in a few words."""
     labels = values[known(values)]
-    if codec.outcome.kind == "regression":
+    if codec.outcome.kind in ("count", "regression"):
         middle = np.median(labels.astype(float))
         return f"median {middle:,.3g}"
     if codec.outcome.kind == "survival":
