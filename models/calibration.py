@@ -43,6 +43,24 @@ def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return expit(scaled) if scaled.ndim == 1 else softmax(scaled, axis=1)
 
 
+def fit_label_temperatures(logits: np.ndarray, y: np.ndarray) -> tuple[float, ...]:
+    """One temperature a label, each by `fit_temperature` on the records that know the label.
+
+    Args:
+        logits: (n, l).
+        y: 0 or 1, NaN where it is not known, (n, l).
+    """
+    known = np.isfinite(y)
+    return tuple(
+        fit_temperature(logits[known[:, j], j], y[known[:, j], j]) for j in range(y.shape[1])
+    )
+
+
+def label_probabilities(logits: np.ndarray, temperatures: tuple[float, ...]) -> np.ndarray:
+    """Probability of each label by itself, (n, l), from logits (n, l)."""
+    return np.asarray(expit(np.asarray(logits, dtype=float) / np.asarray(temperatures)))
+
+
 def fit_platt(logits: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Slope and intercept of a logistic recalibration, p = σ(slope · logit + intercept).
 

@@ -18,7 +18,9 @@ from pipelines.governance.approval import settled
 from pipelines.settings import ImagingConfig
 from pipelines.steps.imaging.base_version import register_base
 from pipelines.steps.imaging.bases import find_bases
-from pipelines.steps.imaging.evidence import PACKAGE, evaluate, held_out
+from pipelines.steps.imaging.evidence import evaluate, held_out
+from pipelines.steps.imaging.exporting import check_forms
+from pipelines.steps.imaging.packing import PACKAGE
 from pipelines.steps.imaging.prepare import fetch_public, prepare_images
 from pipelines.steps.imaging.training import train_controls, train_finetune, train_transfer
 from pipelines.tracking import open_job
@@ -35,6 +37,7 @@ def imaging(config: ImagingConfig) -> dict[str, Any]:
     Returns:
         The JSON of a training run.
     """
+    check_forms(config)
     with open_job("imaging", config, stages=9) as job:
         fetch_public(job)
         prepared = prepare_images(job)

@@ -30,7 +30,7 @@ class Trust(Section):
         PredictionSets(), description="Prediction sets; null for none"
     )
     unlike: float = Field(
-        0.98,
+        0.95,
         gt=0.5,
         lt=1.0,
         description="Share of new patients' images that pass without the warning that they are "

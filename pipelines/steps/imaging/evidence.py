@@ -9,79 +9,35 @@ from pathlib import Path
 import numpy as np
 
 from domains.healthcare.split_name import facts_name, key_name
-from domains.metrics import (
-    Interval,
-    Metric,
-    accuracy,
-    auroc,
-    average_precision,
-    bootstrap,
-    ece,
-    named,
-    paired_bootstrap,
-)
-from models.calibration import fit_temperature, probabilities
-from models.imaging.scorer import ImagingScorer, load_net, load_scorer
-from pipelines.evidence import Arm, Cell, Evidence, Table
+from domains.metrics import Interval, paired_bootstrap
+from models.imaging.scorer import ImagingScorer, load_scorer
+from models.imaging.task import kind_of
+from pipelines.evidence import Arm, Cell, Evidence, Metrics, Table
 from pipelines.governance.held_out import HeldOut, HeldOutcome
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig, home_key
 from pipelines.stages import stage
-from pipelines.steps.imaging import words
+from pipelines.steps.imaging import external, words
 from pipelines.steps.imaging.bases import Base
+from pipelines.steps.imaging.budget import left_out
 from pipelines.steps.imaging.effort import EFFORTS
-from pipelines.steps.imaging.figures import Tested, draw
+from pipelines.steps.imaging.exporting import export_package
+from pipelines.steps.imaging.figures import draw
+from pipelines.steps.imaging.measuring import Sure, metrics_of, ranking
+from pipelines.steps.imaging.packing import FEWEST, pack
 from pipelines.steps.imaging.prepare import Prepared
-from pipelines.steps.imaging.training import Trained, positive
+from pipelines.steps.imaging.slices import by_group, slice_columns
+from pipelines.steps.imaging.tested import Tested, read_test
+from pipelines.steps.imaging.training import Trained
+from pipelines.steps.imaging.trust import Trust, examine
 from pipelines.tracking import Job, log_arm
 
-
-def sensitivity(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Share of positives whose probability is at least one half (binary)."""
-    sick = np.asarray(y) > 0
-    w = None if weight is None else weight[sick]
-    if not sick.any() or (w is not None and w.sum() == 0):
-        return float("nan")
-    return float(np.average(np.asarray(p)[sick] >= 0.5, weights=w))
-
-
-def specificity(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Share of negatives whose probability is below one half (binary)."""
-    return sensitivity(1 - np.asarray(y), np.nextafter(1 - np.asarray(p), 0), weight)
-
-
-PACKAGE = "package"
-"""Folder of the packed model, below the job's."""
-_FEWEST = 50
 _LISTED = 50
-_METRICS: dict[str, Metric] = {"auroc": auroc, "accuracy": accuracy, "ece": ece}
-_BINARY: dict[str, Metric] = {
-    "average_precision": average_precision,
-    "sensitivity": sensitivity,
-    "specificity": specificity,
-}
 
 
 def chosen(trained: Sequence[Trained]) -> Trained:
     """The arm with the highest AUROC on validation; the first of equals, which is the simplest."""
     return max((t for t in trained if t.role == "arm"), key=lambda t: t.validation)
-
-
-def pack(job: Job, prepared: Prepared, best: Trained) -> Path:
-    """Write the chosen arm, calibrated, as the package that is registered."""
-    assert best.net is not None  # noqa: S101 - an arm has a net
-    target = prepared.target
-    net = load_net(best.net, job.config.backbone, prepared.size, len(target.classes))
-    scorer = ImagingScorer(net, target.classes, prepared.size, _temperature(prepared, best))
-    return scorer.save(job.folder / PACKAGE)
-
-
-def _temperature(prepared: Prepared, arm: Trained) -> float:
-    """Temperature of the calibration records; 1 where there are too few to tell."""
-    rows = prepared.target.rows("calibration")
-    if len(rows) < _FEWEST:
-        return 1.0
-    return fit_temperature(np.load(arm.logits)[rows], prepared.target.labels()[rows])
 
 
 @stage()
@@ -93,24 +49,22 @@ def evaluate(
     Metrics have 95 % intervals by patient. The packed model, under `PACKAGE` in the job's folder,
     is judged by what it answers to pixels, as it will be served.
     """
+    config: ImagingConfig = job.config
     best = chosen(trained)
     package = pack(job, prepared, best)
-    tested = _test(prepared, trained, best, package)
-    repeats, seed = EFFORTS[job.config.scale].repeats, job.config.seed
-    metrics = {name: _measure(tested, p, repeats, seed) for name, p in tested.p.items()}
-    arms = [
-        Arm(t.name, t.role, metrics[t.name], t.seconds, t.note, chosen=t is best) for t in trained
-    ]
-    for arm, each in zip(arms, trained, strict=True):
-        log_arm(job, arm, each.history if prepared.target.dataset.public else None)
-    gaps = {
-        (a.name, b.name): paired_bootstrap(
-            auroc, tested.y, tested.p[a.name], tested.p[b.name], tested.groups, repeats, seed
-        )
-        for a, b in combinations(sorted(trained, key=lambda t: t is not best), 2)
-    }
-    calibration = _calibration(tested, prepared, best)
-    story = words.Story(prepared, bases, list(trained), best, metrics, gaps, calibration)
+    scorer = load_scorer(package)
+    tested = read_test(prepared.target, trained, best, scorer, config.specificity)
+    sure = tested.sure(EFFORTS[config.scale].repeats, config.seed)
+    metrics = {name: sure.measure(tested.y, p) for name, p in tested.p.items()}
+    gaps = _gaps(trained, best, tested, sure)
+    trust = _trust(config, prepared, scorer, tested, sure)
+    export_package(trust, config, package)
+    arms = _arms(job, prepared, trained, best, metrics)
+    calibration = _calibration(tested, prepared, scorer, metrics[best.name])
+    views = _views(scorer, tested, sure)
+    story = words.Story(
+        prepared, bases, list(trained), best, metrics, gaps, calibration, trust, views
+    )
     headline = words.headline(story)
     say(headline)
     return Evidence(
@@ -118,51 +72,105 @@ def evaluate(
         headline=headline,
         data=prepared.target.dataset.to_json(),
         split=prepared.target.split_counts(),
-        metrics=metrics[best.name],
+        metrics=metrics[best.name] | trust.metrics,
         arms=arms,
-        calibration=story.calibration,
+        calibration=calibration,
         findings=words.findings(story),
-        limits=words.limits(story),
+        remarks=words.remarks(story),
+        limits=[*words.limits(story), *left_out(job)],
         figures=draw(job.folder / "figures", prepared, trained, tested, metrics, package),
         tables=[
             _differences(best, gaps),
+            *trust.tables,
             *_source_table(bases, prepared),
             *_set_aside(prepared),
         ],
     )
 
 
-def _test(prepared: Prepared, trained: Sequence[Trained], best: Trained, package: Path) -> Tested:
-    target = prepared.target
-    rows, labels = target.rows("test"), target.labels()
-    p = {}
-    for each in trained:
-        outputs = np.load(each.logits)[rows]
-        p[each.name] = positive(probabilities(outputs, _temperature(prepared, each)))
-    served = load_scorer(package).predict(np.asarray(target.images()[rows]))
-    p[best.name] = positive(served.to_numpy())
-    raw = positive(probabilities(np.load(best.logits)[rows]))
-    groups = target.records()["group"].to_numpy()[rows]
-    return Tested(rows, labels[rows], groups, p, raw, best.name)
-
-
-def _measure(tested: Tested, p: np.ndarray, repeats: int, seed: int) -> dict[str, float]:
-    metrics = _METRICS | (_BINARY if p.ndim == 1 else {})
-    found: dict[str, float] = {}
-    for name, metric in metrics.items():
-        found |= named(name, bootstrap(metric, tested.y, p, tested.groups, repeats, seed))
+def _trust(
+    config: ImagingConfig, prepared: Prepared, scorer: ImagingScorer, tested: Tested, sure: Sure
+) -> Trust:
+    found = examine(scorer, tested, sure)
+    columns = slice_columns(config, prepared.target)
+    found.tables += by_group(columns, prepared.target, tested, sure)
+    if prepared.external is not None:
+        external.validate(found, scorer, prepared.external, tested, sure)
     return found
 
 
-def _calibration(tested: Tested, prepared: Prepared, best: Trained) -> dict[str, float | str | int]:
-    records = len(prepared.target.rows("calibration"))
+def _arms(
+    job: Job,
+    prepared: Prepared,
+    trained: Sequence[Trained],
+    best: Trained,
+    metrics: dict[str, Metrics],
+) -> list[Arm]:
+    arms = [
+        Arm(t.name, t.role, metrics[t.name], t.seconds, t.note, chosen=t is best) for t in trained
+    ]
+    for arm, each in zip(arms, trained, strict=True):
+        log_arm(job, arm, each.history if prepared.target.dataset.public else None)
+    return arms
+
+
+def _gaps(
+    trained: Sequence[Trained], best: Trained, tested: Tested, sure: Sure
+) -> dict[tuple[str, str], Interval]:
+    """Paired differences of AUROC between any two, the chosen arm first."""
+    order = sorted(trained, key=lambda t: t is not best)
+    with_groups = (sure.groups, sure.repeats, sure.seed)
     return {
-        "method": "temperature" if records >= _FEWEST else "none: too few calibration images",
-        "temperature": _temperature(prepared, best),
-        "records": records,
-        "ece_before": ece(tested.y, tested.uncalibrated),
-        "ece_after": ece(tested.y, tested.p[best.name]),
+        (a.name, b.name): paired_bootstrap(
+            ranking(tested.y), tested.y, tested.p[a.name], tested.p[b.name], *with_groups
+        )
+        for a, b in combinations(order, 2)
     }
+
+
+def _calibration(
+    tested: Tested, prepared: Prepared, scorer: ImagingScorer, metrics: Metrics
+) -> dict[str, float | str | int]:
+    records = len(prepared.target.rows("calibration"))
+    heat, few = scorer.temperature, records < FEWEST
+    method = "temperature" if isinstance(heat, float) else "temperature of each label"
+    said = heat if isinstance(heat, float) else ", ".join(f"{each:.2f}" for each in heat)
+    found: dict[str, float | str | int] = {
+        "method": "none: too few calibration images" if few else method,
+        "temperature": said,
+        "records": records,
+        "ece_before": metrics_of(tested.y, tested.uncalibrated)["ece"](
+            tested.y, tested.uncalibrated
+        ),
+        "ece_after": metrics["ece"],
+        "ece_low": metrics["ece_low"],
+        "ece_high": metrics["ece_high"],
+    }
+    if tested.point is not None:
+        found["threshold"] = tested.point.threshold
+    if scorer.sets is not None:
+        found |= {"sets": scorer.sets.method, "coverage_promised": scorer.sets.coverage}
+    return found | {"precision": scorer.precision, "views": scorer.views}
+
+
+def _views(scorer: ImagingScorer, tested: Tested, sure: Sure) -> list[str]:
+    """What test-time augmentation did to the registered arm, where it is used."""
+    if scorer.views == "one":
+        return []
+    gap = paired_bootstrap(
+        ranking(tested.y),
+        tested.y,
+        tested.p[tested.best],
+        tested.alone,
+        sure.groups,
+        sure.repeats,
+        sure.seed,
+    )
+    how = "mirror image" if scorer.views == "mirrored" else "seven other ways to lay it"
+    return [
+        f"Every answer is the mean over an image and its {how}: AUROC {gap.value:+.3f} "
+        f"({gap.low:+.3f} to {gap.high:+.3f}) against the image alone."
+    ]
 
 
 def _differences(best: Trained, gaps: dict[tuple[str, str], Interval]) -> Table:
@@ -201,17 +209,30 @@ def _set_aside(prepared: Prepared) -> list[Table]:
 def held_out(prepared: Prepared, config: ImagingConfig) -> HeldOut:
     """The test images as the gate takes them."""
     target = prepared.target
-    rows, records, label = target.rows("test"), target.records(), config.data.label
-    columns = tuple(f"p_{name}" for name in target.classes)
-    outcome = HeldOutcome(label, "auroc", (label,), columns[1:] if len(columns) == 2 else columns)
+    rows, records = target.rows("test"), target.records()
+    targets, outcomes = _outcomes(prepared, config, target.labels()[rows])
     return HeldOut(
         inputs=np.asarray(target.images()[rows]),
-        target={label: target.labels()[rows]},
+        target=targets,
         groups=records["group"].to_numpy()[rows],
         ids=records["id"].to_numpy()[rows],
-        outcomes=(outcome,),
+        outcomes=outcomes,
         split=_split_name(prepared, config),
     )
+
+
+def _outcomes(
+    prepared: Prepared, config: ImagingConfig, y: np.ndarray
+) -> tuple[dict[str, np.ndarray], tuple[HeldOutcome, ...]]:
+    """One outcome of several classes, or one a label."""
+    classes = prepared.target.classes
+    columns = tuple(f"p_{name}" for name in classes)
+    if kind_of(y) == "labels":
+        made = [HeldOutcome(n, "auroc", (n,), (c,)) for n, c in zip(classes, columns, strict=True)]
+        return dict(zip(classes, y.T, strict=True)), tuple(made)
+    name = config.data.outcome
+    taken = columns[1:] if len(columns) == 2 else columns
+    return {name: y}, (HeldOutcome(name, "auroc", (name,), taken),)
 
 
 def _split_name(prepared: Prepared, config: ImagingConfig) -> str:
@@ -224,12 +245,13 @@ def _split_name(prepared: Prepared, config: ImagingConfig) -> str:
     data, target, source = config.data, prepared.target, prepared.source
     secret = None if target.dataset.public else home_key()
     limit = EFFORTS[config.scale].images
-    given = data.kind == "medmnist" or data.split is not None
+    given = data.kind == "medmnist" or data.split is not None or data.split_by != "patient"
     unit = f"patient column {data.patient}" if data.patient else "image"
+    how = "given" if given else "hashed"
     made = [
         f"imaging, {target.dataset.name}",
         f"by {'patient' if data.kind == 'builtin' else unit}",
-        f"split column {data.split}" if data.split else "given" if given else "hashed",
+        f"split column {data.split}" if data.split else how,
         key_name(config.seed, secret),
         f"at most {limit} images" if limit else "all images",
     ]

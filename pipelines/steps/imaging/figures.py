@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,29 +11,10 @@ from models.imaging.gradcam import heat_maps
 from models.imaging.scorer import load_scorer
 from pipelines.evidence import Figure
 from pipelines.reporting import figures
+from pipelines.steps.imaging.measuring import labels_apart
 from pipelines.steps.imaging.prepare import Prepared
+from pipelines.steps.imaging.tested import Tested
 from pipelines.steps.imaging.training import Trained
-
-
-@dataclass(frozen=True)
-class Tested:
-    """Test records and what every arm and control says of them.
-
-    Attributes:
-        rows: Their rows in the target set, (n,).
-        y: Class numbers, (n,).
-        groups: Patients, (n,).
-        p: Calibrated probabilities by arm, (n,) of the last of two classes or (n, k).
-        uncalibrated: The chosen arm's before calibration.
-        best: Name of the chosen arm.
-    """
-
-    rows: np.ndarray
-    y: np.ndarray
-    groups: np.ndarray
-    p: dict[str, np.ndarray]
-    uncalibrated: np.ndarray
-    best: str
 
 
 def draw(
@@ -48,11 +28,10 @@ def draw(
     """All figures; training curves and images are shown of public data alone."""
     folder.mkdir(parents=True, exist_ok=True)
     series = {t.name: t.name if t.role == "arm" else f"control: {t.name}" for t in trained}
-    drawn = [
-        _bars(folder, series, metrics, tested),
-        _discrimination(folder, series, tested),
-        _reliability(folder, tested),
-    ]
+    drawn = [_bars(folder, series, metrics, tested)]
+    if tested.y.ndim == 1:
+        drawn.append(_discrimination(folder, series, tested))
+    drawn.append(_reliability(folder, tested))
     curves = {t.name: [point["validation"] for point in t.history] for t in trained if t.history}
     if curves and prepared.target.dataset.public:
         path = figures.learning_curve(folder / "history.png", curves, "AUROC on validation")
@@ -89,36 +68,56 @@ def _discrimination(folder: Path, series: dict[str, str], tested: Tested) -> Fig
 
 
 def _reliability(folder: Path, tested: Tested) -> Figure:
-    scores = {"before": tested.uncalibrated, "after": tested.p[tested.best]}
-    path = figures.reliability(folder / "reliability.png", tested.y, scores)
+    y, before = labels_apart(tested.y, tested.uncalibrated)
+    _, after = labels_apart(tested.y, tested.p[tested.best])
+    path = figures.reliability(folder / "reliability.png", y, {"before": before, "after": after})
     caption = f"{tested.best} on test images, before and after temperature scaling."
+    if tested.y.ndim == 2:
+        caption += " Every label of every image is a point."
     return Figure("reliability", "Do the probabilities mean what they say?", caption, path)
 
 
 def _panel(folder: Path, prepared: Prepared, tested: Tested, package: Path) -> Figure:
     """Right and wrong answers, the three surest of each."""
     scorer, target = load_scorer(package), prepared.target
-    p = tested.p[tested.best]
-    whole = np.stack([1 - p, p], axis=1) if p.ndim == 1 else p
-    guess, sure = whole.argmax(axis=1), whole.max(axis=1)
-    right = guess == tested.y
+    guess, truth, sure = _read_as(tested)
+    right = guess == truth
     picks = _surest(right, sure, tested.groups) + _surest(~right, sure, tested.groups)
     images = np.asarray(target.images()[tested.rows[picks]])
     heats = heat_maps(scorer.net, images, guess[picks])
+    names = [*target.classes, "none of it"]
     captions = [
-        f"{'right' if guess[i] == tested.y[i] else 'wrong'}: {target.classes[tested.y[i]]}, "
-        f"read as {target.classes[guess[i]]} ({sure[i]:.2f})"
+        f"right: {names[truth[i]]} ({sure[i]:.2f})"
+        if right[i]
+        else f"wrong: {names[truth[i]]}, read as {names[guess[i]]} ({sure[i]:.2f})"
         for i in picks
     ]
     shown = _visible(images) if prepared.silhouettes else images
     path = figures.image_panel(folder / "gradcam.png", list(shown), list(heats), captions)
     what = "Evidence for the answer (Grad-CAM) on the surest right and wrong test images."
+    if not (~right).any():
+        what += " No answer was wrong."
     if prepared.silhouettes:
         what += (
             " The images are thickness maps drawn by radiologists, brightened here: red, green and "
             "blue are the views along the body axis, from the front and from the side."
         )
     return Figure("gradcam", "Where the model looked", what, path)
+
+
+def _read_as(tested: Tested) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Class an image was read as, its true one, and how probable the first was held to be, (n,).
+
+    Of several labels the surest one is taken: it is right where the image has it, and else the
+    true one is a number behind all labels.
+    """
+    p = tested.p[tested.best]
+    whole = np.stack([1 - p, p], axis=1) if p.ndim == 1 else p
+    guess, sure = whole.argmax(axis=1), whole.max(axis=1)
+    if tested.y.ndim == 1:
+        return guess, tested.y, sure
+    has = tested.y[np.arange(len(guess)), guess] > 0
+    return guess, np.where(has, guess, tested.y.shape[1]), sure
 
 
 def _surest(which: np.ndarray, sure: np.ndarray, groups: np.ndarray) -> list[int]:

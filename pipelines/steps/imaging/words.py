@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from domains.metrics import Interval
 from pipelines.steps.imaging.bases import Base
 from pipelines.steps.imaging.prepare import Prepared
 from pipelines.steps.imaging.training import Trained
+from pipelines.steps.imaging.trust import Trust
 
 RANDOM, SIZE = "random-weights", "size-features"
 _FEW = 100
@@ -18,7 +19,8 @@ _FEW = 100
 class Story:
     """Everything the sentences are computed from.
 
-    `gaps` holds paired differences of AUROC, the first name's minus the second's.
+    `gaps` holds paired differences of AUROC, the first name's minus the second's; `views` what
+    test-time augmentation did, where it is used.
     """
 
     prepared: Prepared
@@ -28,6 +30,8 @@ class Story:
     metrics: dict[str, dict[str, float]]
     gaps: dict[tuple[str, str], Interval]
     calibration: dict[str, float | str | int]
+    trust: Trust = field(default_factory=Trust)
+    views: list[str] = field(default_factory=list)
 
     def gap(self, new: str, old: str) -> Interval | None:
         """AUROC of `new` minus that of `old`; None where one of them was not trained."""
@@ -63,17 +67,50 @@ def _signed(gap: Interval) -> str:
 
 
 def findings(story: Story) -> list[str]:
-    """Which strategy was worth it, and which was not."""
-    made = [_choice(story), *_against_controls(story), *_against_each_other(story)]
-    return [*made, *_source(story), _calibrated(story)]
+    """Which strategy to use, how sure that is, and what it was worth."""
+    return [_advice(story), *_against_controls(story), *story.trust.said[:1]]
 
 
-def _choice(story: Story) -> str:
+def remarks(story: Story) -> dict[str, list[str]]:
+    """Section of the report → what else the numbers say there."""
+    return {
+        "worth": [*_against_each_other(story), *_source(story), *story.views],
+        "calibration": [_calibrated(story), *story.trust.said[1:]],
+    }
+
+
+def _advice(story: Story) -> str:
+    """Which arm to use, and whether its lead over the next one is more than chance."""
     arms = [t for t in story.trained if t.role == "arm"]
-    listed = ", ".join(f"{arm.name} {arm.validation:.3f}" for arm in arms)
+    best = story.best
+    said = (
+        f"Use {best.name}: on validation images its AUROC was the highest ({best.validation:.3f}), "
+        f"and on test images it is {story.auroc(best.name)}."
+    )
+    rivals = [each for each in arms if each is not best]
+    if not rivals:
+        return f"{said} No other strategy was trained to compare it with."
+    second = max(rivals, key=lambda each: each.validation)
+    gap = story.gap(best.name, second.name)
+    if gap is None:
+        return said
+    lead = (
+        f"The next, {second.name} ({second.validation:.3f} on validation), differs by "
+        f"{_signed(gap)} on the same test images"
+    )
+    return f"{said} How sure: {lead}; {_sure(gap, best, second)}."
+
+
+def _sure(gap: Interval, best: Trained, second: Trained) -> str:
+    if gap.low > 0:
+        return "the choice holds beyond its interval"
+    if gap.high < 0:
+        return f"test images say {second.name}, beyond its interval: choose with care"
+    cheap = min((best, second), key=lambda each: each.seconds)
+    dear = best if cheap is second else second
     return (
-        f"On validation images {story.best.name} was best (AUROC: {listed}), and so it was "
-        f"registered; on test images it reaches {story.auroc(story.best.name)}."
+        f"these two cannot be told apart on so few patients, and {cheap.name} trains in "
+        f"{cheap.seconds:.1f} s against {dear.seconds:.1f} s"
     )
 
 
@@ -110,10 +147,10 @@ def _against_each_other(story: Story) -> Iterator[str]:
         )
     for arm in story.trained:
         start = f"transfer-{arm.base}"
-        if arm.name.startswith("finetune") and (gap := story.gap(arm.name, start)):
+        if arm.role == "arm" and arm.name != start and (gap := story.gap(arm.name, start)):
             earned = "earned its keep" if gap.low > 0 else "did not earn its keep"
             yield (
-                f"Fine-tuning {earned} here: {_signed(gap)} against the same base kept frozen, for "
+                f"{arm.name} {earned} here: {_signed(gap)} against the same base kept frozen, for "
                 f"{arm.seconds:.0f} s of training against {_seconds(story, start):.1f} s."
             )
 
@@ -139,12 +176,14 @@ def _source(story: Story) -> Iterator[str]:
 
 def _calibrated(story: Story) -> str:
     c = story.calibration
-    if c["method"] != "temperature":
+    if not str(c["method"]).startswith("temperature"):
         return f"Not calibrated: {c['records']} calibration images are too few."
+    heat = c["temperature"]
+    by = f" by {heat:.2f}" if isinstance(heat, float) else ", one temperature a label"
     return (
-        f"Temperature scaling by {c['temperature']:.2f}, fitted on {c['records']} calibration "
-        f"images, takes the calibration error on test images from {c['ece_before']:.3f} to "
-        f"{c['ece_after']:.3f}."
+        f"Temperature scaling{by}, fitted on {c['records']} calibration images that nothing else "
+        f"has touched, takes the calibration error on test images from {c['ece_before']:.3f} to "
+        f"{c['ece_after']:.3f} ({c['ece_low']:.3f} to {c['ece_high']:.3f})."
     )
 
 
@@ -183,6 +222,7 @@ def limits(story: Story) -> list[str]:
         ]
     return [
         *said,
+        *story.trust.limits,
         f"Images are squeezed to {story.prepared.size} × {story.prepared.size} pixels, whatever "
         "their shape was.",
     ]

@@ -1,0 +1,117 @@
+"""Everything that the scorer does to pixels, as one module of torch: what an export traces."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.imaging.backbones import Classifier
+from models.imaging.conformal import Sets
+from models.imaging.outliers import Familiar
+from models.imaging.scorer import ImagingScorer
+from models.imaging.views import views
+
+OUTPUTS = ("probabilities", "sets", "distance")
+"""Calibrated probabilities (n, k); whether each class is in the image's prediction set (n, k); the
+distance from the training images (n,), above 1 is unlike them. What a model does not have is all
+true, or all zero."""
+
+
+class Squeeze(nn.Module):
+    """Pixels of any size squeezed to a square, bilinear with anti-aliasing.
+
+    A triangle filter as wide as the reduction, first along the rows and then along the columns,
+    rounded to whole grey levels after each: the rule of Pillow, whose fixed-point sums may differ
+    by one level.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Float (n, 3, size, size), whole numbers 0 … 255, of uint8 (n, H, W, 3)."""
+        values = pixels.permute(0, 3, 1, 2).to(torch.float32)
+        across = _rounded(values @ self._filter(pixels.shape[2], pixels.device).T)
+        return _rounded(self._filter(pixels.shape[1], pixels.device) @ across)
+
+    def _filter(self, side: int, device: torch.device) -> Tensor:
+        """Weights (size, side) of each place of the side for each place of the square."""
+        scale = side / self.size
+        reach = torch.sym_max(scale, 1.0)
+        place = torch.arange(side, dtype=torch.float32, device=device) + 0.5
+        centre = (torch.arange(self.size, dtype=torch.float32, device=device) + 0.5) * scale
+        weight = (1.0 - (place[None, :] - centre[:, None]).abs() / reach).clamp(min=0.0)
+        return weight / weight.sum(dim=1, keepdim=True)
+
+
+def _rounded(values: Tensor) -> Tensor:
+    return torch.floor(values + 0.5).clamp(0.0, 255.0)
+
+
+class Traced(nn.Module):
+    """A scorer's net with its preprocessing, calibration, prediction sets and distances."""
+
+    def __init__(self, scorer: ImagingScorer) -> None:
+        super().__init__()
+        self.net: Classifier = scorer.net
+        self.squeeze, self.views = Squeeze(scorer.image_size), scorer.views
+        self.labels = isinstance(scorer.temperature, tuple)
+        self.temperature: Tensor
+        self.register_buffer("temperature", torch.tensor(scorer.temperature, dtype=torch.float32))
+        self.membership = _Membership(scorer.sets)
+        self.distance = _Distance(scorer.familiar)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See `OUTPUTS`; pixels uint8 (n, H, W, 3)."""
+        squeezed = self.squeeze(pixels)[:, : self.net.backbone.channels]
+        seen = [self.net.backbone(view) for view in views(squeezed, self.views)]
+        logits = torch.stack([self.net.head(values) for values in seen]).mean(dim=0)
+        scaled = logits / self.temperature
+        p = scaled.sigmoid() if self.labels else scaled.softmax(dim=1)
+        return p, self.membership(logits.softmax(dim=1)), self.distance(seen[0])
+
+
+class _Membership(nn.Module):
+    """`Sets.members`."""
+
+    def __init__(self, sets: Sets | None) -> None:
+        super().__init__()
+        self.sets = sets
+
+    def forward(self, p: Tensor) -> Tensor:
+        if self.sets is None:
+            return torch.ones_like(p, dtype=torch.bool)
+        scores = 1.0 - p if self.sets.method == "lac" else _upward(p)
+        first = p >= p.amax(dim=1, keepdim=True)
+        return (scores <= self.sets.threshold) | first
+
+
+def _upward(p: Tensor) -> Tensor:
+    """Probability of a class and of all those held to be more probable."""
+    higher = p[:, None, :] > p[:, :, None]
+    return p + (p[:, None, :] * higher).sum(dim=2)
+
+
+class _Distance(nn.Module):
+    """`Familiar.distance`."""
+
+    def __init__(self, familiar: Familiar | None) -> None:
+        super().__init__()
+        self.known = familiar is not None
+        self.mean: Tensor
+        self.basis: Tensor
+        self.scale: Tensor
+        if familiar is not None:
+            for name, values in familiar.arrays().items():
+                self.register_buffer(name, torch.from_numpy(values))
+            self.rest, self.limit = familiar.rest, familiar.limit
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.known:
+            return features.new_zeros(features.shape[0])
+        centred = nn.functional.normalize(features, dim=1) - self.mean
+        inside = centred @ self.basis
+        left = (centred - inside @ self.basis.T) / self.rest
+        total = (inside / self.scale).square().sum(dim=1) + left.square().sum(dim=1)
+        return (total / (centred.shape[1] * self.limit)).sqrt()

@@ -1,0 +1,110 @@
+"""Images from elsewhere: the same labels, other patients, and how much the model loses there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from domains.healthcare.image_set import ImageSet
+from domains.metrics import Interval, Metric, interval, named, resamples
+from models.imaging.scorer import ImagingScorer
+from pipelines.evidence import Cell, Table
+from pipelines.steps.imaging.measuring import Sure, metrics_of
+from pipelines.steps.imaging.tested import Answered, Tested, answer
+from pipelines.steps.imaging.trust import Trust
+
+_TOLD = {"auroc": "AUROC", "accuracy": "accuracy", "ece": "calibration error",
+         "average_precision": "average precision", "sensitivity": "sensitivity at one half",
+         "specificity": "specificity at one half"}  # fmt: skip
+
+
+def validate(
+    found: Trust, scorer: ImagingScorer, outside: ImageSet, tested: Tested, sure: Sure
+) -> None:
+    """Measure the packed model on all images of another set, beside its own test images.
+
+    Nothing is fitted or chosen there: thresholds, temperature, sets and limits stay as they are.
+    """
+    on = answer(scorer, outside, outside.rows("test"))
+    other = Sure(on.groups, sure.repeats, sure.seed + 1)
+    rows = []
+    for name, metric in metrics_of(on.y, on.p).items():
+        here, there, drop = drops(metric, tested.answered, on, sure, other)
+        found.metrics |= named(f"external.{name}", there)
+        rows.append(_row(_TOLD[name], here, there, drop))
+        if name == "auroc":
+            found.said.insert(0, _said(outside, here, there, drop))
+    rows += [_row(*line) for line in _promises(found, scorer, tested, on, sure, other)]
+    columns = ["measure", "own test images", "low", "high", "external", "low ", "high ",
+               "difference", "low  ", "high  "]  # fmt: skip
+    found.tables.insert(
+        0,
+        Table(
+            "External validation",
+            f"{len(on.y):,} images of {len(np.unique(on.groups)):,} groups of "
+            f"{outside.dataset.name}, of which nothing was learned or chosen. The difference is "
+            "external minus own, with a 95 % interval that resamples both.",
+            columns,
+            rows,
+        ),
+    )
+
+
+def drops(
+    metric: Metric, own: Answered, other: Answered, sure: Sure, there: Sure
+) -> tuple[Interval, Interval, Interval]:
+    """A metric on both sets, and other minus own; the sets are resampled independently."""
+    pairs = [_draws(metric, own, sure), _draws(metric, other, there)]
+    here, away = (interval(value, draws) for value, draws in pairs)
+    difference = pairs[1][0] - pairs[0][0]
+    return here, away, _signed(difference, pairs[1][1] - pairs[0][1])
+
+
+def _signed(value: float, draws: np.ndarray) -> Interval:
+    """An interval of a difference, which has no end at zero or one."""
+    finite = draws[np.isfinite(draws)]
+    if not len(finite) or not np.isfinite(value):
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.percentile(finite, [2.5, 97.5]) - (finite.mean() - value)
+    return Interval(value, float(low), float(high))
+
+
+def _draws(metric: Metric, on: Answered, sure: Sure) -> tuple[float, np.ndarray]:
+    weights = resamples(len(on.y), on.groups, sure.repeats, sure.seed)
+    return metric(on.y, on.p), np.array([metric(on.y, on.p, w) for w in weights])
+
+
+def _promises(
+    found: Trust, scorer: ImagingScorer, tested: Tested, on: Answered, sure: Sure, other: Sure
+) -> Iterator[tuple[str, Interval, Interval, Interval | None]]:
+    """What was promised of patients like the own ones, and holds elsewhere or does not."""
+    own = tested.answered
+    if own.members is not None and on.members is not None:
+        here, there = sure.of_patients(own.covered()), other.of_patients(on.covered())
+        found.metrics |= named("external.set_coverage", there)
+        promised = scorer.sets.coverage if scorer.sets else float("nan")
+        yield f"sets that hold the true class (promised {promised:.0%})", here, there, None
+    if own.distance is not None and on.distance is not None:
+        here, there = sure.of_patients(own.distance > 1), other.of_patients(on.distance > 1)
+        found.metrics |= named("external.unlike", there)
+        yield "images warned of as unlike", here, there, None
+
+
+def _row(name: str, here: Interval, there: Interval, drop: Interval | None) -> list[Cell]:
+    last = (None, None, None) if drop is None else (drop.value, drop.low, drop.high)
+    return [name, here.value, here.low, here.high, there.value, there.low, there.high, *last]
+
+
+def _said(outside: ImageSet, here: Interval, there: Interval, drop: Interval) -> str:
+    if drop.high < 0:
+        verdict = "a loss beyond its interval: trust it there less than its own test suggests"
+    elif drop.low > 0:
+        verdict = "a gain beyond its interval"
+    else:
+        verdict = "no difference beyond its interval"
+    return (
+        f"On images from elsewhere ({outside.dataset.name}) AUROC is {there.value:.3f} "
+        f"({there.low:.3f} to {there.high:.3f}) against {here.value:.3f} on its own test images: "
+        f"{drop.value:+.3f} ({drop.low:+.3f} to {drop.high:+.3f}), {verdict}."
+    )

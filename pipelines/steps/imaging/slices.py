@@ -1,0 +1,89 @@
+"""Results by site, sex, age or whatever else a manifest's columns say of a patient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from domains.errors import InputError
+from domains.healthcare.image_set import ImageSet
+from domains.metrics import ece
+from pipelines.evidence import Cell, Table
+from pipelines.settings import ImagingConfig
+from pipelines.steps.imaging.measuring import Sure, macro, ranking
+from pipelines.steps.imaging.tested import Tested
+
+_FEWEST_PATIENTS = 20
+_FEWEST_CASES = 5
+_MOST_VALUES = 8
+_UNKNOWN = "not stated"
+
+
+def slice_columns(config: ImagingConfig, images: ImageSet) -> pd.DataFrame:
+    """The columns to slice by, a row an image of the set, in its order; text, empty where unknown.
+
+    Raises:
+        InputError: The set does not have one of them.
+    """
+    records = images.records()
+    for name in config.slices:
+        if name not in records:
+            raise InputError(
+                f"{images.dataset.path}: no column {name!r} to slice by (slices); a manifest's "
+                "columns are known under their own names"
+            )
+    return records[config.slices].astype("string").fillna("").reset_index(drop=True)
+
+
+def by_group(columns: pd.DataFrame, images: ImageSet, tested: Tested, sure: Sure) -> list[Table]:
+    """One table: a line a group of test images, and what is too small to be told said so."""
+    rows: list[list[Cell]] = []
+    train = images.rows("train")
+    for name in columns:
+        groups = _groups(columns[name], train)[tested.rows]
+        for value in sorted(set(groups), key=lambda each: (each == _UNKNOWN, each)):
+            rows.append(_row(f"{name}: {value}", groups == value, tested, sure))
+    if not rows:
+        return []
+    caption = (
+        f"Test images, 95 % intervals by patient. A group of fewer than {_FEWEST_PATIENTS} "
+        f"patients, or with fewer than {_FEWEST_CASES} images of a class, is counted and not "
+        "measured. Groups that differ may differ by chance, or in how hard their images are."
+    )
+    columns_of = ["group", "images", "patients", "AUROC", "low", "high", "ECE", "remark"]
+    return [Table("By group", caption, columns_of, rows)]
+
+
+def _groups(values: pd.Series, train: np.ndarray) -> np.ndarray:
+    """Names of groups, (n,): the values themselves, or thirds of numbers of many values."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    whole = (numbers.notna() | (values == "")).all()
+    if whole and numbers.nunique() > _MOST_VALUES:
+        low, high = np.nanquantile(numbers.to_numpy()[train], [1 / 3, 2 / 3])
+        cells = np.searchsorted([low, high], numbers.to_numpy(), side="left")
+        names = np.array([f"up to {low:g}", f"above {low:g} to {high:g}", f"above {high:g}"])
+        return np.where(numbers.isna(), _UNKNOWN, names[np.minimum(cells, 2)])
+    return values.where(values != "", _UNKNOWN).to_numpy(dtype=str)
+
+
+def _row(name: str, which: np.ndarray, tested: Tested, sure: Sure) -> list[Cell]:
+    y, p = tested.y[which], tested.answered.p[which]
+    own = tested.groups[which]
+    patients = len(np.unique(own))
+    head: list[Cell] = [name, int(which.sum()), patients]
+    if patients < _FEWEST_PATIENTS:
+        return [*head, None, None, None, None, f"fewer than {_FEWEST_PATIENTS} patients"]
+    if _rarest(y) < _FEWEST_CASES:
+        return [*head, None, None, None, None, f"a class with fewer than {_FEWEST_CASES} images"]
+    among = Sure(own, sure.repeats, sure.seed)
+    area = among.of(ranking(y), y, p)
+    error = macro(ece)(y, p) if y.ndim == 2 else ece(y, p)
+    return [*head, area.value, area.low, area.high, error, ""]
+
+
+def _rarest(y: np.ndarray) -> int:
+    """Images of the rarest class, or of the rarer side of the least mixed label."""
+    if y.ndim == 2:
+        return int(min(y.sum(axis=0).min(), (1 - y).sum(axis=0).min()))
+    counts = np.bincount(y, minlength=2)
+    return int(counts[counts > 0].min()) if (counts > 0).sum() > 1 else 0
