@@ -67,8 +67,15 @@ def test_each_update_that_did_not_count_as_sent_is_in_the_table(tmp_path: Path) 
     assert told.columns == ["client", "lost", "no finite length", "rounds in all"]
     assert told.rows == [["c", 1, 3, 4], ["a", 2, 0, 2]]
     assert "the other 1 all counted" in told.caption
-    assert "3 lost, 3 no finite length" in made.remarks["rounds"][0]
+    assert "did not count as sent: 3 lost, 3 no finite length" in made.remarks["rounds"][0]
     assert made.figures[0].path.exists()
+    (away,) = made.findings
+    assert "nothing was learned from 1 clients (c)" in away
+
+
+def test_an_update_that_is_shortened_still_counts(tmp_path: Path) -> None:
+    conduct = {"a": {"too long, clipped": 4}}
+    assert with_conduct(evidence(), tmp_path, ["a", "b"], trained(4, **conduct)).findings == []
 
 
 @pytest.mark.parametrize("clients", [["a"], ["a", "b"]])

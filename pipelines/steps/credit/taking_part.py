@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from models.federated.screening import CLIPPED
 from pipelines.evidence import Cell, Evidence, Figure, Table
 from pipelines.reporting.rounds import counted
 from pipelines.steps.credit.training import Trained
 
 SECTION = "rounds"
+_MOST = 5
 
 
 def with_conduct(
@@ -31,6 +33,9 @@ def with_conduct(
     by_round = [point["clients"] for point in model.history if "clients" in point]
     said = _sentence(len(clients), rounds, model.conduct, by_round)
     made = replace(evidence, remarks={**evidence.remarks, SECTION: [said]})
+    if away := _away(rounds, model.conduct):
+        told = f"Who took part: in more than half of the {rounds} rounds nothing was learned from "
+        made = replace(made, findings=[*made.findings, f"{told}{len(away)} clients{_named(away)}."])
     if model.conduct:
         made = replace(made, tables=[*made.tables, table(model.conduct, clients, rounds)])
     if any(count < len(clients) for count in by_round):
@@ -58,6 +63,20 @@ def table(conduct: Mapping[str, Mapping[str, int]], clients: Sequence[str], roun
     )
 
 
+def _away(rounds: int, conduct: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Clients whose updates were lost or left out in most rounds."""
+    without = {
+        name: sum(number for why, number in found.items() if why != CLIPPED)
+        for name, found in conduct.items()
+    }
+    return sorted(name for name, number in without.items() if 2 * number > rounds)
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return f" ({', '.join(names[:_MOST])}{more})"
+
+
 def _sentence(
     clients: int, rounds: int, conduct: Mapping[str, Mapping[str, int]], by_round: Sequence[float]
 ) -> str:
@@ -68,7 +87,7 @@ def _sentence(
         for why, number in found.items():
             sums[why] = sums.get(why, 0) + number
     told = ", ".join(f"{number:,} {why}" for why, number in sums.items())
-    not_sent = f"; of those sent, not as they were: {told}" if told else ""
+    not_sent = f"; did not count as sent: {told}" if told else ""
     if not by_round:
         return f"{clients} clients, {rounds} rounds{not_sent}."
     mean = sum(by_round) / len(by_round)

@@ -103,7 +103,7 @@ def train_federated(job: Job, prepared: Prepared) -> Trained:
         slope, intercept = platt(prepared, raw)
     raw = _pack(job, prepared, model, (slope, intercept))
     noise = "record-level differential privacy at every client" if charged.plan else "no privacy"
-    unusual = described(config, charged.schedule.local_steps, rounds.conduct)
+    unusual = described(config, charged.schedule.local_steps, {})
     told = [f"{len(clients)} clients, {noise}", grown(model), unusual]
     note = "; ".join(filter(None, told))
     arm = Shape(FEDERATED, "arm", note, rounds.seconds, rounds.history, rounds.conduct)
