@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from domains.healthcare.image_set import ImageSet
 from domains.healthcare.image_split import EXCLUDED
-from domains.healthcare.imaging import ImageSet
 from domains.sources import fetch
 from models.imaging.backbones import Backbone, Classifier, build, settle
 from models.imaging.examples import Examples
@@ -66,11 +66,12 @@ def find_bases(job: Job, prepared: Prepared) -> list[Base]:
     bases = []
     name = pretrained(config)
     if name is not None:
+        note = SAYS[name]
         if config.base is not None:
-            take(job, prepared, registered(config.base, config.backbone))
-        backbone = _pretrained(config, prepared.size, prepared.target)
-        note = f"{SAYS[name]} {config.base}" if name == "base" else SAYS[name]
-        bases.append(_save_base(job, name, backbone, note))
+            note = take(job, prepared, registered(config.base, config.backbone))
+        bases.append(
+            _save_base(job, name, _pretrained(config, prepared.size, prepared.target), note)
+        )
     if source := prepared.source:
         bases.append(once(job, Base, "base-source", lambda: _source_base(job, prepared, source)))
     return bases
