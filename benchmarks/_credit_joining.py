@@ -16,15 +16,15 @@ from benchmarks._credit_arms import answers, tested_of, under
 from benchmarks._credit_data import LENDERS, SBA, config_of, loans
 from benchmarks._rows import Row
 from pipelines.settings import CreditConfig
-from pipelines.steps.credit.alone import own_scorecards
 from pipelines.steps.credit.controls import ALONE
 from pipelines.steps.credit.joined import sentences
 from pipelines.steps.credit.joining import JOINED, Group, Member, groups, members, tally
-from pipelines.steps.credit.personal import PERSONAL, each_calibrated, own_models
+from pipelines.steps.credit.own_records import each_calibrated
+from pipelines.steps.credit.personal import PERSONAL, own_models, own_scorecards
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.training import FEDERATED, calibrated, one_thread, training_rows
 
-EPSILON, HOW = 3.0, "proximal"
+EPSILON = 3.0
 GOALS = {FEDERATED: 0.0, PERSONAL: 1.0}
 """With its own part no lender is to be worse off than alone; the shared model's rows just tell."""
 _MILLI = 1000.0
@@ -56,7 +56,7 @@ def joined(prepared: Prepared, config: CreditConfig) -> Joined:
     clients = prepared.clients(training_rows(prepared))
     every = np.ones(len(prepared.codes), dtype=bool)
     shared = calibrated(prepared, answers(prepared, config, clients, every))
-    _, personal = own_models(prepared, shared, HOW)
+    _, personal = own_models(prepared, shared, "proximal", config.bins)
     alone = own_scorecards(prepared, config.bins)
     tested = tested_of(
         prepared,

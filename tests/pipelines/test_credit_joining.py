@@ -19,7 +19,8 @@ from pipelines.governance.moves import registered
 from pipelines.steps.credit import at_home, joined, joining, scores
 from pipelines.steps.credit.charge import charge, find_loans
 from pipelines.steps.credit.controls import ALONE
-from pipelines.steps.credit.personal import PERSONAL, own_models, parts_of
+from pipelines.steps.credit.own_records import parts_of
+from pipelines.steps.credit.personal import PERSONAL, own_models
 from pipelines.steps.credit.training import FEDERATED
 from pipelines.tracking import open_job
 from tests.domains.sample_loans import sample_loans
@@ -123,10 +124,10 @@ def test_a_lenders_own_model_depends_on_no_other_lenders_records(
         assert sorted(every) == list(range(len(facts)))
         shared = np.random.default_rng(0).normal(size=len(facts))
         north = (facts["client"] == "North").to_numpy()
-        before = own_models(loans, shared, "proximal")[1][north]
+        before = own_models(loans, shared, "proximal", 8)[1][north]
         turned = facts.assign(y=np.where(north, facts["y"], 1 - facts["y"]))
         turned.to_parquet(loans.folder / "facts.parquet")
-        after = own_models(loans, shared, "proximal")[1]
+        after = own_models(loans, shared, "proximal", 8)[1]
     assert after[north] == pytest.approx(before, abs=1e-4)
     assert np.abs(after[~north]).sum() > 0
 

@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from domains.banking.features import Feature, Numeric, labels, numbers
 from models.credit_encoding import Encoder
-from models.federated.personal import Own, pulled
-from pipelines.steps.credit.personal import (
-    SCORECARD,
-    Part,
-    counted,
-    own_rate,
-    parts_of,
-    step_codes,
-    with_constant,
-)
-from pipelines.steps.credit.prepare import Prepared
+from models.federated.personal import Own, levelled, pulled
+from models.scorecard import ROW_NORM
+from pipelines.steps.credit.own_records import SCORECARD, Part, counted, parts_of, with_constant
 
-RIDGES = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
+STRENGTHS = (np.inf, 30.0, 10.0, 3.0, 1.0)
+"""λ of `models.federated.personal`, for rows of a scorecard's norm; infinity: the start itself.
+Chosen on public loans, by the likelihood of calibration records."""
 _MOST, _FEWEST = 50, 5  # values of a category, and records of one
 
 
-def own_scorecards(prepared: Prepared, bins: int) -> np.ndarray:
-    """Log-odds of every record by a scorecard that its own lender trained alone, (n,).
+@dataclass(frozen=True)
+class OwnBins:
+    """Scorecards over one lender's own bins.
 
-    Bins are quantiles of the lender's own training records, or those of the shared model; what
-    either counts at each ridge is decided by likelihood on its own calibration records.
+    Attributes:
+        encoder: Whose edges and values are those of its training records.
+        features: Of each of its records, (n, d + 1), the last of a constant.
+        weights: One row a strength, (k, d + 1).
     """
-    facts = prepared.facts
-    y = facts["y"].to_numpy(dtype=float)
-    frame, codes, encoder = prepared.frame, step_codes(prepared), prepared.encoder
-    found = np.zeros(len(y))
-    for part in parts_of(facts).values():
-        own = own_encoder(encoder, frame.iloc[part.train], bins).encode(frame.iloc[part.every])
-        found[part.every] = _answer(part, y, [own, codes[part.every]])
-    return found
+
+    encoder: Encoder
+    features: np.ndarray
+    weights: np.ndarray
+
+
+def own_bins(shared: Encoder, frame: pd.DataFrame, part: Part, y: np.ndarray, bins: int) -> OwnBins:
+    """Fit one lender's scorecards over bins of its own at every strength.
+
+    Args:
+        shared: Names the features.
+        frame: Raw columns of all records.
+        part: The lender's.
+        y: Outcomes of all records.
+        bins: Of each number, at most.
+    """
+    encoder = own_encoder(shared, frame.iloc[part.train], bins)
+    features = with_constant(encoder.encode(frame.iloc[part.every]))
+    target = y[part.train]
+    level = levelled(np.zeros(len(target)), target)
+    starts = np.full((len(target), 1), level)
+    weights = pulled([Own(features[part.place(part.train)], target, starts)], STRENGTHS)[0, 0]
+    weights[:, -1] += level / ROW_NORM
+    return OwnBins(encoder, features, weights)
 
 
 def own_encoder(shared: Encoder, frame: pd.DataFrame, bins: int) -> Encoder:
@@ -49,8 +63,8 @@ def own_encoder(shared: Encoder, frame: pd.DataFrame, bins: int) -> Encoder:
 
 def _own(feature: Feature, frame: pd.DataFrame, bins: int) -> Feature:
     if not isinstance(feature, Numeric):
-        counted = labels(frame[feature.column]).value_counts()
-        often = counted[counted >= _FEWEST].index[:_MOST]
+        found = labels(frame[feature.column]).value_counts()
+        often = found[found >= _FEWEST].index[:_MOST]
         return replace(feature, values=tuple(str(value) for value in often))
     held = numbers(frame, feature.column)
     held = held[~np.isnan(held)]
@@ -60,13 +74,22 @@ def _own(feature: Feature, frame: pd.DataFrame, bins: int) -> Feature:
     return replace(feature, edges=tuple(edges.tolist()))
 
 
-def _answer(part: Part, y: np.ndarray, codings: list[np.ndarray]) -> np.ndarray:
-    rate, trained = own_rate(y[part.train]), part.place(part.train)
-    columns = []
-    for codes in codings:
-        features = with_constant(codes)
-        own = Own(features[trained], y[part.train], np.full(len(trained), rate))
-        columns.append(rate + features @ pulled([own], RIDGES)[0].T)
-    candidates = np.column_stack(columns)
-    shares = counted(candidates[part.place(part.calibration)], y[part.calibration])
-    return np.asarray(candidates @ shares)
+def better_of(
+    facts: pd.DataFrame, candidates: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Log-odds (n,) by each lender's better model, and of how many lenders each one counts most.
+
+    What a model counts at a lender is said by its likelihood on that lender's own calibration
+    records.
+
+    Args:
+        facts: Of all records.
+        candidates: Log-odds by name, (n,) each, calibrated; without calibration records the first.
+    """
+    columns, y = np.column_stack([*candidates.values()]), facts["y"].to_numpy(dtype=float)
+    found, most = np.zeros(len(y)), dict.fromkeys(candidates, 0)
+    for part in parts_of(facts).values():
+        share = counted(columns[part.calibration], y[part.calibration])
+        found[part.every] = columns[part.every] @ share
+        most[[*candidates][int(share.argmax())]] += 1
+    return found, most

@@ -24,15 +24,16 @@ from domains.errors import InputError
 from pipelines.progress import say
 from pipelines.settings import home
 from pipelines.stages import stage
-from pipelines.steps.credit.alone import own_scorecards
 from pipelines.steps.credit.charge import is_public
 from pipelines.steps.credit.controls import ALONE
 from pipelines.steps.credit.joining import Member, members
+from pipelines.steps.credit.own_records import each_calibrated
 from pipelines.steps.credit.personal import (
     PERSONAL,
+    How,
     Personal,
-    each_calibrated,
     own_models,
+    own_scorecards,
     shared_log_odds,
 )
 from pipelines.steps.credit.prepare import Prepared
@@ -53,25 +54,25 @@ def personalise(job: Job, prepared: Prepared, model: Trained) -> list[Trained]:
         _try_at_home(job, prepared, model, how)
         return []
     started = time.perf_counter()
-    _, own = _own(prepared, shared_log_odds(model), how)
+    _, own = _own(job, prepared, shared_log_odds(model), how)
     note = f"each client goes on with its own records ({how}), without privacy: it stays there"
     return [keep(job, Shape(PERSONAL, "arm", note, time.perf_counter() - started), own)]
 
 
 def _own(
-    prepared: Prepared, shared: np.ndarray, how: str
+    job: Job, prepared: Prepared, shared: np.ndarray, how: How
 ) -> tuple[dict[str, Personal], np.ndarray]:
     """Every lender's model, and the calibrated log-odds of its records by its own."""
     with one_thread():
-        models, own = own_models(prepared, shared, how)
+        models, own = own_models(prepared, shared, how, job.config.bins)
         return models, each_calibrated(prepared.facts, own)
 
 
-def _try_at_home(job: Job, prepared: Prepared, model: Trained, how: str) -> None:
+def _try_at_home(job: Job, prepared: Prepared, model: Trained, how: How) -> None:
     """What fails here is told by its type; the ε of the shared model is spent, and it goes on."""
     shared = shared_log_odds(model)
     try:
-        models, own = _own(prepared, shared, how)
+        models, own = _own(job, prepared, shared, how)
         with one_thread():
             _leave_at_home(job, prepared, {FEDERATED: shared, PERSONAL: own}, models)
     except (ArithmeticError, InputError, OSError, RuntimeError, ValueError) as error:
@@ -86,9 +87,8 @@ def _leave_at_home(
     scores = {**scores, ALONE: alone}
     for name, model in models.items():
         member = _line(prepared, name, scores)
-        told = {"client": name, "run": job.run_id, "share_of_shared_model": model.share,
-                "weights": model.weights.tolist(), "in_a_sentence": member.sentence(),
-                "line": asdict(member)}  # fmt: skip
+        told = {"client": name, "run": job.run_id, **model.told(),
+                "in_a_sentence": member.sentence(), "line": asdict(member)}  # fmt: skip
         path = folder_of(f"{prepared.charged.table.name}/{name}") / f"{job.run_id}.json"
         durable.write(path, json.dumps(told, indent=1))
         path.chmod(0o600)

@@ -21,9 +21,10 @@ from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import CreditConfig
 from pipelines.stages import stage
-from pipelines.steps.credit.alone import own_scorecards
+from pipelines.steps.credit.alone import better_of
 from pipelines.steps.credit.growth import grown, size_of, sized
-from pipelines.steps.credit.personal import each_calibrated
+from pipelines.steps.credit.own_records import each_calibrated
+from pipelines.steps.credit.personal import own_scorecards
 from pipelines.steps.credit.prepare import Prepared, prepared_for
 from pipelines.steps.credit.training import (
     Shape,
@@ -142,8 +143,25 @@ def _answers(
 def _alone(job: Job, prepared: Prepared) -> Trained:
     """Each lender's own model, without privacy, for its own records."""
     say(f"{ALONE}: {len(prepared.sizes)} models")
+    started = time.perf_counter()
+    cards = each_calibrated(prepared.facts, own_scorecards(prepared, job.config.bins))
+    spent = time.perf_counter() - started
     if job.config.model == "scorecard":
-        return _alone_scorecards(job, prepared)
+        note = "each client's own scorecard on its own records, its bins and ridge chosen there"
+        return keep(job, Shape(ALONE, "control", f"{note}, without privacy", spent), cards)
+    own, seconds = _own_kind(job, prepared)
+    candidates = {job.config.model: each_calibrated(prepared.facts, own), "scorecard": cards}
+    raw, most = better_of(prepared.facts, candidates)
+    said = ", ".join(f"{kind} of {count}" for kind, count in most.items())
+    note = (
+        f"each client's own {job.config.model} and its own scorecard, without privacy, as its "
+        f"calibration records say; what counts most is the {said} clients"
+    )
+    return keep(job, Shape(ALONE, "control", note, spent + seconds), raw)
+
+
+def _own_kind(job: Job, prepared: Prepared) -> tuple[np.ndarray, float]:
+    """Logits (n,) by a model of the configured kind that each lender trained alone; seconds."""
     kept = checkpoint(job, ALONE).of(list(prepared.sizes))
     holder, found = prepared.facts["client"].to_numpy(), kept.load()
     raw = found[0]["raw"].numpy().copy() if found else np.zeros(len(holder))
@@ -151,20 +169,11 @@ def _alone(job: Job, prepared: Prepared) -> Trained:
     for number, name in list(enumerate(prepared.sizes))[done:]:
         own = holder == name
         answers, seconds = _central(job, prepared, own, kept.part(number))
-        raw[own] = calibrated(prepared, answers, own)[own]
+        raw[own] = answers[own]
         spent += seconds
         if kept.due():
             kept.save({"raw": torch.from_numpy(raw)}, {"done": number + 1, "seconds": spent})
-    note = "each client's own model on its own records, calibrated there, without privacy"
-    return keep(job, Shape(ALONE, "control", note, spent), raw)
-
-
-def _alone_scorecards(job: Job, prepared: Prepared) -> Trained:
-    started = time.perf_counter()
-    raw = each_calibrated(prepared.facts, own_scorecards(prepared, job.config.bins))
-    note = "each client's own scorecard on its own records, its bins and ridge chosen there"
-    seconds = time.perf_counter() - started
-    return keep(job, Shape(ALONE, "control", f"{note}, without privacy", seconds), raw)
+    return raw, spent
 
 
 def _pooled(job: Job, prepared: Prepared) -> Trained:

@@ -1,57 +1,73 @@
 """Personalisation at home: each lender goes on from the shared model with its own records.
 
-Its own part is pulled to the shared model, and, as one that finds no use in it would, to its own
-default rate, at several strengths; its own calibration records say what each of them counts.
-Nothing of that is covered by the plan: see `at_home` for where it may go.
+Its own part is pulled to the shared model, to half of it, and, as one that finds no use in it
+would, to its own default rate, at several strengths; beside these stand its scorecards over bins of
+its own. Its own calibration records say what each of them counts. So whatever a lender could do
+alone is among what it can do here: being alone is the same without the shared model. Nothing of
+that is covered by the plan: see `at_home` for where it may go.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from scipy.special import logit
 
-from models.calibration import fit_platt
-from models.credit_encoding import Coding
-from models.federated.personal import Own, likelihoods, pulled, shares
+from models.credit_encoding import Encoder
+from models.federated.personal import Own, levelled, pulled
 from models.scorecard import ROW_NORM
+from pipelines.steps.credit.alone import STRENGTHS, OwnBins, own_bins
+from pipelines.steps.credit.own_records import Part, counted, parts_of, step_codes, with_constant
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.training import Trained
 
+How = Literal["alone", "head", "proximal"]
 PERSONAL = "personalised"
-STRENGTHS = (np.inf, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
-"""λ of `models.federated.personal`, for rows of a scorecard's norm; infinity: the shared model."""
-_ROWS = 1 << 15  # training records that are taken at once, unless one lender has more
+_STARTS: dict[How, tuple[float, ...]] = {
+    "proximal": (1.0, 0.5, 0.0),
+    "head": (1.0,),
+    "alone": (0.0,),
+}
+"""What a start keeps of the shared model's log-odds."""
+_ROWS = 1 << 15  # records that are taken at once, unless one lender has more
 _EDGE = 1e-9
 
 
 @dataclass(frozen=True)
-class Part:
-    """Where one lender's records of each kind lie, among all."""
-
-    train: np.ndarray
-    calibration: np.ndarray
-    every: np.ndarray
-
-    def place(self, rows: np.ndarray) -> np.ndarray:
-        """Where some of `every` stand in it; both rise."""
-        return np.searchsorted(self.every, rows)
-
-
-@dataclass(frozen=True)
 class Personal:
-    """One lender's own model: share · (log-odds of the shared model) + features · weights.
+    """One lender's own model: share · (log-odds of the shared model) + features · weights, and,
+    with bins of its own, those features · own weights.
 
     Attributes:
         share: What is left of the shared model.
         weights: Of the lender's features, (d + 1,), the last of a constant.
+        bins: Its own; none for a head.
+        own_weights: Of its features over those, (own d + 1,).
     """
 
     share: float
     weights: np.ndarray
+    bins: Encoder | None = None
+    own_weights: np.ndarray | None = None
+
+    def told(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        made = {"share_of_shared_model": self.share, "weights": self.weights.tolist()}
+        if self.bins is None or self.own_weights is None:
+            return made
+        return made | {"own_bins": self.bins.to_json(), "own_weights": self.own_weights.tolist()}
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What lenders' models are made of: the shared log-odds, outcomes, and what a start keeps."""
+
+    shared: np.ndarray
+    y: np.ndarray
+    starts: tuple[float, ...]
 
 
 def shared_log_odds(model: Trained) -> np.ndarray:
@@ -59,117 +75,71 @@ def shared_log_odds(model: Trained) -> np.ndarray:
     return np.asarray(logit(np.clip(model.read(), _EDGE, 1 - _EDGE)))
 
 
-def parts_of(facts: pd.DataFrame) -> dict[str, Part]:
-    """Every lender's records; one that has none is not among them."""
-    kinds, made = facts["part"].to_numpy(), {}
-    for name, found in facts.groupby("client", sort=True).indices.items():
-        rows = np.asarray(found)
-        training, calibration = kinds[rows] == "train", kinds[rows] == "calibration"
-        made[str(name)] = Part(rows[training], rows[calibration], rows)
-    return made
+def own_scorecards(prepared: Prepared, bins: int) -> np.ndarray:
+    """Log-odds of every record by a scorecard that its own lender trained alone, (n,).
+
+    Bins are quantiles of the lender's own training records, or those of the shared model; what
+    either counts at each ridge is decided by likelihood on its own calibration records.
+    """
+    return own_models(prepared, np.zeros(len(prepared.facts)), "alone", bins)[1]
 
 
 def own_models(
-    prepared: Prepared, shared: np.ndarray, how: str
+    prepared: Prepared, shared: np.ndarray, how: How, bins: int
 ) -> tuple[dict[str, Personal], np.ndarray]:
     """Every lender's own model, and log-odds of every record by its own lender's, (n,).
 
     Args:
         prepared: The records.
         shared: From `shared_log_odds`.
-        how: `head` or `proximal`.
+        how: `head` moves the shared model's slope and intercept; `alone` goes without it.
+        bins: Of each number where a lender takes bins of its own.
     """
-    facts = prepared.facts
-    y, found = facts["y"].to_numpy(dtype=float), shared.copy()
-    codes = None if how == "head" else step_codes(prepared)
-    models = {}
+    facts, head = prepared.facts, how == "head"
+    given = _Given(shared, facts["y"].to_numpy(dtype=float), _STARTS[how])
+    codes = shared[:, None] if head else step_codes(prepared)
+    frame, encoder = prepared.frame, prepared.encoder
+    models, found = {}, shared.copy()
     for some in _in_pieces(parts_of(facts)):
-        features = [_features(codes, shared, part.every) for part in some.values()]
-        made = _fitted(list(some.values()), features, shared, y, codes is not None)
-        for (name, part), own, x in zip(some.items(), made, features, strict=True):
-            models[name] = own
-            found[part.every] = own.share * shared[part.every] + x @ own.weights
+        features = [with_constant(codes[part.every]) for part in some.values()]
+        weights = _weights(list(some.values()), features, given)
+        for (name, part), x, each in zip(some.items(), features, weights, strict=True):
+            own = None if head else own_bins(encoder, frame, part, given.y, bins)
+            models[name], found[part.every] = _averaged(part, x, each, own, given)
     return models, found
 
 
-def step_codes(prepared: Prepared) -> np.ndarray:
-    """Records as a scorecard takes them, (n, width), whatever the shared model is."""
-    encoder = prepared.encoder
-    if encoder.coding.kind == "steps" and encoder.coding.balanced:
-        return prepared.codes
-    coded = type(encoder)(encoder.features, encoder.derived, SCORECARD)
-    return coded.encode(prepared.frame)
+def _weights(
+    some: Sequence[Part], features: Sequence[np.ndarray], given: _Given
+) -> list[np.ndarray]:
+    """Weights of each lender's features from every start at every strength, (k, d + 1) each."""
+    owners, levels = [], []
+    for part, x in zip(some, features, strict=True):
+        target = given.y[part.train]
+        kept = [start * given.shared[part.train] for start in given.starts]
+        levels.append([levelled(each, target) for each in kept])
+        starts = np.column_stack(kept) + levels[-1]
+        owners.append(Own(x[part.place(part.train)], target, starts))
+    found = pulled(owners, STRENGTHS)
+    found[..., -1] += np.array(levels)[:, :, None] / ROW_NORM
+    return [each.reshape(-1, each.shape[-1]) for each in found]
 
 
-SCORECARD = Coding("steps", balanced=True, norm=ROW_NORM)
-
-
-def with_constant(codes: np.ndarray) -> np.ndarray:
-    """Codes (n, d) with a last one that is always the same, (n, d + 1) float32."""
-    return np.column_stack([codes, np.full(len(codes), ROW_NORM)]).astype(np.float32)
-
-
-def own_rate(y: np.ndarray) -> float:
-    """Log-odds of an owner's default rate, half a record of either outcome added."""
-    return float(np.log((y.sum() + 0.5) / (len(y) - y.sum() + 0.5)))
-
-
-def counted(candidates: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """What each candidate counts, (k,), by the likelihood of its log-odds (m, k) on calibration
-    records; without any, the first one is all."""
-    if len(y):
-        return shares(likelihoods(candidates, y))
-    return np.eye(candidates.shape[1])[0]
-
-
-def each_calibrated(facts: pd.DataFrame, raw: np.ndarray) -> np.ndarray:
-    """Log-odds (n,) after every lender's own `platt`, on its own calibration records."""
-    y, made = facts["y"].to_numpy(), raw.copy()
-    for part in parts_of(facts).values():
-        slope, intercept = fit_platt(raw[part.calibration], y[part.calibration])
-        if slope > 0:  # else worse than chance, and must not be turned over
-            made[part.every] = slope * raw[part.every] + intercept
-    return made
-
-
-def _features(codes: np.ndarray | None, shared: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return with_constant(shared[rows, None] if codes is None else codes[rows])
-
-
-def _fitted(
-    some: Sequence[Part],
-    features: Sequence[np.ndarray],
-    shared: np.ndarray,
-    y: np.ndarray,
-    from_rate: bool,
-) -> list[Personal]:
-    """Each lender's own model, from the shared one and, if wanted, from its own rate alone."""
-    rates = [own_rate(y[part.train]) for part in some]
-    from_shared = _pulled(some, features, y, [shared[part.train] for part in some])
-    starts = [np.full(len(p.train), rate) for p, rate in zip(some, rates, strict=True)]
-    alone = _pulled(some, features, y, starts) if from_rate else from_shared[:, :0]
-    made = []
-    for place, (part, x) in enumerate(zip(some, features, strict=True)):
-        held = part.place(part.calibration) if len(part.train) else np.zeros(0, dtype=int)
-        offset = shared[part.every][held, None]
-        columns = [offset + x[held] @ from_shared[place].T, rates[place] + x[held] @ alone[place].T]
-        share = counted(np.column_stack(columns), y[part.every][held])
-        weights = share @ np.concatenate([from_shared[place], alone[place]])
-        on_shared = float(share[: len(STRENGTHS)].sum())
-        weights[-1] += (1.0 - on_shared) * rates[place] / ROW_NORM
-        made.append(Personal(on_shared, weights))
-    return made
-
-
-def _pulled(
-    some: Sequence[Part],
-    features: Sequence[np.ndarray],
-    y: np.ndarray,
-    starts: Sequence[np.ndarray],
-) -> np.ndarray:
-    each = zip(some, features, starts, strict=True)
-    owners = [Own(x[part.place(part.train)], y[part.train], start) for part, x, start in each]
-    return pulled(owners, STRENGTHS)
+def _averaged(
+    part: Part, x: np.ndarray, weights: np.ndarray, own: OwnBins | None, given: _Given
+) -> tuple[Personal, np.ndarray]:
+    """One lender's candidates as one model, and its log-odds of all of the lender's records."""
+    kept = np.repeat(given.starts, len(STRENGTHS))
+    columns = np.outer(given.shared[part.every], kept) + x @ weights.T
+    if own is not None:
+        columns = np.column_stack([columns, own.features @ own.weights.T])
+    held = part.place(part.calibration) if len(part.train) else np.zeros(0, dtype=int)
+    share = counted(columns[held], given.y[part.every][held])
+    first, rest = share[: len(kept)], share[len(kept) :]
+    made = Personal(float(first @ kept), first @ weights)
+    if own is not None:
+        made = replace(made, bins=own.encoder, own_weights=rest @ own.weights)
+    return made, columns @ share
 
 
 def _in_pieces(parts: Mapping[str, Part]) -> Iterator[dict[str, Part]]:
