@@ -18,6 +18,7 @@ from pipelines.governance.versions import Loaded, load_version, resolve
 from pipelines.progress import say
 from pipelines.scoring import record, seen
 from pipelines.scoring.images import ImageSource
+from pipelines.scoring.judged import image_part, told_unlike
 from pipelines.scoring.output import STAMPS, kind_of, publish, rejects_of
 from pipelines.scoring.pieces import ID, REASON, Piece, Source, ahead
 from pipelines.scoring.record import Act, Pace
@@ -27,7 +28,7 @@ from pipelines.settings import ScoreConfig, home_key
 from pipelines.tracking import client
 
 Result = dict[str, Any]
-_FORMAT = 4  # of the parts: another one starts afresh
+_FORMAT = 5  # of the parts: another one starts afresh
 _ROWS = {"imaging": 256}
 _TABLE_ROWS = 1 << 16
 
@@ -99,7 +100,8 @@ def _work(config: ScoreConfig, act: Act, loaded: Loaded, source: Source, work: W
     stamp = dict(zip(STAMPS, (loaded.name, loaded.version, act.digest), strict=True))
     made = publish(work, stamp)
     act.rows, act.rejected = made.rows, made.rejected
-    act.warnings = [*told(made.unseen), *source.remarks()]
+    unlike = told_unlike(made.unlike, made.rows - made.rejected)
+    act.warnings = [*told(made.unseen), *unlike, *source.remarks()]
     work.discard()
     return {
         "model": {"name": loaded.name, "version": loaded.version},
@@ -115,10 +117,10 @@ def _work(config: ScoreConfig, act: Act, loaded: Loaded, source: Source, work: W
 
 def _part(scorer: Any, piece: Piece, reasons: bool) -> pa.Table:
     """A piece scored, as it is kept."""
+    if hasattr(scorer, "judge"):
+        return image_part(scorer, piece)
     if not len(piece.kept):
         return piece.table(None, scorer.outputs, _texts(scorer, piece, None, reasons))
-    if not hasattr(scorer, "predict_noting"):  # images have no categories
-        return piece.table(scorer.predict(piece.records), scorer.outputs)
     predictions, marks = scorer.predict_noting(piece.records)
     texts = _texts(scorer, piece, predictions, reasons)
     return piece.table(predictions, scorer.outputs, texts, counted(marks))
@@ -200,7 +202,7 @@ def open_source(loaded: Loaded, config: ScoreConfig) -> Source:
         if config.id is not None:
             raise InputError("images are named by their paths; leave --id out")
         scorer: Any = loaded.scorer
-        return ImageSource(config.input, config.image, scorer.image_size, rows)
+        return ImageSource(config.input, config.image, scorer.image_size, rows, scorer.reading)
     if config.image is not None:
         raise InputError(f"{loaded.name} takes tables, not images; leave --image out")
     if config.input.is_dir():

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from domains.errors import InputError
 from domains.unseen import Counts, summed
 from pipelines.scoring import lines
+from pipelines.scoring.judged import unlike_in
 from pipelines.scoring.pieces import ID, REASON, unseen_in
 from pipelines.scoring.workspace import Workspace
 
@@ -36,11 +37,13 @@ class Published:
     Attributes:
         rows, rejected: How many rows, and how many of them have no prediction.
         unseen: Unknown categories by column.
+        unlike: Images unlike those that the model has learned from.
     """
 
     rows: int
     rejected: int
     unseen: Counts
+    unlike: int
 
 
 def kind_of(output: Path) -> str:
@@ -81,14 +84,14 @@ def publish(work: Workspace, stamp: Stamp) -> Published:
         with suppress(FileNotFoundError):
             rejects.unlink()
     work.publish(_OUTPUT, work.output)
-    return Published(sieve.rows, sieve.rejected, summed(sieve.unseen))
+    return Published(sieve.rows, sieve.rejected, summed(sieve.unseen), sieve.unlike)
 
 
 class _Sieve:
     """Lets parts through without their reasons, which it lists, and counts their rows."""
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self.rows = self.rejected = 0
+        self.rows = self.rejected = self.unlike = 0
         self.unseen: list[Counts] = []
         self._text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
         self._writer = csv.writer(self._text, lineterminator="\n")
@@ -103,6 +106,7 @@ class _Sieve:
             self.rows += len(reasons)
             self.rejected += len(reasons) - reasons.null_count
             self.unseen.append(unseen_in(part))
+            self.unlike += unlike_in(part)
             yield part.drop_columns([REASON]).replace_schema_metadata(None)
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ import orjson
 from domains.unseen import Counts, Marks, counted, told
 from models.credit_decision import DECISION, decisions
 from models.intake import accept_records
+from pipelines.scoring.judged import WARNING, judged_rows, told_unlike
 from pipelines.serving.questions import Question, listed, none_left
 from pipelines.serving.refusal import Refusal
 from pipelines.serving.version import Version
@@ -87,10 +88,12 @@ def answer(questions: Sequence[Question]) -> list[Answer | Refusal]:
 
 def _predict(version: Version, inputs: Any, marks: Marks) -> list[dict[str, float | str]]:
     scorer: Any = version.loaded.scorer
+    if hasattr(scorer, "judge"):
+        return judged_rows(scorer, inputs)
     if hasattr(scorer, "predict_noting"):
         frame, found = scorer.predict_noting(inputs)
         marks |= found
-    else:  # images have no categories
+    else:
         frame = scorer.predict(inputs)
     names = list(frame.columns)
     rows = [dict(zip(names, values, strict=True)) for values in frame.to_numpy().tolist()]
@@ -122,6 +125,8 @@ def _shares(
         stop = start + len(question.rows)
         found = {p: wrong[start + i] for i, p in enumerate(question.places) if start + i in wrong}
         warnings = [*told(noted.counts(start, stop)), *_unused(question)]
+        unlike = sum(WARNING in row for row in predicted[start:stop] if row)
+        warnings += told_unlike(unlike, stop - start)
         share = predicted[start:stop], codes[start:stop], question.wrong | found
         shares.append(_share(question, *share, warnings))
         start = stop

@@ -55,7 +55,9 @@ class Answered(BaseModel):
     version: str
     predictions: list[dict[str, float | str | None] | None] = Field(
         description="One a row; null where the row was rejected. A scorecard adds its `score`, a "
-        "credit model with a threshold its `decision`: approve or decline"
+        "credit model with a threshold its `decision`: approve or decline; a model of images its "
+        "`prediction_set` (classes between bars), the `distance` of the image from those it has "
+        "learned from, and a `warning` where that is above 1"
     )
     rejected: list[RejectedRow]
     reasons: list[list[ReasonCode] | None] | None = Field(
@@ -64,7 +66,8 @@ class Answered(BaseModel):
     warnings: list[str] | None = Field(
         default=None,
         description="Where there are any: categories that the model has not seen, by column and "
-        "number, and how many columns it does not use; never a value",
+        "number, how many columns it does not use, and how many images are unlike those it has "
+        "learned from; never a value",
     )
 
 
