@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,13 @@ from models.calibration import probabilities
 from models.checkpoint import Checkpoint
 from models.credit_decision import UNKNOWN, Use, check_rising
 from models.credit_encoding import Encoder
-from models.credit_reasons import Reason, explained, reasons
+from models.credit_reasons import LogOdds, Reason, explained, reasons
 from models.inference import batches
 from models.intake import Field
 from models.scorecard_points import Scorecard, load_card
 from models.scorer import DESCRIPTION
 from models.training import capture, restore, shapes
-from models.trees.model import Trees, from_state
+from models.trees.model import Trees, asking, from_state
 from privacy.dpsgd import mean_cross_entropy
 
 _WEIGHTS = "weights.safetensors"
@@ -150,11 +151,11 @@ class CreditScorer:
 
     def reasons(self, inputs: pd.DataFrame, top: int = 4) -> list[list[Reason]]:
         """What raises each record's risk most, strongest first; see `models.credit_reasons`."""
-        return reasons(self.encoder, self._log_odds, inputs, top)
+        return reasons(self.encoder, self._log_odds, inputs, top, self._part)
 
     def explain(self, inputs: pd.DataFrame) -> pd.DataFrame:
         """`reasons` as columns `reason_1` … of features' names; None where fewer raise the risk."""
-        return explained(self.encoder, self._log_odds, inputs)
+        return explained(self.encoder, self._log_odds, inputs, self._part)
 
     def recalibrated(
         self, slope: float, intercept: float, default_rate: float | None
@@ -175,6 +176,19 @@ class CreditScorer:
             intercept=slope * self.intercept + intercept,
             use=self.use.moved(slope, intercept, default_rate),
         )
+
+    @property
+    def _part(self) -> Callable[[int], LogOdds] | None:
+        """Of trees, those that ask about a feature; a net has no part of its own for one."""
+        model = self.model
+        if not isinstance(model, Trees):
+            return None
+
+        def of(place: int) -> LogOdds:
+            some = asking(model, place)
+            return lambda codes: self.slope * logits(some, codes)
+
+        return of
 
     def _log_odds(self, codes: np.ndarray) -> np.ndarray:
         return self.slope * logits(self.model, codes) + self.intercept

@@ -46,8 +46,15 @@ class Reason:
     log_odds: float
 
 
+LogOdds = Callable[[np.ndarray], np.ndarray]
+
+
 def reasons(
-    encoder: Encoder, log_odds: Callable[[np.ndarray], np.ndarray], frame: pd.DataFrame, top: int
+    encoder: Encoder,
+    log_odds: LogOdds,
+    frame: pd.DataFrame,
+    top: int,
+    part: Callable[[int], LogOdds] | None = None,
 ) -> list[list[Reason]]:
     """The features that raise each record's risk most, strongest first.
 
@@ -56,6 +63,8 @@ def reasons(
         log_odds: Codes (n, width) to calibrated log-odds of default, (n,).
         frame: Raw columns, n rows.
         top: At most so many a record; fewer where fewer raise its risk.
+        part: Place of a feature → what of the log-odds depends on it, the rest left out, where that
+            is quicker.
 
     Returns:
         n lists. Ties stand in the order of the encoder's features.
@@ -64,15 +73,18 @@ def reasons(
         InputError: A column is missing, or a number is infinite or text.
     """
     names = made_of(encoder)
-    return [_strongest(row, names, top) for row in raised(encoder, log_odds, frame)]
+    return [_strongest(row, names, top) for row in raised(encoder, log_odds, frame, part)]
 
 
 def explained(
-    encoder: Encoder, log_odds: Callable[[np.ndarray], np.ndarray], frame: pd.DataFrame
+    encoder: Encoder,
+    log_odds: LogOdds,
+    frame: pd.DataFrame,
+    part: Callable[[int], LogOdds] | None = None,
 ) -> pd.DataFrame:
     """`reasons` as columns of features' names; see `named`."""
     pieces = range(0, len(frame), _ROWS)  # as many codes again for each value of a reference
-    some = [raised(encoder, log_odds, frame.iloc[start : start + _ROWS]) for start in pieces]
+    some = [raised(encoder, log_odds, frame.iloc[start : start + _ROWS], part) for start in pieces]
     whole = np.concatenate([*some, np.empty((0, len(encoder.features)))])
     return named(whole, encoder, frame.index)
 
@@ -96,20 +108,24 @@ def named(amount: np.ndarray, encoder: Encoder, index: pd.Index[Any]) -> pd.Data
 
 
 def raised(
-    encoder: Encoder, log_odds: Callable[[np.ndarray], np.ndarray], frame: pd.DataFrame
+    encoder: Encoder,
+    log_odds: LogOdds,
+    frame: pd.DataFrame,
+    part: Callable[[int], LogOdds] | None = None,
 ) -> np.ndarray:
     """By how much each feature raises each record's log-odds against its reference, (n, features);
     see `reasons`."""
     codes = encoder.encode(frame)
-    whole = log_odds(codes)
+    whole = log_odds(codes) if part is None else None
     made = np.empty((len(codes), len(encoder.features)))
     start = 0
     for place, feature in enumerate(encoder.features):
         stated = references(feature, encoder.coding) * np.float32(encoder.scales[place])
         without = np.repeat(codes[None], len(stated), axis=0)
         without[:, :, start : start + stated.shape[1]] = stated[:, None]
-        told = log_odds(without.reshape(-1, codes.shape[1])).reshape(len(stated), -1)
-        made[:, place] = whole - told.mean(axis=0)
+        of = log_odds if part is None else part(place)
+        told = of(without.reshape(-1, codes.shape[1])).reshape(len(stated), -1)
+        made[:, place] = (of(codes) if whole is None else whole) - told.mean(axis=0)
         start += stated.shape[1]
     return made
 

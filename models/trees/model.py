@@ -72,6 +72,14 @@ def build(encoder: Encoder, trees: int, depth: int, interaction: int, seed: int 
     return Trees(draw_splits(encoder.features, trees, depth, interaction, seed))
 
 
+def asking(model: Trees, feature: int) -> Trees:
+    """The trees that ask about a feature, by its number: the others' sum does not depend on it."""
+    chosen = (model.feature == feature).any(dim=1)
+    some = Trees(Splits(model.feature[chosen].numpy(), model.right[chosen].numpy()))
+    some.value.copy_(model.value[chosen])
+    return some
+
+
 def from_state(state: Mapping[str, Tensor]) -> Trees:
     """Trees of a saved `state_dict`."""
     model = Trees(Splits(state["feature"].numpy(), state["right"].numpy()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,13 @@ from models.credit import CreditScorer, build
 from models.credit_counterfactuals import agreement, at_reference
 from models.credit_encoding import Coding, Encoder
 from models.credit_reasons import references
+from models.trees import Boosting, run
+from models.trees import build as grow
+from privacy.plan import Schedule
+from tests.domains.sample_loans import sample_loans
 from tests.models.sample_card import sample_card
+from tests.models.trees.sample_trees import ENCODER as TREES
+from tests.models.trees.sample_trees import banks
 
 RNG = np.random.default_rng(2)
 FRAME = pd.DataFrame(
@@ -63,3 +70,17 @@ def test_on_a_net_disagreement_is_counted_not_hidden() -> None:
     assert 0 < found.agreed <= found.named <= len(FRAME)
     assert found.others_lowered <= found.others
     assert found.fixed == ()
+
+
+@pytest.mark.parametrize("interaction", [1, 2])
+def test_every_reason_of_trees_is_confirmed(interaction: int) -> None:
+    """Each is the very change that the counterfactual makes, whatever else its trees ask about."""
+    encoder = replace(TREES, derived=(), features=TREES.features[:3])
+    clients = [replace(bank, features=bank.features[:, :3]) for bank in banks()]
+    model = grow(encoder, 24, 3, interaction)
+    run(model, clients, Schedule(6, 4, 1.0), Boosting(1.0))
+    found = agreement(CreditScorer(encoder, model, 0.9, -0.2), sample_loans(300, seed=8))
+    assert found.fixed == ()
+    assert found.agreed == found.named > 100
+    assert found.others > 0
+    assert found.others_lowered < found.agreed

@@ -138,6 +138,14 @@ def levelling(
 ) -> dict[str, Interval]:
     """Changes by scores that are places within the group; see `domains.banking.approval.levelled`.
 
+    One threshold on such places is a threshold of each group's own, so decisions are equalised, and
+    the places are scores, which have an AUROC to compare, at every approval rate at once.
+    fairlearn's ThresholdOptimizer answers another question. It seeks the thresholds of best
+    accuracy under the constraint, and so approves another share in all than was asked for: its
+    price would be that of approving more or fewer as well. It decides some loans by lot, and its
+    decisions have no AUROC. What it alone can do is equal odds among defaulters and repayers at
+    once, by more of such lots; what that would cost is not told here.
+
     Args:
         column: Test records.
         held: Calibration records.

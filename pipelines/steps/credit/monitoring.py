@@ -41,7 +41,8 @@ def plan_of(job: Job, metrics: Mapping[str, float]) -> Table:
         title="Monitoring plan",
         caption="Values are this run's on test records; limits are their 95 % intervals and the "
         "rules of the gate. When the default rate moves and the order of loans does not, move the "
-        "intercept; when AUROC falls, train again.",
+        f"intercept (careledger models recalibrate {job.name} --rate …); when AUROC falls, train "
+        "again.",
         columns=["number", "test records", "act when", "look"],
         rows=rows,
     )

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.credit import CreditScorer
+from models.credit import CreditScorer, logits
+from models.credit_reasons import reasons
 from models.scorer import load
 from models.trees import Boosting, build, run
 from privacy.plan import Schedule
@@ -59,3 +60,19 @@ def test_where_trees_ask_about_one_feature_each_reasons_add_up() -> None:
         ]
     )
     assert log_odds - moved == pytest.approx((log_odds - moved)[0], abs=1e-9)
+
+
+def test_reasons_are_what_asking_all_trees_again_would_say() -> None:
+    """Trees that do not ask about a feature say the same of both sides, and are left out."""
+    scorer, frame = _scorer(), sample_loans(60, seed=8)
+
+    def log_odds(codes: np.ndarray) -> np.ndarray:
+        return scorer.slope * logits(scorer.model, codes) + scorer.intercept
+
+    whole = reasons(ENCODER, log_odds, frame, top=9)
+    for found, expected in zip(scorer.reasons(frame, top=9), whole, strict=True):
+        amounts = {reason.column: reason.log_odds for reason in expected}
+        assert all(
+            reason.log_odds == pytest.approx(amounts[reason.column], abs=1e-9) for reason in found
+        )
+        assert sum(reason.log_odds for reason in found) == pytest.approx(sum(amounts.values()))
