@@ -73,6 +73,16 @@ class Checkpoint:
         """Whether a file was here once that could not be used: what it had reached is lost."""
         return self._aside.exists()
 
+    @property
+    def missing(self) -> bool:
+        """Whether a file that was marked as begun is no longer here."""
+        return self._begun.exists() and not self.path.exists()
+
+    def begin(self) -> None:
+        """Mark that the file was there, on the disk: one that is deleted is then missed."""
+        if not self._begun.exists():
+            durable.write(self._begun, "")
+
     def due(self) -> bool:
         """Whether training has gone on for so long that another save costs little beside it."""
         rest = max(self._pause, _LONGER * self._cost) if self._pause else 0.0
@@ -125,6 +135,10 @@ class Checkpoint:
     @property
     def _aside(self) -> Path:
         return self.path.with_name(f"{self.path.name}.aside")
+
+    @property
+    def _begun(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.begun")
 
     def _put_aside(self, why: str) -> None:
         self.path.replace(self._aside)

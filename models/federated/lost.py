@@ -29,8 +29,9 @@ def settle(
         save: Writes the checkpoint.
     """
     begun = kept.path.exists()
-    lost = int(done < rounds) if begun else rounds * kept.set_aside
+    lost = int(done < rounds) if begun else rounds * (kept.set_aside or kept.missing)
     if lost and before_training is not None:
         before_training(lost)
     if not begun:
         save()
+    kept.begin()

@@ -175,6 +175,15 @@ def test_a_lost_checkpoint_has_every_round_charged_again_until_one_is_kept(tmp_p
     assert lost == [PRIVATE.rounds, 1]
 
 
+def test_a_checkpoint_that_somebody_deletes_has_every_round_charged_again(tmp_path: Path) -> None:
+    path, lost = tmp_path / "a.safetensors", list[int]()
+    with pytest.raises(Killed):
+        _trained(Checkpoint(path), PRIVATE, Watched(killed_at=3), lost)
+    path.unlink()
+    _trained(Checkpoint(path), PRIVATE, Watched(), lost)
+    assert lost == [PRIVATE.rounds]
+
+
 def test_a_finished_private_run_charges_and_trains_no_more(tmp_path: Path) -> None:
     checkpoint, lost = Checkpoint(tmp_path / "a.safetensors"), list[int]()
     first = _trained(checkpoint, PRIVATE, Watched(), lost)
