@@ -34,9 +34,9 @@ class Board:
         return wording.title(wording.split_name(name)[1] if self.title else name)
 
     def best(self, name: str) -> float | None:
-        """The best value of a measure; None where there is none, or nothing to compare."""
+        """The best value of a measure; None where there is none, or all are alike."""
         values = {arm.name: arm.metrics[name] for arm in self.arms if name in arm.metrics}
-        key = wording.best(values, name) if len(values) > 1 else None
+        key = wording.best(values, name) if len({*values.values()}) > 1 else None
         return None if key is None else values[key]
 
 

@@ -23,6 +23,7 @@ def template(path: Path, finalize: Callable[[Any], Any] | None = None) -> Templa
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.tests["holding"] = lambda text, part: part in str(text)
     return environment.get_template(path.name)
 
 

@@ -23,7 +23,7 @@ RISK = CARD.with_name("model_risk.md")
 _ANCHORS = (
     ("findings", "In plain words"),
     ("worth", "Was it worth it?"),
-    ("joining", "Worth joining?"),
+    ("joining", "Client by client"),
     ("decisions", "Decisions"),
     ("calibration", "Calibration"),
     ("fairness", "Fairness"),

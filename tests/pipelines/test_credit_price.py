@@ -36,6 +36,7 @@ def drawn(folder: Path, noise: float, trainings: int) -> tuple[Tested, list[Pric
     return tested, made
 
 
+@pytest.mark.slow
 def test_every_arm_is_trained_at_every_epsilon_and_nobody_is_charged(
     tmp_path: Path, home: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,13 @@ def test_no_sentence_is_lost_or_said_twice_and_few_come_first() -> None:
 
 def test_without_personalised_models_the_shared_one_is_told_first() -> None:
     assert in_order(evidence(SAID[3])).findings == [SAID[3]]
+
+
+def test_of_protected_columns_the_least_alike_is_told_first() -> None:
+    ratios = {"fairness.Sex.approval_ratio": 0.97, "fairness.Age {x}.approval_ratio": 0.9}
+    made = replace(evidence("Fairness, Sex: a.", "Fairness, Age {x}: b."), metrics=ratios)
+    assert in_order(made).findings == ["Fairness, Age {x}: b."]
+    assert in_order(made).remarks["fairness"] == ["Fairness, Sex: a."]
 
 
 def test_where_every_update_counted_one_sentence_says_so(tmp_path: Path) -> None:
