@@ -185,7 +185,7 @@ def write_files(
         np.array(rows, dtype=int),
         np.array(slices, dtype=int),
         np.array(patients, dtype=object),
-        [_note([reason for _, reason in wrong.values()])] if wrong else [],
+        [_note(wrong)] if wrong else [],
     )
 
 
@@ -234,15 +234,20 @@ def _check_share(
     wrong: dict[int, tuple[str, str]], records: int, max_unreadable: float, where: str
 ) -> None:
     share = len(wrong) / records
-    file, reason = next(iter(wrong.values()))
     if share > max_unreadable:
+        file, reason = next(iter(wrong.values()))
         raise InputError(
             f"{where}: {len(wrong)} of {records} images ({share:.1%}) cannot be used, more than "
-            f"max_unreadable ({max_unreadable:.1%}); the first is {file} ({reason}); repair or "
-            "remove them, or raise data.max_unreadable"
+            f"max_unreadable ({max_unreadable:.1%}): {_counted(wrong)}; the first is {file} "
+            f"({reason}); repair or remove them, or raise data.max_unreadable"
         )
 
 
-def _note(reasons: list[str]) -> str:
-    listed = ", ".join(f"{count} {reason}" for reason, count in Counter(reasons).most_common())
-    return f"{len(reasons)} unusable image(s) were set aside: {listed}."
+def _note(wrong: dict[int, tuple[str, str]]) -> str:
+    return f"{len(wrong)} unusable image(s) were set aside: {_counted(wrong)}."
+
+
+def _counted(wrong: dict[int, tuple[str, str]]) -> str:
+    """How many there are of each reason."""
+    reasons = Counter(reason for _, reason in wrong.values())
+    return ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())

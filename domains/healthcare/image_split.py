@@ -143,9 +143,10 @@ def _copies(draft: Draft, cluster: np.ndarray) -> list[str]:
         return []
     note = (
         f"{extra} of {len(cluster)} images repeat another one: {exact} exactly, {extra - exact} "
-        "nearly (other size or compression); all copies of a picture were kept on one side."
+        "nearly (other size or compression)"
     )
-    return [note, *_disagreeing(draft, cluster)]
+    kept = "" if "given" in draft.records else "; all copies of a picture were kept on one side"
+    return [f"{note}{kept}.", *_disagreeing(draft, cluster)]
 
 
 def _disagreeing(draft: Draft, cluster: np.ndarray) -> list[str]:

@@ -120,6 +120,8 @@ def _read(request: Request, folder: Path, size: int, key: bytes) -> Draft:
 def _list_copies(records: pd.DataFrame, exact: np.ndarray, folder: Path) -> None:
     """Write every image that has a copy, with its part, and whether the copy is exact."""
     several = records.groupby("cluster")["id"].transform("size") > 1
+    if not several.any():
+        return
     same = pd.Series(exact).duplicated(keep=False)
     found = records.loc[several, ["cluster", "id", "part"]].copy()
     found["copy"] = np.where(same[several], "exact", "near")
