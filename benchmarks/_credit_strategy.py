@@ -19,7 +19,7 @@ from models import scorecard
 from models.federated import Client, run
 from pipelines.life import kept
 from pipelines.settings import CreditConfig
-from pipelines.steps.credit.strategy import strategy_of, terms_of
+from pipelines.steps.credit.strategy import rate_of, strategy_of, terms_of
 from privacy.plan import PrivacyPlan
 
 
@@ -35,7 +35,8 @@ def work(order: dict[str, Any], laps: Laps) -> None:
     ]
     plan = kept.decode(PrivacyPlan, order["plan"])
     model = scorecard.build(codes.shape[1])
-    run(model, clients, plan, strategy_of(config), laps, seed=config.seed, terms=terms_of(config))
+    strategy = strategy_of(config, rate=rate_of(config, clients, plan))
+    run(model, clients, plan, strategy, laps, seed=config.seed, terms=terms_of(config))
 
 
 if __name__ == "__main__":

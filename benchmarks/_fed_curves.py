@@ -31,7 +31,7 @@ class Curve:
 
 
 @functools.cache
-def measured(repeats: int = 5) -> tuple[Curve, ...]:
+def measured(repeats: int = 3) -> tuple[Curve, ...]:
     """Every curve, measured once; the slow sides stop earlier."""
     sides: list[tuple[str, int, Callable[[int], Told]]] = [
         ("ours, DP", 1000, lambda n: do("ours", "dp", clients=n, rounds=_rounds(n))),

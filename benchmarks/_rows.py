@@ -8,7 +8,7 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -82,17 +82,60 @@ def main(
         about: What is compared.
         draw: Puts pictures beside the JSON file, when it was not quick.
     """
-    parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--quick", action="store_true", help="fewer repeats, under ten minutes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here too")
-    options = parser.parse_args()
+    options = _parser(about).parse_args()
     rows = measure(options.quick)
     print(_table(rows))
     if options.json:
-        found = {"machine": machine(), "rows": [asdict(row) for row in rows]}
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        _write(options.json, rows)
         if draw is not None and not options.quick:
             draw(options.json)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Of a benchmark that can be run piece by piece.
+
+    Attributes:
+        measure: Told whether to be quick, gives the rows.
+        draw: Writes the part's picture to a path, when it was not quick; None: it has none.
+    """
+
+    measure: Callable[[bool], list[Row]]
+    draw: Callable[[Path], object] | None = None
+
+
+def main_of(parts: Mapping[str, Part], about: str) -> None:
+    """Run a benchmark of several parts as a command with `--only PART`, `--quick`, `--json FILE`.
+
+    Args:
+        parts: By name, in the order in which they run; a picture lies beside the JSON file, under
+            its name and the part's.
+        about: What is compared.
+    """
+    options = _parser(about, parts).parse_args()
+    chosen = {name: part for name, part in parts.items() if name in (options.only or parts)}
+    rows = [row for part in chosen.values() for row in part.measure(options.quick)]
+    print(_table(rows))
+    if options.json:
+        _write(options.json, rows)
+        for name, part in chosen.items():
+            if part.draw is not None and not options.quick:
+                part.draw(options.json.with_name(f"{options.json.stem}-{name}.svg"))
+
+
+def _parser(about: str, parts: Iterable[str] = ()) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--quick", action="store_true", help="fewer repeats, under ten minutes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here too")
+    if parts:
+        said = "these parts alone; default: all"
+        parser.add_argument("--only", nargs="+", choices=list(parts), metavar="PART", help=said)
+    return parser
+
+
+def _write(path: Path, rows: list[Row]) -> None:
+    found = {"machine": machine(), "rows": [asdict(row) for row in rows]}
+    path.write_text(json.dumps(found, indent=2) + "\n")
 
 
 def _table(rows: list[Row]) -> str:

@@ -18,10 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -34,7 +30,7 @@ from models import scorecard, trees
 from models.credit import build, logits
 from models.credit_encoding import Coding, Encoder
 from models.federated import Client, FedAvg, run
-from pipelines.reporting import drawing
+from models.scorecard_rate import fitting_rate
 from pipelines.settings.credit import Privacy
 from pipelines.settings.credit_models import TRAINING, Growth, Model
 from privacy.plan import Schedule, calibrate
@@ -82,8 +78,13 @@ class Measured:
     @property
     def interval(self) -> tuple[float, float]:
         """95 %, Student's, of the mean over repeats."""
-        half = stats.sem(self.aurocs) * stats.t.ppf(0.975, len(self.aurocs) - 1)
-        return self.mean - half, self.mean + half
+        return around(self.aurocs)
+
+
+def around(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of the 95 % interval, Student's, of a mean over repeats."""
+    mean, half = statistics.fmean(values), stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
+    return float(mean - half), float(mean + half)
 
 
 def rows(quick: bool) -> list[Row]:
@@ -128,35 +129,6 @@ def measured() -> tuple[Measured, ...]:
         for epsilon in EPSILONS
     ]
     return (*found, Measured(BOOSTING, "no", None, _boosted(frame, y)))
-
-
-def figure(path: Path) -> Path:
-    """AUROC against ε, a curve a model and kind of bins, with boosting as a line."""
-    with rc_context(drawing.STYLE):
-        figure = Figure(figsize=(drawing.WIDE, 3.6), layout="constrained")
-        _curves(figure.add_subplot())
-        FigureCanvasAgg(figure)
-        figure.savefig(path, dpi=drawing.DPI)
-    return path
-
-
-def _curves(axes: Axes) -> None:
-    names = [f"{e:g}" if e else "none" for e in EPSILONS]
-    curves: dict[str, list[Measured]] = {}
-    for each in measured():
-        curves.setdefault(f"{each.model}, {each.bins} bins", []).append(each)
-    for number, (name, points) in enumerate(curves.items()):
-        if points[0].model == BOOSTING:
-            axes.axhline(points[0].mean, color="#5b6472", linestyle="--", label=BOOSTING)
-            continue
-        low, high = np.array([point.interval for point in points]).T
-        means = np.array([point.mean for point in points])
-        places = np.arange(len(points)) + 0.06 * (number - 1.5)
-        axes.errorbar(places, means, (means - low, high - means), marker="o", label=name)
-    axes.set_xticks(range(len(names)), names)
-    axes.set_xlabel("ε at δ = 1e-5, each record of each of ten clients")
-    axes.set_ylabel("AUROC, test records")
-    axes.legend()
 
 
 def _aurocs(
@@ -222,7 +194,9 @@ def _trained(
         return drawn
     card = model == "scorecard"
     net = scorecard.build(encoder.width) if card else build(encoder.width, 16, seed)
-    strategy = FedAvg(how["learning_rate"], how["momentum"], how["averaged"])
+    momentum = how["momentum"]
+    rate = fitting_rate(clients, schedule, momentum) if card else how["learning_rate"]
+    strategy = FedAvg(rate, momentum, how["averaged"])
     run(net, clients, schedule, strategy, seed=seed)
     return net
 

@@ -1,6 +1,9 @@
 """Worth joining, and at what price: lenders, strategies, privacy and models of credit.
 
-    make bench-credit ARGS="--quick --json out.json"
+    make bench-credit ARGS="--only utility --quick --json out.json"
+
+Parts: `utility` (AUROC by arm, model and ε), `joining`, `cost` (seconds and memory of a strategy);
+all three unless some are named. The last wants a quiet machine.
 
 Public loans alone, nothing is charged; every number is made by the pipeline's own stages, engine
 and tables. With --quick lenders are cut to 3,000 records and there are two seeds; then no picture
@@ -9,24 +12,26 @@ is drawn.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from benchmarks import _credit_joining, _credit_strategies, _credit_utility
-from benchmarks._rows import Row, main
+from benchmarks._rows import Part, Row, main_of
 
 
-def measure(quick: bool) -> list[Row]:
-    """All rows: AUROC by arm, model and ε, the table of joining, and each strategy's cost."""
-    scale, seeds = _extent(quick)
-    found = _credit_utility.rows(scale, seeds)
-    print(_credit_utility.table(scale, seeds))
-    found += _credit_joining.rows(scale)
-    return [*found, *_credit_strategies.rows("small", 1 if quick else 3)]
+def utility(quick: bool) -> list[Row]:
+    """AUROC by arm, model and ε; every point is printed."""
+    extent = _extent(quick)
+    found = _credit_utility.rows(*extent)
+    print(_credit_utility.table(*extent))
+    return found
 
 
-def draw(json: Path) -> None:
-    """AUROC against ε, beside the rows."""
-    _credit_utility.figure(json.with_name(f"{json.stem}-privacy.svg"), *_extent(False))
+def joining(quick: bool) -> list[Row]:
+    """The table of joining, for large and for small lenders."""
+    return _credit_joining.rows(_extent(quick)[0])
+
+
+def cost(quick: bool) -> list[Row]:
+    """Each strategy's seconds and memory."""
+    return _credit_strategies.rows("small", 1 if quick else 3)
 
 
 def _extent(quick: bool) -> tuple[str, int]:
@@ -34,5 +39,11 @@ def _extent(quick: bool) -> tuple[str, int]:
     return ("small", 2) if quick else ("full", 5)
 
 
+PARTS = {
+    "utility": Part(utility, lambda path: _credit_utility.figure(path, *_extent(False))),
+    "joining": Part(joining),
+    "cost": Part(cost),
+}
+
 if __name__ == "__main__":
-    main(measure, "Joining, strategies, privacy and models of credit, on public loans.", draw)
+    main_of(PARTS, "Joining, strategies, privacy and models of credit, on public loans.")

@@ -1,14 +1,16 @@
 """One federated job, private and not, beside what a user would run instead.
 
-    make bench-federated ARGS="--quick --json out.json"
+    make bench-federated ARGS="--only speed --quick --json out.json"
+
+Parts: `speed`, `curves` (of cost against clients and records) and `utility` (AUROC against ε), all
+three unless some are named; the first two want a quiet machine, the last does not mind.
 
 Ten clients of 3,000 records of 24 numbers, a net of 24-64-32-1, batches of 256, twelve local steps
 a round, ten rounds, one thread. Each side runs in a process of its own, in turn with the others;
 where both sides are one process, rounds are compared by the processor's time, which others on the
 machine disturb less, and by the clock where Flower's many processes are one side. Every side has
 one core, and Flower once more all of them. Without --quick the job comes again with 100 and 1,000
-clients, with peak memory, the curves of cost against clients and records, and what privacy costs
-in AUROC.
+clients, with peak memory; with it there are no curves, and no AUROC.
 """
 
 from __future__ import annotations
@@ -16,46 +18,48 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-from benchmarks import _fed_curves, _utility
+from benchmarks import _fed_curves, _utility, _utility_figure
 from benchmarks._fed_peers import Missing, Told, do
-from benchmarks._rows import Row, main, smaller_is_better
+from benchmarks._rows import Part, Row, main_of, smaller_is_better
 
-REPEATS = 5
+REPEATS, FEWER = 5, 3
 _MAPPED_MB = 1_000_000 * 64 * 4 / 2**20
 
 Side = Callable[[], Told]
 
 
-def measure(quick: bool) -> list[Row]:
-    """All rows: speed, and without --quick more clients, the table of curves, and quality."""
-    rows = [*speed_rows(10, 10), *scale_rows()]
+def speed(quick: bool) -> list[Row]:
+    """A round's time and memory, and without --quick with more clients too."""
+    rows = [*speed_rows(10, 10, REPEATS), *scale_rows(FEWER)]
     if not quick:
-        rows += [*speed_rows(100, 3), *speed_rows(1000, 2)]
-        print(_fed_curves.table())
-    for part in QUALITY:
-        rows += part(quick)
+        rows += [*speed_rows(100, 3, FEWER), *speed_rows(1000, 2, FEWER)]
     return rows
 
 
-QUALITY: tuple[Callable[[bool], list[Row]], ...] = (_utility.rows,)
-"""Rows of model quality, each with an interval: given whether it is to be quick."""
+def curves(quick: bool) -> list[Row]:
+    """No row: the table of cost against clients and records is printed."""
+    if not quick:
+        print(_fed_curves.table())
+    return []
 
-FIGURES: dict[str, Callable[[Path], object]] = {
-    "cost": _fed_curves.figure,
-    **({"utility": _utility.figure} if _utility.DATA.exists() else {}),
+
+def utility(quick: bool) -> list[Row]:
+    """AUROC against ε; every point is printed, with what it lacks of boosting."""
+    rows = _utility.rows(quick)
+    if rows:
+        print(_utility_figure.table(_utility.measured()))
+    return rows
+
+
+PARTS = {
+    "speed": Part(speed),
+    "curves": Part(curves, _fed_curves.figure),
+    "utility": Part(utility, _utility_figure.figure if _utility.DATA.exists() else None),
 }
-"""Pictures of what was measured, by the name that is added to the JSON file's."""
 
 
-def draw(json: Path) -> None:
-    """Every figure, beside the rows."""
-    for name, figure in FIGURES.items():
-        figure(json.with_name(f"{json.stem}-{name}.svg"))
-
-
-def speed_rows(clients: int, rounds: int) -> list[Row]:
+def speed_rows(clients: int, rounds: int, repeats: int) -> list[Row]:
     """A round of ours beside Opacus, itself without privacy, pfl and Flower; and peak memory."""
 
     def side(name: str, kind: str = "", peer: str | None = None) -> Side:
@@ -72,7 +76,7 @@ def speed_rows(clients: int, rounds: int) -> list[Row]:
     if clients < 1000:
         sides["flower"] = side("flower", "one-core", "flower")
         sides["flower, all cores"] = side("flower", "", "flower")
-    told = _in_turn(sides)
+    told = _in_turn(sides, repeats)
     if clients == 10:
         _tell_parts()
     opacus = min(("hooks", "ghost"), key=lambda kind: _median(told.get(kind, [])))
@@ -89,21 +93,21 @@ def speed_rows(clients: int, rounds: int) -> list[Row]:
     return [row for row in rows if row is not None]
 
 
-def scale_rows() -> list[Row]:
+def scale_rows(repeats: int) -> list[Row]:
     """Memory beyond a mapped file of a million records, which is its limit."""
     rows = []
     for clients in (10, 1000):
-        told = [do("scale", clients=clients, rows=1_000_000, rounds=3) for _ in range(REPEATS)]
+        told = [do("scale", clients=clients, rows=1_000_000, rounds=3) for _ in range(repeats)]
         what = f"memory beyond 10⁶ mapped records of 64, {clients:,} clients"
-        limit = [_MAPPED_MB] * REPEATS
+        limit = [_MAPPED_MB] * repeats
         rows.append(smaller_is_better(what, "MB", [each.peak_mb for each in told], limit))
     return rows
 
 
-def _in_turn(sides: dict[str, Side]) -> dict[str, list[Told]]:
+def _in_turn(sides: dict[str, Side], repeats: int) -> dict[str, list[Told]]:
     """Every side's repeats, one of each after the other, so that a busy minute hits all alike."""
     told: dict[str, list[Told]] = {name: [] for name in sides}
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for name in list(told):
             try:
                 told[name].append(sides[name]())
@@ -142,4 +146,4 @@ def _tell_parts() -> None:
 
 
 if __name__ == "__main__":
-    main(measure, "A federated job beside Opacus, Flower and pfl, with and without privacy.", draw)
+    main_of(PARTS, "A federated job beside Opacus, Flower and pfl, with and without privacy.")

@@ -18,7 +18,7 @@ from models.strategies import STRATEGIES, make
 from pipelines.settings.base import Job, Section
 from pipelines.settings.credit_clients import Clients, Updates
 from pipelines.settings.credit_decisions import Fairness, Points
-from pipelines.settings.credit_models import OF_WEIGHTS, TRAINING, Growth, Model
+from pipelines.settings.credit_models import OF_WEIGHTS, TRAINING, Growth, Model, Rate
 
 
 class CreditData(Section):
@@ -132,7 +132,11 @@ class CreditConfig(Job):
         "sampling_rate", "Poisson sampling of each step; 1 is full batch", gt=0, le=1
     )
     clip_norm: float = _by_model("clip_norm", "Largest norm of one record's gradient", gt=0)
-    learning_rate: float = _by_model("learning_rate", "Of the clients' steps", gt=0)
+    learning_rate: Rate | Literal["auto"] = _by_model(
+        "learning_rate",
+        "Of the clients' steps; auto, for scorecards alone: 1.1, and less where noise is loud for "
+        "the public number of records",
+    )
     momentum: float = _by_model("momentum", "Of the averaged step of each round", ge=0, lt=1)
     averaged: float = _by_model(
         "averaged", "Share of the last rounds whose models are averaged", ge=0, le=1
@@ -231,6 +235,8 @@ class CreditConfig(Job):
 
     @model_validator(mode="after")
     def _trained_as_trees_are(self) -> CreditConfig:
+        if self.learning_rate == "auto" and self.model != "scorecard":
+            raise ValueError("learning_rate: auto is for model: scorecard; expected a number")
         if (self.model == "trees") != (self.codes == "bins"):
             raise ValueError(
                 f"codes: found {self.codes}; bins is for model: trees, and for it alone"

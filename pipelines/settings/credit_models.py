@@ -13,6 +13,10 @@ from pydantic import Field
 from pipelines.settings.base import Section
 
 
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""Of steps; see `TRAINING`."""
+
+
 class Growth(Section):
     """How trees are drawn, and their leaves' values."""
 
@@ -49,7 +53,7 @@ TRAINING: dict[Model, dict[str, Any]] = {
         "local_steps": 1,
         "sampling_rate": 1.0,
         "clip_norm": 2.5,
-        "learning_rate": 1.1,
+        "learning_rate": "auto",
         "momentum": 0.8,
         "averaged": 0.5,
         "bins": 12,

@@ -6,15 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from domains.errors import InputError
-from models.federated import Terms
+from models.federated import Client, Terms
 from models.federated.terms import EVERYONE
+from models.scorecard_rate import QUIET
 from models.strategies import STRATEGIES
 from pipelines.settings import CreditConfig, load_config, open_ledger
 from pipelines.steps.credit.charge import charge, find_loans
-from pipelines.steps.credit.strategy import check_strategy, described, strategy_of, terms_of
+from pipelines.steps.credit.strategy import (
+    check_strategy,
+    described,
+    paced,
+    rate_of,
+    strategy_of,
+    terms_of,
+)
 from pipelines.tracking import open_job
+from privacy.plan import PrivacyPlan, Schedule
 from tests.domains.sample_loans import sample_loans
 
 
@@ -38,6 +48,20 @@ def test_every_strategy_is_had_by_name_with_what_the_job_says(name: str) -> None
     assert name in described(configured(f"strategy={name}"), 2, {}) or name == "fedavg"
 
 
+def test_a_scorecards_steps_are_shorter_where_noise_is_loud_unless_a_number_is_said() -> None:
+    quiet = Schedule(50, 1, 1.0)
+    loud = PrivacyPlan(**vars(quiet), epsilon=1, delta=1e-5, noise_multiplier=28, clip_norm=2.5)
+    clients = [Client("bank", torch.zeros(0, 2), torch.zeros(0), 500.0)]
+    usual, said = configured(), configured("learning_rate=0.9")
+    assert rate_of(usual, clients, quiet) == QUIET
+    assert rate_of(said, clients, quiet) == rate_of(said, clients, loud) == 0.9
+    shorter = rate_of(usual, clients, loud)
+    assert shorter < QUIET
+    assert strategy_of(usual, rate=shorter).learning_rate == shorter
+    assert (paced(usual, clients, quiet), paced(said, clients, loud)) == ("", "")
+    assert paced(usual, clients, loud).startswith(f"steps of {shorter:.2g}, 1.1 without")
+
+
 def test_terms_are_what_the_configuration_says() -> None:
     said = ["weights=equal", "participation=0.5", "dropout=0.1"]
     said += ["updates={times_median: 3, longest: 2, beyond: clip}"]
@@ -52,6 +76,8 @@ def test_terms_are_what_the_configuration_says() -> None:
         (["strategy=fedprox", "strategy_settings.mu=-1"], "strategy_settings.mu: found -1.0"),
         (["strategy=trimmed-mean", "strategy_settings.trim=.5"], "strategy_settings.trim: found"),
         (["strategy=fedadam", "strategy_settings.tau=.nan"], "strategy_settings.tau: found nan"),
+        (["learning_rate=0"], "learning_rate.*: expected greater than 0, found 0"),
+        (["learning_rate=auto", "model=mlp"], "learning_rate: auto is for model: scorecard"),
         (["participation=0"], "participation: expected greater than 0, found 0"),
         (["dropout=1"], "dropout: expected less than 1, found 1"),
         (["weights=loud"], "weights: expected 'size' or 'equal', found 'loud'"),

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from domains.errors import InputError
-from models.federated import FedAvg, Terms
+from models.federated import Client, FedAvg, Terms
 from models.federated.fedavg import Project
 from models.federated.screening import Conduct, told
+from models.scorecard_rate import QUIET, fitting_rate
 from models.strategies import make
 from pipelines.settings import CreditConfig
+from privacy.plan import Schedule
 
 
-def strategy_of(config: CreditConfig, project: Project | None = None) -> FedAvg:
+def rate_of(config: CreditConfig, clients: Sequence[Client], schedule: Schedule) -> float:
+    """The learning rate: what the configuration says, or what the noise allows.
+
+    Args:
+        config: A number in it stands; `auto` is `models.scorecard_rate`.
+        clients: Who takes part.
+        schedule: What trains.
+    """
+    if config.learning_rate != "auto":
+        return config.learning_rate
+    return fitting_rate(clients, schedule, config.momentum, terms_of(config))
+
+
+def strategy_of(
+    config: CreditConfig, project: Project | None = None, rate: float = QUIET
+) -> FedAvg:
     """A fresh strategy for one training.
 
     Args:
         config: Names it.
+        rate: From `rate_of`; what does not train needs none.
         project: What keeps the parameters where the configuration wants them.
 
     Raises:
@@ -23,7 +43,7 @@ def strategy_of(config: CreditConfig, project: Project | None = None) -> FedAvg:
     made = make(
         config.strategy,
         config.strategy_settings,
-        learning_rate=config.learning_rate,
+        learning_rate=rate if config.learning_rate == "auto" else config.learning_rate,
         momentum=config.momentum,
         averaged=config.averaged,
         project=project,
@@ -58,6 +78,13 @@ def check_strategy(config: CreditConfig, clients: int) -> None:
     """
     least = strategy_of(config).least
     terms_of(config).check(clients, least, f"strategy {config.strategy}")
+
+
+def paced(config: CreditConfig, clients: Sequence[Client], schedule: Schedule) -> str:
+    """Whether noise made a scorecard's steps shorter, for a note; empty if not."""
+    rate = rate_of(config, clients, schedule)
+    shorter = config.learning_rate == "auto" and rate < QUIET
+    return f"steps of {rate:.2g}, {QUIET:g} without its noise" if shorter else ""
 
 
 def described(config: CreditConfig, local_steps: int, conduct: Conduct) -> str:

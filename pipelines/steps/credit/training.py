@@ -27,7 +27,7 @@ from pipelines.stages import stage
 from pipelines.steps.credit.charge import Charged, may_release, reserve_again
 from pipelines.steps.credit.growth import grown, size_of
 from pipelines.steps.credit.prepare import Prepared
-from pipelines.steps.credit.strategy import described, strategy_of, terms_of
+from pipelines.steps.credit.strategy import described, paced, rate_of, strategy_of, terms_of
 from pipelines.tracking import Job
 from privacy.plan import Schedule
 
@@ -104,7 +104,8 @@ def train_federated(job: Job, prepared: Prepared) -> Trained:
     raw = _pack(job, prepared, model, (slope, intercept))
     noise = "record-level differential privacy at every client" if charged.plan else "no privacy"
     unusual = described(config, charged.schedule.local_steps, {})
-    told = [f"{len(clients)} clients, {noise}", grown(model), unusual]
+    pace = paced(config, clients, charged.schedule)
+    told = [f"{len(clients)} clients, {noise}", grown(model), pace, unusual]
     note = "; ".join(filter(None, told))
     arm = Shape(FEDERATED, "arm", note, rounds.seconds, rounds.history, rounds.conduct)
     return keep(job, arm, raw, (slope, intercept))
@@ -158,12 +159,13 @@ def fit(
     before_training: Callable[[int], None] | None = None,
 ) -> Rounds:
     """One federated training; private or not by its schedule, central with a single client."""
+    rate = rate_of(config, clients, schedule)
     if isinstance(model, trees.Trees):
         return trees.run(
             model,
             clients,
             schedule,
-            trees.Boosting(config.learning_rate, config.momentum, config.trees.ridge),
+            trees.Boosting(rate, config.momentum, config.trees.ridge),
             progress,
             seed=config.seed,
             terms=terms_of(config),
@@ -174,7 +176,7 @@ def fit(
         model,
         clients,
         schedule,
-        strategy_of(config, project),
+        strategy_of(config, project, rate),
         progress,
         seed=config.seed,
         checkpoint=checkpoint,
