@@ -109,11 +109,13 @@ def recalibrate(asked: Asked) -> Result:
     with _job(source, config) as job:
         scorer = _recalibrated(source.scorer, change, labelled, config)
         scorer.save(job.folder / "package")
-        answered = _stored(source, change) if labelled is None else None
-        held = answered or _held_out(labelled, scorer, source, config)
-        shown = _shown(source, change, labelled, scorer, config)
-        if labelled is not None:
+        held: Answers | HeldOut
+        if labelled is None:
+            held = _stored(source, change)
+        else:
+            held = _held_out(labelled, scorer, source, config)
             _note(job, labelled)
+        shown = _shown(source, change, labelled, scorer, config)
         split, notes = _told(labelled)
         evidence = evidence_of(job, source, change, scorer, shown, split, notes)
         made: Result = publish.fn(job, evidence, job.folder / "package", _example(scorer), held)
@@ -211,13 +213,9 @@ def _stored(source: Source, change: Change) -> Answers:
     return answers_after(thinned(found, change.after), change)
 
 
-def _held_out(
-    labelled: Labelled | None, scorer: Any, source: Source, config: CreditConfig
-) -> HeldOut:
+def _held_out(labelled: Labelled, scorer: Any, source: Source, config: CreditConfig) -> HeldOut:
     """The file's test records as the gate takes them: on the side of the split that never trains,
     so that every version of this split may answer them."""
-    if labelled is None:
-        raise InputError("recalibrate: expected --rate, --data, or both")
     rows, loans = labelled.rows(TEST), labelled.loans
     return HeldOut(
         inputs=records_of(labelled, scorer.encoder.columns, TEST),

@@ -50,6 +50,7 @@ def lineage(version: ModelVersion, evidence: dict[str, Any] | None) -> dict[str,
     found = {k.removeprefix(_DATA): v for k, v in run.data.tags.items() if k.startswith(_DATA)}
     found.pop("name", None)
     told["data"] = {**told["data"], **found, **_external(evidence)}
+    told["recalibrated_from"] = run.data.tags.get(RECALIBRATED)
     told["bases"] = _bases(run.data.tags, run.data.params)
     told["run"] |= {"status": run.info.status, "asked": run.data.tags.get("careledger.asked")}
     return told
@@ -57,7 +58,12 @@ def lineage(version: ModelVersion, evidence: dict[str, Any] | None) -> dict[str,
 
 def trained_run(version: ModelVersion) -> str:
     """The run that trained a version's weights: its own, or that of the first it was made from."""
-    return str(version.tags.get(TRAINED) or version.run_id)
+    if TRAINED in version.tags:
+        return str(version.tags[TRAINED])
+    try:
+        return str(client().get_run(version.run_id).data.tags.get(TRAINED, version.run_id))
+    except MlflowException:  # a run that was deleted
+        return str(version.run_id)
 
 
 def note_bases(job: Job) -> None:

@@ -21,6 +21,7 @@ from pipelines.auditing.claim import read_claim
 from pipelines.finish import publish
 from pipelines.governance import registry, seen
 from pipelines.governance.lineage import trained_run
+from pipelines.governance.story import story
 from pipelines.governance.versions import load_version
 from pipelines.recalibrate import Asked, change_of, read_source, recalibrate
 from pipelines.settings import home_key
@@ -115,6 +116,7 @@ def test_it_costs_nobody_anything(made: Made) -> None:
 def test_it_tells_where_it_comes_from(made: Made, number: str) -> None:
     source, version = _version("1"), _version(number)
     assert version.tags["careledger.recalibrated"] == f"{MODEL}/1"
+    assert story(f"{MODEL}/{number}")["versions"][0]["lineage"]["recalibrated_from"] == f"{MODEL}/1"
     assert trained_run(version) == source.run_id != version.run_id
     for name in ("ledger", "epsilon", "split", "data.digest"):
         key = f"careledger.{name}"
@@ -224,15 +226,16 @@ def test_private_records_are_refused_where_in_doubt(
         _read(made, _loans(100, 9), **keys)
 
 
+@pytest.mark.parametrize("public", [False, True])
 def test_another_home_cannot_tell_who_trained(
-    made: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    made: Made, public: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     source = read_source(f"{MODEL}/1")
     config = config_of(made.folder, _loans(100, 1), data=DATA)
     monkeypatch.setenv("CARELEDGER_HOME", str(tmp_path))
     with pytest.raises(Refused, match="another home"):
         read_labelled(
-            made.folder / "later.csv", config, source.scorer.encoder, source.trained, public=False
+            made.folder / "later.csv", config, source.scorer.encoder, source.trained, public
         )
 
 

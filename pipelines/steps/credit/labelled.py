@@ -103,8 +103,7 @@ def read_labelled(
         Refused: They are private, and may not be looked at, or not told from those that trained.
         InputError: A column is missing, an outcome is not known, or there are too few records.
     """
-    if not public:
-        _check_may_release(path, config, trained)
+    _check_may_be_read(path, config, trained, public)
     there = column_names(path)
     if lacking := [name for name in encoder.columns if name not in there]:
         raise InputError(
@@ -127,17 +126,20 @@ def _trained_on_public(config: CreditConfig) -> bool:
     return config.data.path is None or config.data.public
 
 
-def _check_may_release(path: Path, config: CreditConfig, trained: str) -> None:
+def _check_may_be_read(path: Path, config: CreditConfig, trained: str, public: bool) -> None:
+    if not _trained_on_public(config) and not handed_on.kept(trained):
+        raise Refused(
+            f"{path}: which of its records trained is known by the key of another home, where the "
+            "version was trained; recalibrate there, or by --rate"
+        )
     why = None
     if config.release != "metrics":
-        why = "and their owners have not allowed release: metrics"
+        why = "their owners have not allowed release: metrics"
     elif config.data.id is None:
-        why = "and without data.id nobody can tell which of them trained"
-    elif not handed_on.kept(trained):
-        why = "and the version was trained in another home, whose key says which records train"
-    if why:
+        why = "without data.id nobody can tell which of them trained"
+    if why and not public:
         raise Refused(
-            f"{path}: its records are private, {why}; recalibrate by --rate, or say --public"
+            f"{path}: its records are private, and {why}; recalibrate by --rate, or say --public"
         )
 
 

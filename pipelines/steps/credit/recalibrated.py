@@ -145,7 +145,7 @@ def _calibration(change: Change, shown: Shown | None) -> dict[str, Any]:
     if change.before is not None:
         made["default_rate_before"] = change.before
     if shown:
-        before, after = shown.error()
+        before, after, _ = shown.error()
         made |= {"ece_before": before.value, "ece_after": after.value}
     return made
 
@@ -156,11 +156,13 @@ def _findings(change: Change, use: Use, shown: Shown | None) -> list[str]:
         "of loans changed."
     ]
     if shown:
-        first, second = shown.error()
+        first, second, gap = shown.error()
+        verdict = "fell" if gap.high < 0 else "rose" if gap.low > 0 else "did not clearly move"
         said.append(
             f"Calibration error before {first.value:.3f} ({first.low:.3f} to {first.high:.3f}), "
             f"after {second.value:.3f} ({second.low:.3f} to {second.high:.3f}), on "
-            f"{len(shown.tested.y)} records that did not choose the change."
+            f"{len(shown.tested.y)} records that did not choose the change: it {verdict} "
+            f"({gap.value:+.3f}, {gap.low:+.3f} to {gap.high:+.3f})."
         )
     if use.cutoff is not None:
         said.append(

@@ -109,13 +109,13 @@ class Shown:
             rows=rows,
         )
 
-    def error(self) -> tuple[Interval, Interval]:
-        """Calibration error before and after."""
+    def error(self) -> tuple[Interval, Interval, Interval]:
+        """Calibration error before and after, and the difference, paired."""
         first, second = (
             errors(each.weights, each.y, each.scores[FEDERATED])
             for each in (self.earlier, self.tested)
         )
-        return _of(first), _of(second)
+        return _of(first), _of(second), _of(second - first)
 
 
 def _metrics(tested: Tested, cut: float | None) -> Metrics:
