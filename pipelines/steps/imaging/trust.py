@@ -51,7 +51,7 @@ def _sets(found: Trust, scorer: ImagingScorer, on: Answered, sure: Sure) -> None
         return
     hit = on.covered()
     size = on.members.sum(axis=1)
-    covered, mean = sure.of_patients(hit), sure.of_patients(size)
+    covered, mean, one = (sure.of_patients(each) for each in (hit, size, size == 1))
     found.metrics |= named("set_coverage", covered) | named("set_size", mean)
     whole = sets.patients < fewest_patients(sets.coverage)
     if whole:
@@ -65,7 +65,7 @@ def _sets(found: Trust, scorer: ImagingScorer, on: Answered, sure: Sure) -> None
             f"{sets.coverage:.0%} of new patients like these ({sets.method.upper()}, set by "
             f"{sets.patients} calibration patients). On test images it does so for "
             f"{_percent(covered)}, with {mean.value:.2f} of {len(scorer.classes)} classes in a "
-            f"set; {np.mean(size == 1):.0%} of the sets name one class."
+            f"set; {one.value:.0%} of the sets name one class."
         )
     found.tables.append(_sets_table(scorer, on, hit, size, sure))
 
@@ -81,7 +81,15 @@ def _sets_table(
         f"Promised: {scorer.sets.coverage:.0%} of new patients, over all classes together and for "
         "an image drawn at random from each; nothing is promised of one class, of one group, or "
         "of patients from elsewhere. Means over patients, 95 % intervals by patient.",
-        ["true class", "images", "true class in the set", "low", "high", "classes a set", "one"],
+        [
+            "true class",
+            "images",
+            "true class in the set",
+            "low",
+            "high",
+            "classes a set",
+            "sets of one",
+        ],
         rows,
         section=_SECTION,
     )
@@ -95,8 +103,8 @@ def _set_row(
         return [name, 0, None, None, None, None, None]
     among = Sure(sure.groups[which], sure.repeats, sure.seed)
     covered = among.of_patients(hit[which])
-    mean, one = float(size[which].mean()), float(np.mean(size[which] == 1))
-    return [name, count, covered.value, covered.low, covered.high, mean, one]
+    mean, one = among.of_patients(size[which]), among.of_patients(size[which] == 1)
+    return [name, count, covered.value, covered.low, covered.high, mean.value, one.value]
 
 
 def _point(found: Trust, tested: Tested, sure: Sure, classes: tuple[str, ...]) -> None:

@@ -95,7 +95,7 @@ def _advice(story: Story) -> str:
     if gap is None:
         return said
     lead = (
-        f"The next, {second.name} ({second.validation:.3f} on validation), differs by "
+        f"the next, {second.name} ({second.validation:.3f} on validation), differs by "
         f"{_signed(gap)} on the same test images"
     )
     return f"{said} How sure: {lead}; {_sure(gap, best, second)}."
@@ -136,7 +136,8 @@ def _verdict(gap: Interval) -> str:
 
 
 def _against_each_other(story: Story) -> Iterator[str]:
-    if gap := story.gap("transfer-imagenet", RANDOM):
+    known = story.best.name  # whose gain over random weights is among the findings
+    if known != "transfer-imagenet" and (gap := story.gap("transfer-imagenet", RANDOM)):
         yield (
             f"Frozen ImageNet weights against frozen random ones: {_signed(gap)}, {_verdict(gap)}."
         )

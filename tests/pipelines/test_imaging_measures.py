@@ -1,0 +1,168 @@
+"""What an imaging run measures: thresholds, patients' means, groups, images from elsewhere."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from domains.metrics import auroc, average_precision
+from models.imaging.conformal import Sets
+from pipelines.settings import ImagingConfig
+from pipelines.steps.imaging.exporting import forms_of, made_up
+from pipelines.steps.imaging.external import drops, validate
+from pipelines.steps.imaging.measuring import (
+    Sure,
+    macro,
+    metrics_of,
+    one_against_rest,
+    operating_point,
+)
+from pipelines.steps.imaging.packing import calibrated, temperature
+from pipelines.steps.imaging.slices import _groups, by_group
+from pipelines.steps.imaging.tested import Answered
+from pipelines.steps.imaging.trust import Trust, examine
+
+
+def _answered(count: int, seed: int, noise: float = 1.0) -> Answered:
+    """Binary answers of patients with two images each."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, count)
+    p = 1 / (1 + np.exp(-(2 * y - 1 + noise * rng.normal(size=count))))
+    members = np.stack([p < 0.7, p > 0.3], axis=1)
+    return Answered(y, np.arange(count) // 2, p, members, rng.uniform(0.2, 1.1, count))
+
+
+def _sure(on: Answered, seed: int = 0) -> Sure:
+    return Sure(on.groups, 60, seed)
+
+
+@pytest.mark.parametrize("aim", [0.5, 0.9, 0.95, 0.99])
+def test_the_threshold_reaches_the_specificity_on_the_records_that_set_it(aim: float) -> None:
+    on = _answered(300, 0)
+    point = operating_point(on.y, on.p, aim)
+    assert point is not None
+    reached = point.specificity(on.y, on.p)
+    assert aim <= reached < aim + 2 / point.negatives
+    assert point.sensitivity(on.y, on.p) == pytest.approx((on.p[on.y > 0] > point.threshold).mean())
+    assert operating_point(np.ones(5, int), on.p[:5], aim) is None
+
+
+def test_every_patient_counts_once_however_many_images() -> None:
+    groups = np.array([0] * 8 + [1, 2])
+    hit = np.array([0.0] * 8 + [1.0, 1.0])
+    assert Sure(groups, 20, 0).of_patients(hit).value == pytest.approx(2 / 3)
+
+
+def test_macro_metrics_are_means_over_labels_and_classes() -> None:
+    rng = np.random.default_rng(0)
+    y, p = rng.integers(0, 2, (80, 3)), rng.random((80, 3))
+    each = [auroc(y[:, j], p[:, j]) for j in range(3)]
+    assert macro(auroc)(y, p) == pytest.approx(np.mean(each))
+    y[:, 1] = 0  # a label that nobody has says nothing
+    assert macro(auroc)(y, p) == pytest.approx(np.mean([each[0], each[2]]))
+    numbers = rng.integers(0, 3, 80)
+    whole = [average_precision(numbers == k, p[:, k]) for k in range(3)]
+    assert one_against_rest(average_precision)(numbers, p) == pytest.approx(np.mean(whole))
+    assert set(metrics_of(y, p)) == {"auroc", "accuracy", "ece", "average_precision"}
+
+
+def test_labels_have_a_temperature_each_and_classes_one() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(4000, 2))
+    y = (rng.random((4000, 2)) < 1 / (1 + np.exp(-z))).astype(np.int8)
+    heat = temperature(z * [1.0, 3.0], y)
+    assert isinstance(heat, tuple)
+    assert heat == pytest.approx((1.0, 3.0), rel=0.15)
+    assert calibrated(z, heat).shape == (4000, 2)
+    assert isinstance(temperature(z, y[:, 0].astype(int)), float)
+    assert temperature(z[:10], y[:10]) == (1.0, 1.0)  # too few to tell
+
+
+def test_small_groups_are_counted_and_not_measured() -> None:
+    on = _answered(300, 1)
+    sites = np.array(["north"] * 200 + ["south"] * 80 + ["far"] * 20)
+    y = np.where(sites == "south", 1, on.y)
+    images: Any = SimpleNamespace(rows=lambda part: np.arange(300))
+    tested: Any = SimpleNamespace(
+        rows=np.arange(300),
+        y=y,
+        groups=on.groups,
+        answered=Answered(y, on.groups, on.p, None, None),
+    )
+    (table,) = by_group(pd.DataFrame({"site": sites}), images, tested, _sure(on))
+    rows = {str(row[0]): row for row in table.rows}
+    assert rows["site: north"][3] == pytest.approx(auroc(y[:200], on.p[:200]))
+    assert rows["site: far"][1:4] == [20, 10, None]
+    assert "fewer than 20 patients" in str(rows["site: far"][-1])
+    assert "a class with fewer than" in str(rows["site: south"][-1])
+    assert by_group(pd.DataFrame(index=range(300)), images, tested, _sure(on)) == []
+
+
+def test_numbers_are_cut_in_thirds_of_training_records_and_words_are_kept() -> None:
+    ages = pd.Series([str(age) for age in range(20, 80)] + [""])
+    cut = _groups(ages, np.arange(60))
+    assert pd.Series(cut[:60]).value_counts().tolist() == [20, 20, 20]
+    assert cut[60] == "not stated"
+    assert set(_groups(pd.Series(["F", "M", ""]), np.arange(3))) == {"F", "M", "not stated"}
+
+
+def test_the_drop_elsewhere_is_found_with_an_interval_that_holds_both_draws() -> None:
+    own, other = _answered(400, 0, noise=1.0), _answered(400, 1, noise=4.0)
+    here, there, drop = drops(auroc, own, other, _sure(own), _sure(other, 1))
+    assert drop.value == pytest.approx(there.value - here.value)
+    assert drop.high < 0
+    assert drop.high - drop.low > max(here.high - here.low, there.high - there.low)
+    same = drops(auroc, own, _answered(400, 2), _sure(own), _sure(own, 1))[2]
+    assert same.low < 0 < same.high
+
+
+def test_a_report_of_images_from_elsewhere_has_both_and_says_the_drop(tmp_path: Path) -> None:
+    own, other = _answered(400, 0), _answered(300, 1, noise=4.0)
+    scorer: Any = SimpleNamespace(
+        judge=lambda images: SimpleNamespace(
+            predictions=pd.DataFrame({"p_a": 1 - other.p, "p_b": other.p}),
+            sets=[tuple(np.array(["a", "b"])[row]) for row in other.members],  # type: ignore[union-attr]
+            distance=other.distance,
+        ),
+        classes=("a", "b"),
+        sets=Sets(0.9, "lac", 0.7, 100),
+    )
+    outside: Any = SimpleNamespace(
+        rows=lambda part: np.arange(300),
+        images=lambda: np.zeros((300, 8, 8, 3), np.uint8),
+        labels=lambda: other.y,
+        records=lambda: pd.DataFrame({"group": other.groups}),
+        dataset=SimpleNamespace(name="elsewhere"),
+    )
+    found, tested = Trust(), SimpleNamespace(answered=own)
+    validate(found, scorer, outside, tested, _sure(own))  # type: ignore[arg-type]
+    assert found.metrics["external.auroc"] == pytest.approx(auroc(other.y, other.p))
+    assert "external.auroc_low" in found.metrics
+    assert "a loss beyond its interval" in found.said[0]
+    assert found.tables[0].title == "External validation"
+
+
+def test_too_few_calibration_patients_promise_nothing_and_say_so() -> None:
+    on = _answered(200, 0)
+    tested: Any = SimpleNamespace(answered=on, point=operating_point(on.y[:20], on.p[:20], 0.9))
+    few: Any = SimpleNamespace(sets=Sets(0.95, "lac", 2.0, 12), classes=("a", "b"), familiar=None)
+    found = examine(few, tested, _sure(on))
+    assert any("12 calibration patients are too few" in line for line in found.limits)
+    assert not any("promised" in line for line in found.said)
+    assert any("which is few" in line for line in found.limits)
+
+
+def test_only_a_full_run_exports_unless_it_is_asked_to() -> None:
+    assert "pt2" in forms_of(ImagingConfig())
+    assert forms_of(ImagingConfig(scale="small")) == ()
+    assert forms_of(ImagingConfig(scale="small", export=["pt2"])) == ("pt2",)
+    assert forms_of(ImagingConfig(export="none")) == ()
+    assert {len(each) for each in made_up(48)} == {1, 17}
+
+
+def test_slices_are_refused_where_there_are_no_columns() -> None:
+    with pytest.raises(ValueError, match="only kind manifest has columns"):
+        ImagingConfig(slices=["sex"])
