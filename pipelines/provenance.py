@@ -14,6 +14,9 @@ from mlflow.data.dataset_source import DatasetSource
 
 from pipelines.settings import Job as JobConfig
 
+ROLE_TAG = "careledger.role"
+"""Tag of a run that is no job, and of a registered model that serves nobody: `base`."""
+
 
 def git_revision() -> str:
     """Commit of this checkout, `-dirty` when it has been changed, `unknown` outside one."""

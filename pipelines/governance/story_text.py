@@ -14,7 +14,7 @@ from pipelines.reporting.wording import title
 Story = dict[str, Any]
 _LABEL = 12
 _WIDEST = 3  # features of a scorecard that are named
-_UNJUDGED = "not judged: its run was cut short"
+_UNJUDGED = "not judged: its run was cut short, or it is a base, which answers nobody"
 _FIRST = ("mean", "auroc", "cindex", "r2", "accuracy")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.governance.moves import Move, champion_of, moves
+from pipelines.provenance import ROLE_TAG
 from pipelines.status.tracked import tracker
 from pipelines.status.words import DECIDED
 
@@ -12,12 +13,14 @@ Model = dict[str, Any]
 
 
 def read() -> list[Model]:
-    """Every registered model by name; see `_model` for what is told of each."""
+    """Every registered model that is there to serve, by name; see `_model` for what is told of
+    each. Bases that others start from serve nobody."""
     client = tracker()
     if client is None:
         return []
     found = client.search_registered_models(max_results=1000)
-    return [_model(client, model) for model in sorted(found, key=lambda model: str(model.name))]
+    serving = [model for model in found if model.tags.get(ROLE_TAG) != "base"]
+    return [_model(client, model) for model in sorted(serving, key=lambda model: str(model.name))]
 
 
 def _model(client: Any, model: Any) -> Model:

@@ -1,6 +1,5 @@
 """The imaging pipeline from a user's files to a registered version, and what it refuses."""
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +13,7 @@ from domains.metrics import Interval
 from pipelines.governance import held_out as held
 from pipelines.governance import registry
 from pipelines.imaging import example, imaging
-from pipelines.settings import ImagingConfig, load_config
+from pipelines.settings import ImagingConfig
 from pipelines.steps.imaging import words as said_of
 from pipelines.steps.imaging.bases import Base, find_bases
 from pipelines.steps.imaging.effort import (
@@ -24,11 +23,18 @@ from pipelines.steps.imaging.effort import (
     strategies,
     wants_controls,
 )
-from pipelines.steps.imaging.evidence import chosen, evaluate, held_out, sensitivity, specificity
+from pipelines.steps.imaging.evidence import chosen, evaluate, held_out
+from pipelines.steps.imaging.measuring import sensitivity, specificity
 from pipelines.steps.imaging.prepare import Prepared, prepare_images
 from pipelines.steps.imaging.training import Trained, train_controls, train_finetune, train_transfer
 from pipelines.tracking import client, open_job
-from tests.domains.sample_images import write_folder, write_manifest, write_medmnist
+from tests.domains.sample_images import (
+    write_folder,
+    write_manifest,
+    write_medmnist,
+)
+from tests.pipelines.sample_imaging import config as _config
+from tests.pipelines.sample_imaging import folder as _folder
 
 
 @pytest.fixture
@@ -36,18 +42,6 @@ def home(home: Path) -> Path:
     """A home whose key is known: the split of private images is the same in every run."""
     (home / "key").write_bytes(bytes(range(32)))
     return home
-
-
-def _config(folder: Path, **keys: Any) -> ImagingConfig:
-    """A configuration file beside the images, read as a user's is."""
-    (folder / "job.yaml").write_text(json.dumps({"scale": "tiny", **keys}))  # JSON is YAML
-    config = load_config("imaging", folder / "job.yaml")
-    assert isinstance(config, ImagingConfig)
-    return config
-
-
-def _folder(path: str, **keys: Any) -> dict[str, Any]:
-    return {"kind": "folder", "path": path, "name": "shapes", **keys}
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +87,11 @@ def test_the_reported_metrics_are_those_of_the_registered_package(run: dict[str,
 
 
 def test_the_findings_name_controls_and_differences(run: dict[str, Any]) -> None:
-    text = " ".join(run["evidence"]["findings"])
-    for words in ("On validation images", "random weights", "Fine-tuning", "source task"):
+    found = run["evidence"]
+    text = " ".join(
+        [*found["findings"], *(line for said in found["remarks"].values() for line in said)]
+    )
+    for words in ("Use ", "How sure", "random weights", "earn", "source task", "prediction set"):
         assert words in text
     titles = [figure["name"] for figure in run["evidence"]["figures"]]
     assert titles == ["arms", "discrimination", "reliability", "history", "gradcam"]

@@ -74,7 +74,7 @@ def allowed(
         job,
         name,
         f"{name} did not fit in the time budget of {job.config.time_budget:.0f} s: "
-        f"an epoch takes about {pace.epoch:.0f} s, and it would have had {seconds:.0f} s.",
+        f"an epoch takes about {pace.epoch:.0f} s, {max(seconds, 0.0):.0f} s were left for it.",
     )
     return 0
 
