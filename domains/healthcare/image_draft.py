@@ -100,17 +100,18 @@ class Pixels:
     Args:
         folder: Receives it.
         size: Side of the images.
+        channels: 3, or 1 for the first of them alone.
     """
 
-    def __init__(self, folder: Path, size: int) -> None:
+    def __init__(self, folder: Path, size: int, channels: int = 3) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = (folder / IMAGES).open("wb")
-        self._size, self._count = size, 0
+        self._size, self._channels, self._count = size, channels, 0
         self._head()
 
     def add(self, pixels: np.ndarray) -> None:
         """Store uint8 (H, W, 3), resized."""
-        self._file.write(resize(pixels, self._size).tobytes())
+        self._file.write(resize(pixels, self._size)[..., : self._channels].tobytes())
         self._count += 1
 
     def __enter__(self) -> Pixels:
@@ -128,16 +129,18 @@ class Pixels:
         self._file.close()
 
     def _head(self) -> None:
-        shape = (self._count, self._size, self._size, 3)
+        shape = (self._count, self._size, self._size, self._channels)
         head = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, head)
 
 
-def write_arrays(folder: Path, images: Iterable[np.ndarray], size: int) -> Fingerprints:
+def write_arrays(
+    folder: Path, images: Iterable[np.ndarray], size: int, channels: int = 3
+) -> Fingerprints:
     """Resize and store arrays uint8 (H, W, 3) one by one; returns their hashes."""
     exact: list[str] = []
     bits: list[np.ndarray] = []
-    with Pixels(folder, size) as out:
+    with Pixels(folder, size, channels) as out:
         for pixels in images:
             out.add(pixels)
             exact.append(exact_hash(pixels))
@@ -174,7 +177,8 @@ def write_files(
     wrong = dict(wrong)
     records = sum(len(item.rows) for item in items) + len(wrong)
     found: list[tuple[int, int, str]] = []
-    prints = write_arrays(folder, _images(items, reading, key, found, wrong), size)
+    images = _images(items, reading, key, found, wrong)
+    prints = write_arrays(folder, images, size, reading.channels)
     if wrong:
         _check_share(wrong, records, max_unreadable, where)
         listed = pd.DataFrame(list(wrong.values()), columns=["file", "reason"])

@@ -18,6 +18,7 @@ from domains.healthcare.image_pixels import (
     Unreadable,
     as_rgb,
     check_size,
+    greyed,
     resize,
     squeezed,
 )
@@ -63,7 +64,8 @@ def decode_bytes(data: bytes, reading: Reading | None = None) -> np.ndarray:
         Unreadable: As `decode`.
     """
     if data[_DICOM_AT : _DICOM_AT + 4] == _DICOM:
-        return _only(_dicom(data, reading or Reading(), None))
+        pixels = _only(_dicom(data, reading or Reading(), None))
+        return greyed(pixels) if reading and reading.channels == 1 else pixels
     return _checked(data, None, reading or Reading())
 
 
@@ -98,7 +100,8 @@ def pictures(
         yield None, _checked(path, size, reading)
         return
     for number, pixels in found:
-        yield number, pixels if size is None else resize(pixels, size)
+        seen = greyed(pixels) if reading.channels == 1 else pixels
+        yield number, seen if size is None else resize(seen, size)
 
 
 def kind_of(path: Path | str) -> str:
@@ -205,5 +208,7 @@ def _to_rgb(image: Image.Image, size: int | None, reading: Reading) -> np.ndarra
         pixels = as_rgb(deep, reading.window)
         return pixels if size is None else resize(pixels, size)
     turned = ImageOps.exif_transpose(image)
+    if reading.channels == 1:
+        turned = turned.convert("RGB").convert("L")
     rgb = turned if turned.mode == "RGB" else turned.convert("RGB")
     return np.asarray(rgb if size is None else squeezed(rgb, size))

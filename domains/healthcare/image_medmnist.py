@@ -13,7 +13,7 @@ from domains.dataset import digest_file
 from domains.errors import InputError
 from domains.healthcare.image_draft import Draft, write_arrays
 from domains.healthcare.image_manifest import GIVEN
-from domains.healthcare.image_pixels import Unreadable, as_rgb
+from domains.healthcare.image_pixels import Unreadable, as_rgb, greyed
 from domains.healthcare.image_readers import NO_PATIENTS, Intake
 
 _PARTS = ("train", "val", "test")
@@ -44,7 +44,9 @@ def read_medmnist(path: Path, intake: Intake, names: tuple[str, ...] = ()) -> Dr
     classes = (
         _several(records, labels, names, path) if several else _one(records, labels, names, path)
     )
-    prints = write_arrays(intake.folder, _rgb([pair[0] for pair in parts], path), intake.size)
+    channels = intake.reading.channels
+    images = _rgb([pair[0] for pair in parts], path, channels)
+    prints = write_arrays(intake.folder, images, intake.size, channels)
     digest = digest_file(path, intake.digest_key)
     return Draft(
         intake.folder, records, classes, (), digest, path, prints, [NO_PATIENTS], several, False
@@ -105,10 +107,11 @@ def _joined(labels: list[np.ndarray], path: Path) -> np.ndarray:
     return np.concatenate(labels)
 
 
-def _rgb(parts: list[np.ndarray], path: Path) -> Iterator[np.ndarray]:
+def _rgb(parts: list[np.ndarray], path: Path, channels: int) -> Iterator[np.ndarray]:
     for images in parts:
         for pixels in images:
             try:
-                yield as_rgb(pixels, "header")
+                rgb = as_rgb(pixels, "header")
+                yield greyed(rgb) if channels == 1 else rgb
             except Unreadable as error:
                 raise InputError(f"{path}: an image has {error}") from None

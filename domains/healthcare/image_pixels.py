@@ -62,10 +62,12 @@ class Reading:
             states (a DICOM's VOI LUT or window, a NIfTI's cal_min and cal_max); a file that states
             none is unreadable. `own`: the file's own darkest and brightest value.
         slices: How volumes are cut; None where none are expected.
+        channels: 3, or 1: colours become greys, and nets see one channel.
     """
 
     window: Window = "header"
     slices: Slices | None = None
+    channels: Literal[1, 3] = 3
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -73,7 +75,7 @@ class Reading:
         if self.slices:
             slices = {**vars(self.slices), "between": list(self.slices.between)}
         window = self.window if isinstance(self.window, str) else list(self.window)
-        return {"window": window, "slices": slices}
+        return {"window": window, "slices": slices, "channels": self.channels}
 
 
 AS_STATED = Reading()
@@ -88,6 +90,7 @@ def from_json(value: dict[str, Any] | None) -> Reading:
     return Reading(
         window if window in ("header", "own") else (float(window[0]), float(window[1])),
         Slices(**{**slices, "between": tuple(slices["between"])}) if slices else None,
+        value.get("channels", 3),
     )
 
 
@@ -149,6 +152,14 @@ def as_rgb(pixels: np.ndarray, window: Window = "own") -> np.ndarray:
     if pixels.dtype != np.uint8:
         pixels = to_uint8(pixels, *window_of(pixels, window, None))
     return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
+
+
+def greyed(pixels: np.ndarray) -> np.ndarray:
+    """The brightness of uint8 (H, W, 3), thrice; greys are left as they are (ITU-R 601-2)."""
+    if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all():
+        return pixels
+    luma = Image.fromarray(np.ascontiguousarray(pixels), mode="RGB").convert("L")
+    return np.repeat(np.asarray(luma)[:, :, None], 3, axis=2)
 
 
 def resize(pixels: np.ndarray, size: int) -> np.ndarray:

@@ -39,7 +39,7 @@ class ImageSet:
     reading: Reading = AS_STATED
 
     def images(self) -> np.ndarray:
-        """Memory-mapped uint8, (n, size, size, 3)."""
+        """Memory-mapped uint8, (n, size, size, channels), channels 3 or, if so read, 1."""
         images: np.ndarray = np.load(self.folder / IMAGES, mmap_mode="r")
         return images
 

@@ -141,7 +141,7 @@ def _within(groups: pd.Series, limit: int | None, key: bytes) -> np.ndarray:
 def _keep(folder: Path, rows: np.ndarray, size: int) -> None:
     """Cut the stored images to some rows."""
     whole = np.load(folder / IMAGES, mmap_mode="r")
-    with Pixels(folder / "kept", size) as out:
+    with Pixels(folder / "kept", size, whole.shape[3]) as out:
         for row in rows:
             out.add(whole[row])
     (folder / "kept" / IMAGES).replace(folder / IMAGES)

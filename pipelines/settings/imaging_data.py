@@ -80,6 +80,9 @@ class ImagingData(Section):
         description="What is black and white in pixels of more than 8 bits: what the file's header "
         "says, or a pair in the file's units, or own, each file's darkest and brightest value",
     )
+    channels: Literal[1, 3] = Field(
+        3, description="1: colours become greys, and the net sees one channel"
+    )
     volume: VolumeKeys | None = Field(None, description="How volumes become images")
     slice: str | None = Field(
         None, description="Manifest column: number of the slice of a volume that a row is about"
@@ -126,6 +129,10 @@ class ImagingData(Section):
     def _says_how_to_read(self) -> ImagingData:
         if isinstance(self.window, tuple) and self.window[0] >= self.window[1]:
             raise ValueError(f"window: found {list(self.window)}, expected [low, high]")
+        if self.channels == 1 and self.volume is not None and self.volume.stack == 3:
+            raise ValueError("channels: 1, and volume.stack: 3 makes three; expected one of them")
+        if self.channels == 1 and self.kind == "builtin":
+            raise ValueError("channels: the built-in set has three views as channels, expected 3")
         if self.slice is not None and self.volume is None:
             raise ValueError("slice: needs volume: how slices are counted (axis, stack)")
         several = [self.label] if isinstance(self.label, str) else self.label

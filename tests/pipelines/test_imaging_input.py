@@ -108,6 +108,17 @@ def test_a_configuration_of_volumes_is_how_they_are_read(tmp_path: Path) -> None
     assert reading(_config(tmp_path, data=data).data) == asked
 
 
+def test_a_second_test_set_has_no_window_of_its_own(home: Path, tmp_path: Path) -> None:
+    write_folder(tmp_path / "in", each=40)
+    data = {"kind": "folder", "path": "in"}
+    config = _config(tmp_path, data=data, test={**data, "window": [0, 100]})
+    with (
+        pytest.raises(InputError, match="leave these keys out of test"),
+        open_job("imaging", config) as job,
+    ):
+        prepare_images.fn(job)
+
+
 def test_volumes_without_a_word_on_slices_are_refused(home: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         save_nifti(tmp_path / "in" / name / "1.nii", np.zeros((9, 9, 9), np.uint8))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from domains.errors import InputError
 from domains.healthcare.image_draft import SET_ASIDE
 from domains.healthcare.image_manifest import Columns
 from domains.healthcare.image_overlap import external, without_target
-from domains.healthcare.image_pixels import Reading, Slices
+from domains.healthcare.image_pixels import AS_STATED, Reading, Slices
 from domains.healthcare.image_set import COPIES, ImageSet
 from domains.healthcare.image_split import EXCLUDED, Rule
 from domains.healthcare.imaging import Request, prepare
@@ -97,7 +98,13 @@ def _external(job: Job, target: ImageSet, size: int) -> ImageSet | None:
     if config.test is None:
         return None
     folder, images = job.folder / "external", EFFORTS[config.scale].images
-    asked = replace(request(config.test, images), reading=target.reading, whole=True)
+    asked = request(config.test, images)
+    if asked.reading not in (AS_STATED, target.reading):
+        raise InputError(
+            "test: its images are read as the model reads, by the window, volume and channels of "
+            "data; leave these keys out of test"
+        )
+    asked = replace(asked, reading=target.reading, whole=True)
     found = external(_load(asked, folder, size, config.seed), target)
     log_data(job, found.dataset, role="external")
     return found
@@ -109,7 +116,8 @@ def _tell(job: Job, target: ImageSet, source: ImageSet | None, second: ImageSet 
     say(f"{target.dataset.rows} images of {len(target.classes)} {kind}: {counts}")
     for name, images in (("data", target), ("source", source), ("test", second)):
         if images is not None:
-            for file, reason in images.set_aside()[:_TOLD]:
+            told = images.set_aside()[:_TOLD] if images.dataset.public else ()
+            for file, reason in told:  # names of private files may say who they show
                 say(f"set aside: {file} ({reason})")
             for note in images.dataset.notes:
                 say(note)
@@ -180,8 +188,9 @@ def reading(data: ImagingData) -> Reading:
     """How the files of a configuration become images."""
     keys = data.volume
     if keys is None:
-        return Reading(data.window)
-    return Reading(data.window, Slices(keys.axis, keys.every, keys.between, keys.stack))
+        return Reading(data.window, None, data.channels)
+    slices = Slices(keys.axis, keys.every, keys.between, keys.stack)
+    return Reading(data.window, slices, data.channels)
 
 
 def _columns(data: ImagingData, more: tuple[str, ...]) -> Columns:
