@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks._credit_arms import answers, tested_of, under
-from benchmarks._credit_data import LENDERS, SBA, config_of, loans
+from benchmarks._credit_arms import EPSILONS, answers, how, spread, tested_of, under
+from benchmarks._credit_data import LENDERS, SBA, SMALL, config_of, loans
 from benchmarks._rows import Row
 from pipelines.settings import CreditConfig
 from pipelines.steps.credit.controls import ALONE
@@ -45,25 +45,69 @@ def rows(scale: str) -> list[Row]:
         print(f"joining: {who}", file=sys.stderr)
         config = config_of(SBA, scale, clients=clients)
         with loans(config) as (_, prepared), one_thread():
-            found = joined(prepared, under(config, EPSILON))
+            found = joined(prepared, under(config, EPSILON), _alone(prepared, config))
         print(f"{who}:", *sentences(found.members, found.groups), sep="\n  ")
         made += [*_counts(who, found.members), *_gains(who, found.groups)]
+    return [*made, *pays(scale, 2 if scale == "small" else 5)]
+
+
+def pays(scale: str, seeds: int) -> list[Row]:
+    """From which ε on joining pays small lenders: gains by size over splits, with an interval.
+
+    A row's spread is Student's 95 % interval of the mean over seeds, each a split of its own. Seeds
+    share their lenders, so that it tells of these lenders on other records.
+    """
+    found: dict[tuple[float | None, str], list[float]] = {}
+    for seed in range(seeds):
+        config = config_of(SBA, scale, seed, clients=LENDERS[SMALL])
+        with loans(config) as (_, prepared), one_thread():
+            alone = _alone(prepared, config)
+            for epsilon in reversed(EPSILONS):
+                print(f"joining: {SMALL}, {how(epsilon)}, seed {seed}", file=sys.stderr)
+                for group in joined(prepared, under(config, epsilon), alone).groups:
+                    gain = group.gains[PERSONAL].value
+                    found.setdefault((epsilon, group.name), []).append(gain)
+    made = [_of_gain(f"{SMALL}, {PERSONAL}, {how(e)}: gain, {name}", gains)
+            for (e, name), gains in found.items()]  # fmt: skip
+    print(*(_told(row) for row in made), sep="\n")
     return made
 
 
-def joined(prepared: Prepared, config: CreditConfig) -> Joined:
-    """Alone, federated, and federated and personalised, compared on test records."""
+def _of_gain(what: str, gains: Sequence[float]) -> Row:
+    mean, low, high = spread(gains)
+    ratio, goal = 1 + mean, GOALS[PERSONAL]
+    return Row(what, _MILLI * mean, 0.0, "‰ AUROC", ratio, goal, ratio >= goal, 1 + low, 1 + high)
+
+
+def _told(row: Row) -> str:
+    """Whether joining pays there."""
+    low, high = _MILLI * (row.low - 1), _MILLI * (row.high - 1)
+    verdict = "pays" if low > 0 else "costs" if high < 0 else "cannot be told from being alone"
+    return f"{row.what}: {row.ours:+.1f} ‰ AUROC ({low:+.1f} to {high:+.1f}), {verdict}"
+
+
+def _alone(prepared: Prepared, config: CreditConfig) -> np.ndarray:
+    return each_calibrated(prepared.facts, own_scorecards(prepared, config.bins))
+
+
+def joined(prepared: Prepared, config: CreditConfig, alone: np.ndarray) -> Joined:
+    """Alone, federated, and federated and personalised, compared on test records.
+
+    Args:
+        prepared: The loans.
+        config: What is trained together.
+        alone: Log-odds of every record by its own lender's model, (n,).
+    """
     clients = prepared.clients(training_rows(prepared))
     every = np.ones(len(prepared.codes), dtype=bool)
     shared = calibrated(prepared, answers(prepared, config, clients, every))
     _, personal = own_models(prepared, shared, "proximal", config.bins)
-    alone = own_scorecards(prepared, config.bins)
     tested = tested_of(
         prepared,
         {
             FEDERATED: shared,
             PERSONAL: each_calibrated(prepared.facts, personal),
-            ALONE: each_calibrated(prepared.facts, alone),
+            ALONE: alone,
         },
     )
     return Joined(members(tested, prepared.sizes), groups(tested, prepared.sizes))

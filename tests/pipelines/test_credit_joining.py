@@ -13,14 +13,16 @@ import pytest
 
 from domains.errors import InputError
 from domains.metrics import auroc
+from models.credit_encoding import Encoder
 from pipelines.credit import credit
 from pipelines.governance import registry
 from pipelines.governance.moves import registered
 from pipelines.steps.credit import at_home, joined, joining, scores
+from pipelines.steps.credit.alone import better_of
 from pipelines.steps.credit.charge import charge, find_loans
 from pipelines.steps.credit.controls import ALONE
-from pipelines.steps.credit.own_records import parts_of
-from pipelines.steps.credit.personal import PERSONAL, own_models
+from pipelines.steps.credit.own_records import parts_of, step_codes, with_constant
+from pipelines.steps.credit.personal import PERSONAL, own_models, own_scorecards
 from pipelines.steps.credit.training import FEDERATED
 from pipelines.tracking import open_job
 from tests.domains.sample_loans import sample_loans
@@ -105,6 +107,73 @@ def test_groups_hold_every_lender_also_those_without_numbers_of_their_own() -> N
     assert found[-1].gains[PERSONAL].low > 0 > found[-1].gains[FEDERATED].high
 
 
+def test_where_joining_pays_is_told_by_size_from_the_groups_own_intervals() -> None:
+    sizes = {f"bank {n}": n for n in (12, 15, 300, 310, 900, 950)}
+    tested = scored(sizes)
+    by_size = joining.groups(tested, sizes)
+    told = joining.pays(by_size, PERSONAL)
+    for group in by_size:
+        place = told.index("{:,} to {:,}".format(*group.records))
+        paid = place < len(told.partition(";")[0])
+        assert paid == (group.gains[PERSONAL].low > 0)
+    assert "300 to 310 and 900 to 950 records" in told
+    assert "nowhere" in joining.pays(by_size, FEDERATED)
+    assert told in joined.sentences(joining.members(tested, sizes), by_size)
+
+
+def test_alone_is_the_same_as_going_on_at_home_without_a_shared_model(
+    home: Path, tmp_path: Path
+) -> None:
+    with open_job("credit", config_of(tmp_path)) as job:
+        loans = prepare_in(job)
+        alone = own_scorecards(loans, 8)
+        shared = np.random.default_rng(0).normal(size=len(loans.facts))
+        models, found = own_models(loans, shared, "alone", 8)
+        assert found == pytest.approx(alone, abs=1e-6)
+        assert all(own.share == 0.0 for own in models.values())
+
+
+def test_what_is_left_at_home_says_again_what_the_lenders_own_model_says(
+    home: Path, tmp_path: Path
+) -> None:
+    with open_job("credit", config_of(tmp_path)) as job:
+        loans = prepare_in(job)
+        shared = np.random.default_rng(0).normal(size=len(loans.facts))
+        models, found = own_models(loans, shared, "proximal", 8)
+        for name, part in parts_of(loans.facts).items():
+            told = json.loads(json.dumps(models[name].told()))
+            bins = Encoder.from_json(told["own_bins"]).encode(loans.frame.iloc[part.every])
+            again = (
+                told["share_of_shared_model"] * shared[part.every]
+                + with_constant(step_codes(loans)[part.every]) @ told["weights"]
+                + with_constant(bins) @ told["own_weights"]
+            )
+            assert found[part.every] == pytest.approx(again, abs=1e-6)
+
+
+def test_a_head_ranks_a_lenders_loans_as_the_shared_model_does(home: Path, tmp_path: Path) -> None:
+    with open_job("credit", config_of(tmp_path)) as job:
+        loans = prepare_in(job)
+        y = loans.facts["y"].to_numpy(dtype=float)
+        shared = 3.0 * y + np.random.default_rng(0).normal(size=len(y))
+        _, found = own_models(loans, shared, "head", 8)
+        for part in parts_of(loans.facts).values():
+            assert np.array_equal(np.argsort(found[part.every]), np.argsort(shared[part.every]))
+
+
+def test_each_lender_counts_the_model_that_its_own_calibration_records_prefer(
+    home: Path, tmp_path: Path
+) -> None:
+    with open_job("credit", config_of(tmp_path)) as job:
+        facts = prepare_in(job).facts
+    y, north = facts["y"].to_numpy(dtype=float), (facts["client"] == "North").to_numpy()
+    good, bad = 6.0 * y - 3.0, 3.0 - 6.0 * y
+    candidates = {"mlp": np.where(north, good, bad), "scorecard": np.where(north, bad, good)}
+    found, most = better_of(facts, candidates)
+    assert most == {"mlp": 1, "scorecard": 2}
+    assert found == pytest.approx(good, abs=1e-3)
+
+
 @pytest.mark.parametrize("lenders", [3, 60])
 def test_pictures_of_few_and_of_many_lenders_are_drawn(lenders: int, tmp_path: Path) -> None:
     sizes = {f"bank {n}": 200 for n in range(lenders)}
@@ -152,6 +221,7 @@ def test_of_private_records_each_lender_alone_gets_its_model_and_its_line(
         told = json.loads(path.read_text())
         assert path.stem == result["run_id"]
         assert told["line"]["name"] == name
+        assert {*told["line"]["areas"]} <= {ALONE, FEDERATED, PERSONAL}  # others' records pool none
         assert not any(other in path.read_text() for other in {*found} - {name})
         assert (path.stat().st_mode & 0o077, path.parent.stat().st_mode & 0o077) == (0, 0)
 

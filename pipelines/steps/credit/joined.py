@@ -20,6 +20,7 @@ from pipelines.steps.credit.joining import (
     along,
     groups,
     members,
+    pays,
     tally,
 )
 from pipelines.steps.credit.pictures import lender_figure, lender_table
@@ -109,7 +110,8 @@ def sentences(found: Sequence[Member], by_size: Sequence[Group]) -> list[str]:
             f"The gain of {arm} over alone goes along with {what}: rank correlation {rho:+.2f}."
             for what, rho in along(told, arm).items()
         ]
-    return [*said, *(_of_group(group) for group in by_size)]
+    where = [pays(by_size, arm) for arm in told[0].gains] if by_size else []
+    return [*said, *(_of_group(group) for group in by_size), *where]
 
 
 def figures(folder: Path, told: Sequence[Member]) -> list[Figure]:

@@ -120,6 +120,36 @@ def _thirds(count: int) -> list[int]:
     return [count * third // len(_GROUPS) for third in range(len(_GROUPS) + 1)]
 
 
+def pays(by_size: Sequence[Group], arm: str) -> str:
+    """For lenders of which size an arm is worth more than being alone, in one sentence.
+
+    >>> gain = {"federated": Interval(-0.03, -0.05, -0.01)}
+    >>> pays([Group("whole", 9, (20, 400), gain)], "federated")
+    'Where joining pays, federated: nowhere; it costs clients of 20 to 400 records.'
+    """
+    found: dict[str, list[str]] = {"better": [], "untold": [], "worse": []}
+    for group in by_size:
+        if arm in group.gains:
+            low, high = group.records
+            found[_side(group.gains[arm])].append(f"{low:,} to {high:,}")
+    said = [f"for clients of {_and(found['better'])} records" if found["better"] else "nowhere"]
+    if found["untold"]:
+        said.append(f"for those of {_and(found['untold'])} it cannot be told from being alone")
+    if found["worse"]:
+        said.append(f"it costs clients of {_and(found['worse'])} records")
+    return f"Where joining pays, {arm}: {'; '.join(said)}."
+
+
+def _side(gain: Interval) -> str:
+    if gain.low > 0:
+        return "better"
+    return "worse" if gain.high < 0 else "untold"
+
+
+def _and(parts: Sequence[str]) -> str:
+    return " and ".join(parts)
+
+
 def tally(told: Sequence[Member], arm: str) -> tuple[int, int, int]:
     """How many lenders an arm serves better than being alone, alike, and worse."""
     gains = [member.gains[arm] for member in told if arm in member.gains]

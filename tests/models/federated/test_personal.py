@@ -121,3 +121,9 @@ def test_a_level_is_what_lacks_for_the_mean_outcome_and_nothing_without_records(
     p = 1.0 / (1.0 + np.exp(-(log_odds + levelled(log_odds, y))))
     assert p.sum() == pytest.approx(3.0, abs=0.5)
     assert levelled(np.zeros(0), np.zeros(0)) == 0.0
+
+
+def test_fewer_records_than_codes_have_an_answer_without_a_pull() -> None:
+    found = pulled([sample_owner(20, 7, width=120)], [0.0])
+    assert np.isfinite(found).all()
+    assert found.any()
