@@ -28,7 +28,7 @@ from pipelines.governance.gate import Verdict
 from pipelines.governance.held_out import Answers, HeldOut
 from pipelines.life.outside import outside
 from pipelines.provenance import config_yaml, git_revision
-from pipelines.reporting import report
+from pipelines.reporting import embedding, report
 from pipelines.reporting.drawing import narrow
 from pipelines.settings import home_key
 from pipelines.stages import stage
@@ -252,5 +252,5 @@ def _show_in_prefect(job: Job, evidence: Evidence) -> None:
     if evidence.figures:
         figure = evidence.figures[0]
         create_image_artifact(
-            report.data_uri(figure.path), key=f"{key}-figure", description=figure.title
+            embedding.data_uri(figure.path), key=f"{key}-figure", description=figure.title
         )
