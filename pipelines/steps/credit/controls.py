@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import torch
 
 from models import scorecard
@@ -163,14 +164,15 @@ def _alone(job: Job, prepared: Prepared) -> Trained:
 def _own_kind(job: Job, prepared: Prepared) -> tuple[np.ndarray, float]:
     """Logits (n,) by a model of the configured kind that each lender trained alone; seconds."""
     kept = checkpoint(job, ALONE).of(list(prepared.sizes))
-    holder, found = prepared.facts["client"].to_numpy(), kept.load()
-    raw = found[0]["raw"].numpy().copy() if found else np.zeros(len(holder))
+    facts, found = prepared.facts, kept.load()
+    holders = facts.groupby("client").indices
+    raw = found[0]["raw"].numpy().copy() if found else np.zeros(len(facts))
     done, spent = (found[1]["done"], found[1]["seconds"]) if found else (0, 0.0)
     for number, name in list(enumerate(prepared.sizes))[done:]:
-        own = holder == name
-        answers, seconds = _central(job, prepared, own, kept.part(number))
-        raw[own] = answers[own]
-        spent += seconds
+        rows = np.asarray(holders.get(name, ()), dtype=np.int64)
+        if len(rows):
+            raw[rows], seconds = _central(job, prepared, facts, rows, kept.part(number))
+            spent += seconds
         if kept.due():
             kept.save({"raw": torch.from_numpy(raw)}, {"done": number + 1, "seconds": spent})
     return raw, spent
@@ -178,18 +180,19 @@ def _own_kind(job: Job, prepared: Prepared) -> tuple[np.ndarray, float]:
 
 def _pooled(job: Job, prepared: Prepared) -> Trained:
     say(POOLED)
-    every = np.ones(len(prepared.codes), dtype=bool)
-    raw, seconds = _central(job, prepared, every, checkpoint(job, POOLED))
+    facts = prepared.facts
+    raw, seconds = _central(job, prepared, facts, np.arange(len(facts)), checkpoint(job, POOLED))
     note = "the same model on all records in one place, without privacy"
     return keep(job, Shape(POOLED, "control", note, seconds), calibrated(prepared, raw))
 
 
 def _central(
-    job: Job, prepared: Prepared, rows: np.ndarray, kept: Checkpoint
+    job: Job, prepared: Prepared, facts: pd.DataFrame, rows: np.ndarray, kept: Checkpoint
 ) -> tuple[np.ndarray, float]:
-    """Logits of the records among `rows` (zero elsewhere) by a model trained there, and seconds."""
-    codes, y = prepared.codes, prepared.facts["y"].to_numpy()
-    training = np.flatnonzero(rows & training_rows(prepared))
+    """Logits of the records at `rows`, (rows,), by a model trained on those of them that train,
+    and seconds."""
+    codes, y = prepared.codes, facts["y"].to_numpy()
+    training = rows[facts["part"].to_numpy()[rows] == "train"]
     model = new_model(prepared, job.config, _LONG[job.config.model][0])
     if isinstance(model, Trees):
         seconds = _grown(job, model, codes[training], y[training], kept)
@@ -199,9 +202,7 @@ def _central(
         seconds = time.perf_counter() - started
     else:
         seconds = train_centrally(model, codes[training], y[training], job.config.seed, kept)
-    raw = np.zeros(len(codes))
-    raw[rows] = logits(model, codes[rows])
-    return raw, seconds
+    return logits(model, codes[rows]), seconds
 
 
 def _grown(job: Job, model: Trees, codes: np.ndarray, y: np.ndarray, kept: Checkpoint) -> float:
