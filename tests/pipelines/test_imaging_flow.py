@@ -191,10 +191,12 @@ def test_equal_names_of_splits_mean_equal_splits(home: Path, tmp_path: Path) -> 
         name(public=True),
         name(public=True, seed=1),
         name(scale="small"),
+        name(window="own"),
+        name(channels=1),
     ]
     pictures = tmp_path / "images"
     (pictures / "1-0.png").write_bytes((pictures / "3-0.png").read_bytes())  # joins two patients
-    assert len({first, *others, name()}) == 8
+    assert len({first, *others, name()}) == 10
 
 
 # ------------------------------------------------------------------------------- refused

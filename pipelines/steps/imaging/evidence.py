@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from domains.healthcare.image_pixels import AS_STATED
 from domains.healthcare.split_name import facts_name, key_name
 from domains.metrics import Interval, paired_bootstrap
 from models.imaging.scorer import ImagingScorer, load_scorer
@@ -255,6 +256,8 @@ def _split_name(prepared: Prepared, config: ImagingConfig) -> str:
         key_name(config.seed, secret),
         f"at most {limit} images" if limit else "all images",
     ]
+    if target.reading != AS_STATED:  # other pixels of the same files
+        made.append(f"read {facts_name([target.reading], config.seed, secret)}")
     facts = target.moving(given)
     if facts:
         made.append(f"groups {facts_name(facts, config.seed, secret)}")
