@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from domains.dataset import digest_file
+from domains.healthcare.image_pixels import Reading
 from pipelines.governance.activity import acts
 from pipelines.scoring.images import ImageSource
 from pipelines.settings import home_key
@@ -41,7 +42,7 @@ def state(path: Path) -> str:
 def content(path: Path) -> str:
     """Keyed digest of a file, or of all images of a folder."""
     if path.is_dir():
-        return ImageSource(path, None, 1, 1).digest(home_key())
+        return ImageSource(path, None, 1, 1, Reading()).digest(home_key())
     return digest_file(path, home_key())
 
 

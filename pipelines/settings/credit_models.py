@@ -12,7 +12,6 @@ from pydantic import Field
 
 from pipelines.settings.base import Section
 
-
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """Of steps; see `TRAINING`."""
 

@@ -29,7 +29,7 @@ def test_a_declared_category_is_not_cut_however_many_numbers_it_holds() -> None:
 @pytest.mark.parametrize("edges", [(), (0, 25, 62, 120)])
 def test_one_word_does_not_make_a_declared_number_a_category(edges: tuple[float, ...]) -> None:
     spelled = AGE.astype(str)
-    spelled.iloc[[3, 5]] = ["unknown", "inf"]
+    spelled.iloc[3], spelled.iloc[5] = "unknown", "inf"
     found = classes(spelled, ALL, edges, kind="number")
     expected = classes(AGE.where(~AGE.index.isin([3, 5])), ALL, edges)
     assert (found == expected).all()

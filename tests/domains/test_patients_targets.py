@@ -177,7 +177,7 @@ def test_levels_are_passed_one_by_one() -> None:
     codec = fit_codec(Outcome("o", "ordinal", column="c"), values)
     assert codec.classes == ("1", "2", "10")
     assert codec.columns == ("o.expected", "o.1", "o.2", "o.10")
-    expected = [[2, 0], [1, 1], [np.nan, np.nan], [0, 1], [1, 1]]
+    expected = np.array([[2, 0], [1, 1], [np.nan, np.nan], [0, 1], [1, 1]])
     assert np.array_equal(codec.encode(values), expected, equal_nan=True)
     assert Codec.from_json(codec.to_json()) == codec
 

@@ -145,8 +145,8 @@ class Shifted:
             title="Recalibration after a shift of the default rate",
             caption=f"Trained on earlier approvals; the default rate went from {self.before:.1%} "
             f"to {self.after:.1%}. Rate and fit come from half of the later borrowers; the numbers "
-            f"are of the other half ({self.records:,} records). A rate needs no record's outcome; a "
-            "fit needs them all, which takes as long as loans take to default.",
+            f"are of the other half ({self.records:,} records). A rate needs no record's outcome; "
+            "a fit needs them all, which takes as long as loans take to default.",
             columns=["probabilities", "calibration error", "slope", "intercept"],
             rows=rows,
         )
