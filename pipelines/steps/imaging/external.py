@@ -12,7 +12,7 @@ from models.imaging.scorer import ImagingScorer
 from pipelines.evidence import Cell, Table
 from pipelines.steps.imaging.measuring import Sure, metrics_of
 from pipelines.steps.imaging.tested import Answered, Tested, answer
-from pipelines.steps.imaging.trust import Trust
+from pipelines.steps.imaging.trust import Trust, cell
 
 _TOLD = {"auroc": "AUROC", "accuracy": "accuracy", "ece": "calibration error",
          "average_precision": "average precision", "sensitivity": "sensitivity at one half",
@@ -36,8 +36,7 @@ def validate(
         if name == "auroc":
             found.said.insert(0, _said(outside, here, there, drop))
     rows += [_row(*line) for line in _promises(found, scorer, tested, on, sure, other)]
-    columns = ["measure", "own test images", "low", "high", "external", "low ", "high ",
-               "difference", "low  ", "high  "]  # fmt: skip
+    columns = ["measure", "own test images", "external", "difference"]
     found.tables.insert(
         0,
         Table(
@@ -92,8 +91,7 @@ def _promises(
 
 
 def _row(name: str, here: Interval, there: Interval, drop: Interval | None) -> list[Cell]:
-    last = (None, None, None) if drop is None else (drop.value, drop.low, drop.high)
-    return [name, here.value, here.low, here.high, there.value, there.low, there.high, *last]
+    return [name, cell(here), cell(there), None if drop is None else cell(drop)]
 
 
 def _said(outside: ImageSet, here: Interval, there: Interval, drop: Interval) -> str:
