@@ -18,6 +18,7 @@ from pipelines.governance.approval import settled
 from pipelines.settings import ImagingConfig
 from pipelines.steps.imaging.base_version import register_base
 from pipelines.steps.imaging.bases import find_bases
+from pipelines.steps.imaging.curve import train_curve
 from pipelines.steps.imaging.evidence import evaluate, held_out
 from pipelines.steps.imaging.exporting import check_forms
 from pipelines.steps.imaging.packing import PACKAGE
@@ -38,7 +39,7 @@ def imaging(config: ImagingConfig) -> dict[str, Any]:
         The JSON of a training run.
     """
     check_forms(config)
-    with open_job("imaging", config, stages=9) as job:
+    with open_job("imaging", config, stages=10) as job:
         fetch_public(job)
         prepared = prepare_images(job)
         bases = find_bases(job, prepared)
@@ -47,7 +48,8 @@ def imaging(config: ImagingConfig) -> dict[str, Any]:
         tuned = train_finetune(job, prepared, bases, probes)
         controls = train_controls(job, prepared)
         trained = [*probes, *tuned, *controls]
-        evidence = evaluate(job, prepared, bases, trained)
+        curve = train_curve(job, prepared, bases, trained)
+        evidence = evaluate(job, prepared, bases, trained, curve)
         package = job.folder / PACKAGE
         held = held_out(prepared, config)
         return settled(job, publish(job, evidence, package, example(), held))

@@ -39,7 +39,7 @@ _ANCHORS = (
 )
 # a figure belongs to the section whose words its name begins with; all others stand at the end
 SECTIONS = {
-    "worth": ("arms", "price", "discrimination", "clients", "lenders", "outcomes"),
+    "worth": ("arms", "price", "discrimination", "clients", "lenders", "outcomes", "curve"),
     "joining": ("joining",),
     "decisions": ("decisions",),
     "calibration": ("calibration", "reliability"),
@@ -218,7 +218,10 @@ def _relative(report: str | None, origin: Path) -> str:
 
 
 def _markdown(value: Any) -> Any:
-    """Text that stays in its cell and its paragraph: no tag, no pipe, no line break."""
-    if not isinstance(value, str):
+    """Text that stays in its cell and its paragraph: no tag, no pipe, no line break.
+
+    What a template calls safe stays as it is.
+    """
+    if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     return " ".join(value.replace("<", "&lt;").replace("|", "\\|").split())

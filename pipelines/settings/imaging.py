@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -52,6 +52,12 @@ class ImagingConfig(Trust, Job):
         600.0,
         description="How long auto may train, in seconds or as 10m; a strategy that no longer fits "
         "is left out, and the report says so",
+    )
+    learning_curve: Literal["auto", "none"] | list[Annotated[int, Field(ge=4)]] = Field(
+        "auto",
+        description="Strategies and controls trained again on fewer images, for at most half the "
+        "time budget again: none, or on how many, as [20, 50, 100]; auto: at scale full, or under "
+        "controls: full, on 20, 50, 100, 200 … all",
     )
     image_size: int | None = Field(
         None, ge=32, le=512, description="Side images are resized to; default 64, and 48 for lidc"

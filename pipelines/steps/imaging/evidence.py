@@ -21,6 +21,9 @@ from pipelines.stages import stage
 from pipelines.steps.imaging import external, words
 from pipelines.steps.imaging.bases import Base
 from pipelines.steps.imaging.budget import left_out
+from pipelines.steps.imaging.curve import Curve
+from pipelines.steps.imaging.curve_figure import draw_curve
+from pipelines.steps.imaging.curve_read import tell
 from pipelines.steps.imaging.effort import EFFORTS
 from pipelines.steps.imaging.exporting import export_package
 from pipelines.steps.imaging.figures import draw
@@ -43,7 +46,11 @@ def chosen(trained: Sequence[Trained]) -> Trained:
 
 @stage()
 def evaluate(
-    job: Job, prepared: Prepared, bases: list[Base], trained: Sequence[Trained]
+    job: Job,
+    prepared: Prepared,
+    bases: list[Base],
+    trained: Sequence[Trained],
+    curve: Curve | None = None,
 ) -> Evidence:
     """Choose on validation, pack, and measure every arm and control on the test images.
 
@@ -66,6 +73,7 @@ def evaluate(
     story = words.Story(
         prepared, bases, list(trained), best, metrics, gaps, calibration, trust, views
     )
+    less = tell(curve or Curve(), prepared, sure)
     headline = words.headline(story)
     say(headline)
     return Evidence(
@@ -76,12 +84,16 @@ def evaluate(
         metrics=metrics[best.name] | trust.metrics,
         arms=arms,
         calibration=calibration,
-        findings=words.findings(story),
-        remarks=words.remarks(story),
-        limits=[*words.limits(story), *left_out(job)],
-        figures=draw(job.folder / "figures", prepared, trained, tested, metrics, package),
+        findings=[*words.findings(story), *less.said],
+        remarks=words.remarks(story, less.more),
+        limits=[*words.limits(story), *left_out(job), *less.limits],
+        figures=[
+            *draw(job.folder / "figures", prepared, trained, tested, metrics, package),
+            *draw_curve(job.folder / "figures", less.spots),
+        ],
         tables=[
             _differences(best, gaps),
+            *less.tables,
             *trust.tables,
             *_source_table(bases, prepared),
             *_set_aside(prepared),

@@ -83,7 +83,7 @@ def train_transfer(job: Job, prepared: Prepared, bases: list[Base]) -> list[Trai
     if "transfer" not in strategies(job.config):
         return []
     attempts = [Attempt(f"transfer-{base.name}", "arm", "transfer", base) for base in bases]
-    return [_trained(job, prepared, each, _tuning(job.config, prepared)) for each in attempts]
+    return [_trained(job, prepared, each, tuning_of(job.config, prepared)) for each in attempts]
 
 
 @stage(kind="training")
@@ -98,7 +98,7 @@ def train_finetune(
     wanted = trains(job.config)
     if not wanted:
         return []
-    base = _start(job, prepared, bases, probes)
+    base = starting_base(job, prepared, bases, probes)
     spent = base.seconds + sum(probe.seconds for probe in probes)
     found: list[Trained] = []
     for place, strategy in enumerate(wanted):
@@ -117,12 +117,12 @@ def _scratch(config: ImagingConfig) -> bool:
 
 def _within(job: Job, prepared: Prepared, attempt: Attempt, seconds: float) -> list[Trained]:
     """The arm; under `auto` with as many epochs as fit in so many seconds, or not at all."""
-    tuning = _tuning(job.config, prepared)
+    tuning = tuning_of(job.config, prepared)
     tuning = from_scratch(tuning) if attempt.base.name == "random" else tuning
     if job.config.strategy == "auto":
-        net = _new_net(load_base(job, prepared, attempt.base), prepared)
-        learn = make(attempt.strategy, _settings(job.config, attempt.strategy))
-        examples = _examples(job, prepared)
+        net = new_net(load_base(job, prepared, attempt.base), prepared)
+        learn = make(attempt.strategy, settings_for(job.config, attempt.strategy))
+        examples = examples_of(job, prepared)
         epochs = allowed(job, attempt.name, learn, net, examples, tuning, seconds)
         if not epochs:
             return []
@@ -136,9 +136,9 @@ def _trained(job: Job, prepared: Prepared, attempt: Attempt, tuning: Tuning) -> 
 
 def _train(job: Job, prepared: Prepared, attempt: Attempt, tuning: Tuning) -> Trained:
     """Train an arm, write its net and its logits on all images, and score its validation rows."""
-    backbone, examples = load_base(job, prepared, attempt.base), _examples(job, prepared)
-    started, net = time.perf_counter(), _new_net(backbone, prepared)
-    learn = make(attempt.strategy, _settings(job.config, attempt.strategy))
+    backbone, examples = load_base(job, prepared, attempt.base), examples_of(job, prepared)
+    started, net = time.perf_counter(), new_net(backbone, prepared)
+    learn = make(attempt.strategy, settings_for(job.config, attempt.strategy))
     learned = learn(net, examples, tuning, say, checkpoint(job, attempt.name))
     outputs = learned.outputs
     if outputs is None:
@@ -159,7 +159,8 @@ def _train(job: Job, prepared: Prepared, attempt: Attempt, tuning: Tuning) -> Tr
     )
 
 
-def _new_net(backbone: Backbone, prepared: Prepared) -> Classifier:
+def new_net(backbone: Backbone, prepared: Prepared) -> Classifier:
+    """A base under a head of zeros for the target's classes or labels."""
     return Classifier(backbone, len(prepared.target.classes))
 
 
@@ -175,20 +176,22 @@ def _score(examples: Examples, outputs: np.ndarray, name: str) -> float:
     return score
 
 
-def _examples(job: Job, prepared: Prepared) -> Examples:
+def examples_of(job: Job, prepared: Prepared) -> Examples:
+    """The target's images and labels, to train on and to choose by."""
     target = prepared.target
     rows = (target.rows("train"), target.rows("validation"))
     return Examples(target.images(), target.labels(), *rows, job.folder / "features")
 
 
-def _settings(config: ImagingConfig, strategy: str) -> dict[str, float]:
+def settings_for(config: ImagingConfig, strategy: str) -> dict[str, float]:
     """What a strategy alone takes: the file's settings, over those of the scale."""
     blocks = EFFORTS[config.scale].blocks
     own = {"blocks": float(blocks)} if strategy == "partial" and blocks else {}
     return own | config.strategy_settings.get(strategy, {})
 
 
-def _tuning(config: ImagingConfig, prepared: Prepared) -> Tuning:
+def tuning_of(config: ImagingConfig, prepared: Prepared) -> Tuning:
+    """How a net is trained: the file's keys, over those of the scale."""
     effort = EFFORTS[config.scale]
     return Tuning(
         epochs=config.epochs or effort.epochs,
@@ -207,7 +210,7 @@ def positive(p: np.ndarray) -> np.ndarray:
     return p[:, 1] if p.shape[1] == 2 else p
 
 
-def _start(job: Job, prepared: Prepared, bases: list[Base], probes: list[Trained]) -> Base:
+def starting_base(job: Job, prepared: Prepared, bases: list[Base], probes: list[Trained]) -> Base:
     """The base that training starts from."""
     if probes:
         best = max(probes, key=lambda probe: probe.validation)
@@ -227,7 +230,7 @@ def train_controls(job: Job, prepared: Prepared) -> list[Trained]:
         return []
     base = random_base(job, prepared)
     frozen = Attempt("random-weights", "control", "transfer", base)
-    found = [_trained(job, prepared, frozen, _tuning(config, prepared))]
+    found = [_trained(job, prepared, frozen, tuning_of(config, prepared))]
     if _scratch(config):
         scratch = Attempt(SCRATCH, "control", "finetune", base)
         found += _within(job, prepared, scratch, config.time_budget / (1 + len(trains(config))))
@@ -238,7 +241,7 @@ def train_controls(job: Job, prepared: Prepared) -> list[Trained]:
 
 
 def _size(job: Job, prepared: Prepared, sizes: np.ndarray) -> Trained:
-    started, values, examples = time.perf_counter(), np.log1p(sizes), _examples(job, prepared)
+    started, values, examples = time.perf_counter(), np.log1p(sizes), examples_of(job, prepared)
     rows = (examples.train, examples.validation)
     head = fit_head(values, examples.targets, *rows, len(prepared.target.classes))
     outputs = head.logits(values)

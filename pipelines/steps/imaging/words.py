@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from domains.metrics import Interval
@@ -71,10 +71,10 @@ def findings(story: Story) -> list[str]:
     return [_advice(story), *_against_controls(story), *story.trust.said[:1]]
 
 
-def remarks(story: Story) -> dict[str, list[str]]:
-    """Section of the report → what else the numbers say there."""
+def remarks(story: Story, worth: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Section of the report → what else the numbers say there; `worth` goes to the first."""
     return {
-        "worth": [*_against_each_other(story), *_source(story), *story.views],
+        "worth": [*_against_each_other(story), *_source(story), *story.views, *worth],
         "calibration": [_calibrated(story), *story.trust.said[1:]],
     }
 
