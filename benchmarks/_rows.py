@@ -98,10 +98,12 @@ class Part:
     Attributes:
         measure: Told whether to be quick, gives the rows.
         draw: Writes the part's picture to a path, when it was not quick; None: it has none.
+        named: It is so long that it runs only where it is named.
     """
 
     measure: Callable[[bool], list[Row]]
     draw: Callable[[Path], object] | None = None
+    named: bool = False
 
 
 def main_of(parts: Mapping[str, Part], about: str) -> None:
@@ -113,7 +115,8 @@ def main_of(parts: Mapping[str, Part], about: str) -> None:
         about: What is compared.
     """
     options = _parser(about, parts).parse_args()
-    chosen = {name: part for name, part in parts.items() if name in (options.only or parts)}
+    asked = options.only or [name for name, part in parts.items() if not part.named]
+    chosen = {name: part for name, part in parts.items() if name in asked}
     rows = [row for part in chosen.values() for row in part.measure(options.quick)]
     print(_table(rows))
     if options.json:
