@@ -73,8 +73,8 @@ def test_several_labels_are_mixed_where_one_of_them_is() -> None:
 
 
 def test_counts_end_with_all_images() -> None:
-    assert counts(136) == (20, 50, 100, 136)
-    assert counts(50) == (20, 50)
+    assert counts(150) == (20, 50, 100, 150)
+    assert counts(136) == (20, 50, 136)  # 100 would say what all say
     assert counts(50, [60, 10]) == (10, 50)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from domains.splits import positions
 
 _STEPS = (20, 50, 100, 200, 500)
+_FURTHER = 0.7
 
 
 def counts(images: int, asked: Sequence[int] | None = None) -> tuple[int, ...]:
@@ -17,15 +18,16 @@ def counts(images: int, asked: Sequence[int] | None = None) -> tuple[int, ...]:
 
     Args:
         images: Training images.
-        asked: None for 20, 50, 100, 200, 500, and so on.
+        asked: None for 20, 50, 100, 200, 500, and so on, as far as all are a good step further.
 
     >>> counts(1277)
-    (20, 50, 100, 200, 500, 1000, 1277)
+    (20, 50, 100, 200, 500, 1277)
     >>> counts(60, [200, 50])
     (50, 60)
     """
     if asked is None:
-        asked = [*_STEPS, *(step * 10**power for power in range(3, 9) for step in (1, 2, 5))]
+        steps = [*_STEPS, *(step * 10**power for power in range(3, 9) for step in (1, 2, 5))]
+        asked = [step for step in steps if step <= _FURTHER * images]
     return (*sorted({count for count in asked if count < images}), images)
 
 
