@@ -117,6 +117,11 @@ def test_differences_are_paired_by_draw_and_by_test_patient() -> None:
     assert alone.low < alone.value < alone.high
 
 
+def test_an_interval_of_few_draws_is_as_wide_as_their_spread() -> None:
+    found = curve_read.mean(np.repeat([[0.6], [0.8]], 201, axis=1), seed=0)
+    assert (found.low, found.value, found.high) == pytest.approx((0.6, 0.7, 0.8), abs=0.02)
+
+
 # ------------------------------------------------------------------------------- in a run
 
 

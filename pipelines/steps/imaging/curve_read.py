@@ -130,13 +130,15 @@ def _spots(points: Sequence[Point], areas: Areas, seed: int) -> list[Spot]:
 def mean(each: np.ndarray, seed: int) -> Interval:
     """The mean over draws of training images, with an interval over both draws.
 
+    Of r draws r − 1 are taken again, for r of so few would vary too little (Rao and Wu, 1988).
+
     Args:
         each: (r, 1 + b): a row a draw; the value on the test images, then on b resamples of them.
         seed: Of the resampling of draws.
     """
     rng = np.random.default_rng((seed, 1))
     draws, resampled = len(each), each.shape[1] - 1
-    which = rng.integers(draws, size=(draws, resampled))
+    which = rng.integers(draws, size=(max(draws - 1, 1), resampled))
     again = np.take_along_axis(each[:, 1:], which, axis=0).mean(axis=0)
     return interval(float(each[:, 0].mean()), again)
 
