@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.outcome_targets import class_name, known
+from domains.healthcare.outcome_spec import Outcome, class_name
+from domains.healthcare.outcome_targets import known
 
 _INTERVALS = 16
 _OUTER, _FEWEST = 0.01, 5  # of private times: at least so many events lie beyond the last cut

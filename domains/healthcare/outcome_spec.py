@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from domains.errors import InputError
 
 Kind: TypeAlias = Literal["binary", "multiclass", "ordinal", "count", "regression", "survival"]
@@ -88,3 +90,17 @@ class Outcome:
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
         return cls(**made)
+
+
+def class_name(value: object) -> str:
+    """One spelling for a class or category however a file stores it: 1, 1.0 and ' 1' are `1`."""
+    if isinstance(value, bool | np.bool_):
+        return str(int(value))
+    if isinstance(value, int | float | np.integer | np.floating):
+        return str(int(value)) if float(value).is_integer() else repr(float(value))
+    text = str(value).strip()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else text

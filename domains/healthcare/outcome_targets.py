@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
-from domains.healthcare.outcome_spec import Outcome, Value
+from domains.healthcare.outcome_checks import check_enough, check_learnable, few
+from domains.healthcare.outcome_spec import Outcome, Value, class_name
 
 _MOST_CLASSES = 50
 
@@ -42,20 +43,6 @@ def known(values: np.ndarray) -> np.ndarray:
     return np.logical_not(missing.any(axis=1) if values.ndim == 2 else missing)
 
 
-def class_name(value: object) -> str:
-    """One spelling for a class or category however a file stores it: 1, 1.0 and ' 1' are `1`."""
-    if isinstance(value, bool | np.bool_):
-        return str(int(value))
-    if isinstance(value, int | float | np.integer | np.floating):
-        return str(int(value)) if float(value).is_integer() else repr(float(value))
-    text = str(value).strip()
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return str(int(number)) if number.is_integer() else text
-
-
 def class_names(column: pd.Series, missing: Sequence[Value] = ()) -> np.ndarray:
     """Class name of every cell, None where it is empty or a code for unknown; (n,) object."""
     codes, names = coded(column, missing)
@@ -71,7 +58,12 @@ def coded(column: pd.Series, missing: Sequence[Value] = ()) -> tuple[np.ndarray,
 
 
 def read_targets(
-    frame: pd.DataFrame, outcomes: Sequence[Outcome], where: str, *, learn: bool = True
+    frame: pd.DataFrame,
+    outcomes: Sequence[Outcome],
+    where: str,
+    *,
+    learn: bool = True,
+    least: int = 1,
 ) -> Targets:
     """Targets of every outcome.
 
@@ -81,10 +73,11 @@ def read_targets(
         where: Name of the file, for messages.
         learn: Whether the records are to be learned from, and not only judged by: then an outcome
             needs labels of more than one kind.
+        least: Fewest events to learn from: records of yes and of no, or events with a time.
 
     Raises:
-        InputError: An outcome has no label or one class, a value of the wrong kind, or an
-            impossible time; names outcome, column and row.
+        InputError: An outcome has no label, one class or too few events, a value of the wrong
+            kind, or an impossible time; names outcome, column and row.
     """
     readers = {
         "binary": _binary,
@@ -99,29 +92,11 @@ def read_targets(
         place = f"{where}: outcome {outcome.name}, column {outcome.column or outcome.time}"
         values[outcome.name] = readers[outcome.kind](frame, outcome, place)
         if learn:
-            _check_learnable(values[outcome.name], frame, outcome, place)
+            labels = values[outcome.name][known(values[outcome.name])]
+            seen = _seen(frame[str(outcome.column)], outcome) if outcome.kind == "binary" else []
+            check_learnable(labels, len(frame), outcome, place, seen)
+            check_enough(labels, outcome, least, place)
     return Targets(tuple(outcomes), values)
-
-
-def _check_learnable(values: np.ndarray, frame: pd.DataFrame, outcome: Outcome, place: str) -> None:
-    """Raise when labels are all missing or all the same: nothing can be learned from them."""
-    labels = values[known(values)]
-    if not len(labels):
-        raise InputError(
-            f"{place}: none of the {len(frame)} records has a label; name another column, "
-            "or leave the outcome out"
-        )
-    if outcome.kind == "binary":
-        _check_both(labels, frame[str(outcome.column)], outcome, place)
-    elif outcome.kind == "survival":
-        _check_events(labels, outcome, place)
-    elif len(set(labels)) == 1:
-        classes = outcome.kind in ("multiclass", "ordinal")
-        what = "one class only" if classes else "one value only"
-        raise InputError(
-            f"{place}: {what} in {len(labels)} labelled records, expected at least two; "
-            "name another column, or leave the outcome out"
-        )
 
 
 def numbers(column: pd.Series, missing: Sequence[Value], place: str) -> np.ndarray:
@@ -153,7 +128,7 @@ def _yes_or_no(column: pd.Series, outcome: Outcome, place: str) -> np.ndarray:
     seen = sorted({str(name) for name in names[labelled]})
     if not outcome.positive and not set(seen) <= {"0", "1"}:
         raise InputError(
-            f"{place}: expected 0 and 1, found {_few(seen)}; "
+            f"{place}: expected 0 and 1, found {few(seen)}; "
             "name the values that mean yes under positive, and codes for unknown under missing"
         )
     yes = {class_name(value) for value in outcome.positive} or {"1"}
@@ -162,28 +137,13 @@ def _yes_or_no(column: pd.Series, outcome: Outcome, place: str) -> np.ndarray:
     return out
 
 
+def _seen(column: pd.Series, outcome: Outcome) -> list[str]:
+    """Distinct values of a column, codes for unknown apart."""
+    return sorted(set(class_names(column, outcome.missing)) - {None})
+
+
 def _binary(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
     return _yes_or_no(frame[str(outcome.column)], outcome, place)
-
-
-def _check_both(labels: np.ndarray, column: pd.Series, outcome: Outcome, place: str) -> None:
-    """Raise when all labels are the same: perhaps `positive` is misspelled."""
-    if (labels == labels[0]).all():
-        seen = sorted(set(class_names(column, outcome.missing)) - {None})
-        yes = ", ".join(class_name(v) for v in outcome.positive) or "1"
-        quoted = "; YAML reads a bare yes or no as true or false: quote it"
-        hint = quoted if any(isinstance(v, bool) for v in outcome.positive) else ""
-        raise InputError(
-            f"{place}: one class only in {len(labels)} labelled records (values {_few(seen)}; "
-            f"yes means {yes}), expected yes and no; check positive and missing{hint}"
-        )
-
-
-def _few(seen: list[str]) -> str:
-    """Distinct values for a message: labels are shown when few and short, else only counted."""
-    if len(seen) > 6 or any(len(name) > 24 for name in seen):
-        return f"{len(seen)} different values"
-    return ", ".join(seen)
 
 
 def _multiclass(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
@@ -202,7 +162,7 @@ def _ordinal(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
     seen = set(names) - {None}
     if not outcome.levels and (words := sorted(name for name in seen if not _numeric(name))):
         raise InputError(
-            f"{place}: the order of {_few(words)} is not known; "
+            f"{place}: the order of {few(words)} is not known; "
             "name the classes from the lowest to the highest under levels"
         )
     known_levels = {class_name(level) for level in outcome.levels} or seen
@@ -256,21 +216,6 @@ def _survival(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
     event[np.isnan(time)] = np.nan
     time = np.where(np.isnan(event), np.nan, time)
     return np.column_stack([time, event])
-
-
-def _check_events(labels: np.ndarray, outcome: Outcome, place: str) -> None:
-    if not (labels[:, 1] == 1).any():
-        raise InputError(
-            f"{place}: event column {outcome.event} holds no event in {len(labels)} records with "
-            "a time, expected some; check positive"
-        )
-    longest = labels[:, 0].max()
-    beyond = [horizon for horizon in outcome.horizons if horizon > longest]
-    if beyond:
-        raise InputError(
-            f"{place}: horizon {beyond[0]:g} lies beyond the longest time, {longest:g}; "
-            "horizons are in the unit of the time column"
-        )
 
 
 def _check_times(time: np.ndarray, event: np.ndarray, outcome: Outcome, place: str) -> None:

@@ -171,35 +171,6 @@ def _thaw(values: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "kind"}
 
 
-def check_features(frame: pd.DataFrame, where: str) -> None:
-    """Raise InputError for a column that cannot be a feature; names it and the way out."""
-    for name in frame.columns:
-        column = frame[name]
-        place = f"{where}: column {name}"
-        if column.isna().all():
-            raise InputError(f"{place} is empty in all {len(frame)} rows; list it under exclude")
-        if pd.api.types.is_datetime64_any_dtype(column.dtype):
-            raise InputError(
-                f"{place} holds dates, expected numbers or categories; "
-                "turn it into a duration, or list it under exclude"
-            )
-        _check_text(column, place)
-
-
-def _check_text(column: pd.Series, place: str) -> None:
-    """A few words in a column of numbers are a mistake, not categories."""
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return
-    cells = column.dropna()
-    numeric = pd.to_numeric(cells.astype(str), errors="coerce").notna().to_numpy()
-    if 0.5 < numeric.mean() < 1 and cells[numeric].nunique() > 20:
-        row = int(np.flatnonzero(column.notna())[np.flatnonzero(~numeric)[0]]) + 1
-        raise InputError(
-            f"{place}: {int(numeric.sum())} cells hold numbers and {int((~numeric).sum())} text, "
-            f"the first in row {row}; empty the cells that mean unknown, or list it under exclude"
-        )
-
-
 def fit_encoder(frame: pd.DataFrame, patients: np.ndarray | None = None) -> Encoder:
     """Rules from the training records' features alone.
 

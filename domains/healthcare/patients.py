@@ -12,7 +12,7 @@ import pandas as pd
 from domains.errors import InputError
 from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.outcome_targets import Targets, read_targets
-from domains.healthcare.patient_features import check_features
+from domains.healthcare.patient_columns import check_features
 from domains.row_ids import row_ids
 
 
@@ -68,6 +68,7 @@ def read_cohort(
     exclude: Sequence[str] = (),
     patient: str | None = None,
     learn: bool = True,
+    least_events: int = 1,
 ) -> Cohort:
     """Tell features from targets, and check both.
 
@@ -82,6 +83,7 @@ def read_cohort(
             its content, so that identical records stay together and row order does not matter.
         learn: Whether the records are to be learned from, and not only judged by: then labels
             must differ and features must hold something.
+        least_events: Fewest records of yes, and of no, that an outcome is learned from.
 
     Raises:
         InputError: A named column does not exist, a target or feature cannot be used, or no
@@ -95,7 +97,7 @@ def read_cohort(
     features = frame.drop(columns=list(dict.fromkeys(column for column, _ in named)))
     if not len(features.columns):
         raise InputError(f"{where}: no column is left as a feature; shorten exclude")
-    targets = read_targets(frame, outcomes, where, learn=learn)
+    targets = read_targets(frame, outcomes, where, learn=learn, least=least_events)
     if learn:
         check_features(features, where)
     records = row_ids(frame)

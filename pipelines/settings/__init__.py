@@ -9,7 +9,8 @@ from pipelines.settings.credit import CreditConfig, CreditData, Grant, Privacy, 
 from pipelines.settings.credit_clients import Clients
 from pipelines.settings.imaging import ImagingConfig
 from pipelines.settings.imaging_data import ImagingData
-from pipelines.settings.patients import Outcome, PatientsConfig, PatientsData
+from pipelines.settings.patients import Outcome, PatientsConfig
+from pipelines.settings.patients_data import PatientsData
 from pipelines.settings.places import (
     has_ledger,
     has_store,

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from models.multitask.named import settings_of
 from pipelines.settings.base import Job, Section
-
-
-class PatientsData(Section):
-    """Where patients' records are."""
-
-    name: str | None = None
-    path: Path | None = Field(None, description="CSV or Parquet, plain or gzipped")
-    patient: str | None = Field(None, description="Column of the patient id; default: each row")
-    time: str | None = Field(None, description="Column of the visit's time; never a feature")
-    public: bool = Field(False, description="Whether the records are public; built-in ones are")
-
-    @model_validator(mode="after")
-    def _names_its_source(self) -> PatientsData:
-        if self.path is None and self.name != "support2":
-            raise ValueError(f"built-in patient sets: support2; found {self.name!r}")
-        return self
-
-
-class ExternalTest(Section):
-    """Records of elsewhere that a model is judged on, and never learns from."""
-
-    path: Path = Field(description="CSV or Parquet with the columns of the data")
-    patient: str | None = Field(None, description="Column of the patient id; default: the data's")
+from pipelines.settings.patients_data import ExternalTest, PatientsData
 
 
 class Outcome(Section):
@@ -91,7 +68,7 @@ class PatientsConfig(Job):
 
     data: PatientsData = PatientsData(name="support2")
     exclude: list[str] = Field(default=[], description="Columns that leak or must not be used")
-    outcomes: list[Outcome] = Field(default=[], description="At least one; support2 brings its own")
+    outcomes: list[Outcome] = Field(default=[], description="At least one; studies bring theirs")
     test: ExternalTest | None = Field(None, description="An external test set")
     sharing: Literal["none", "hard", "soft", "cross-stitch", "mmoe"] = Field(
         "hard", description="none: a network an outcome; mmoe: experts, and a gate an outcome"

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
-from domains.healthcare import patient_support2
 from domains.healthcare.outcome_codec import fit_codec
 from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.patient_features import Category, Encoder, Number, fit_encoder
 from domains.healthcare.patient_leakage import suspects
 from domains.healthcare.patient_store import read_part, write_cohort
 from domains.healthcare.patients import Cohort, read_cohort
+from domains.healthcare.studies.support2 import SUPPORT2
 from domains.sources import fetch
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 
@@ -35,16 +35,16 @@ def test_outcome_columns_and_patient_ids_are_never_features(cohort: Cohort) -> N
 
 def test_support2_features_are_those_known_by_day_3_whatever_is_asked() -> None:
     frame = pd.read_parquet(fetch("support2"))
-    for outcomes in (patient_support2.OUTCOMES, patient_support2.OUTCOMES[:1]):
+    for outcomes in (SUPPORT2.outcomes, SUPPORT2.outcomes[:1]):
         cohort = read_cohort(
             frame,
             outcomes,
             "support2",
-            exclude=patient_support2.NEVER,
-            patient=patient_support2.PATIENT,
+            exclude=tuple(SUPPORT2.never),
+            patient=SUPPORT2.patient,
         )
         assert set(cohort.features) == KNOWN_BY_DAY_3
-    labels = read_cohort(frame, patient_support2.OUTCOMES, "support2").targets.mask.sum(axis=0)
+    labels = read_cohort(frame, SUPPORT2.outcomes, "support2").targets.mask.sum(axis=0)
     assert labels.tolist() == [9105, 9075, 6238, 7705, 9105, 8217, 9105]
 
 

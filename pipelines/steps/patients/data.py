@@ -5,37 +5,46 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
-from domains.dataset import Dataset, digest_file
-from domains.healthcare import patient_support2
+from domains.dataset import Dataset, digest_file, digest_files
 from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.patients import Cohort, read_cohort
+from domains.healthcare.patients import Cohort, check_column, read_cohort
+from domains.healthcare.studies import Study
 from domains.sources import SOURCES, fetch
-from domains.tables import read_table
+from domains.tables import column_names
 from pipelines.progress import say
 from pipelines.settings import Outcome as OutcomeConfig
 from pipelines.settings import PatientsConfig, PatientsData, home_key
+from pipelines.settings.patients_data import ExternalTest
+from pipelines.steps.patients.tables import Table, files_of, own_table, study_of, study_table
 
 
 @dataclass(frozen=True)
 class Loaded:
     """Records of a job, and those of its external test file when there is one.
 
-    `unit` names what is split: the patient column, or the record by what its columns hold.
+    `unit` names what is split: the patient column, or the record by what its columns hold. `marks`
+    are the site or time of each record, when the split is by one of them.
     """
 
     dataset: Dataset
     cohort: Cohort
     unit: str
+    marks: pd.Series | None = None
     external: Cohort | None = None
     external_name: str = ""
 
 
 def locate(config: PatientsConfig) -> Path:
-    """The file of the job's records; a built-in set is fetched unless it is cached."""
-    return config.data.path or fetch(patient_support2.NAME, progress=say)
+    """The file of the job's records; those of a built-in study are fetched unless cached."""
+    study = study_of(config.data)
+    if study is None:
+        return cast(Path, config.data.path)
+    first, *_ = [fetch(name, progress=say) for name in study.sources]
+    return first
 
 
 def load(config: PatientsConfig, path: Path) -> Loaded:
@@ -48,30 +57,71 @@ def load(config: PatientsConfig, path: Path) -> Loaded:
     Raises:
         InputError: See `domains.healthcare.patients.read_cohort`.
     """
-    outcomes = declared(config)
-    built_in = config.data.path is None
-    frame = read_table(path)
-    patient = config.data.patient or (patient_support2.PATIENT if built_in else None)
-    exclude = [*config.exclude, *([config.data.time] if config.data.time else [])]
-    exclude += patient_support2.NEVER if built_in else ()
-    cohort = read_cohort(frame, outcomes, path.name, exclude=exclude, patient=patient)
-    dataset = _dataset(config.data, path, frame, _notes(cohort, patient))
-    unit = _unit(frame, patient)
-    if config.test is None:
-        return Loaded(dataset, cohort, unit)
-    there = config.test.path
-    # Columns that are no features may be there or not.
-    external = read_cohort(
-        read_table(there),
+    data, outcomes = config.data, declared(config)
+    study = study_of(data)
+    patient = data.patient or (study.patient if study else None)
+    excluded = tuple(config.exclude)
+    if study is None:
+        table = own_table(path, data, patient, outcomes, excluded)
+    else:
+        table = study_table(study, data)
+    exclude = dict.fromkeys(table.exclude if data.visits else (*excluded, *table.exclude))
+    cohort = read_cohort(
+        table.frame,
+        outcomes,
+        path.name,
+        exclude=tuple(exclude),
+        patient=patient,
+        least_events=data.least_events,
+    )
+    notes = [*table.notes, *_notes(cohort, patient)]
+    loaded = Loaded(
+        _dataset(data, path, table.frame, notes),
+        cohort,
+        _unit(table.frame, patient),
+        _marks(table.frame, data, path.name),
+    )
+    return loaded if config.test is None else _with_external(loaded, config, patient, table)
+
+
+def _marks(frame: pd.DataFrame, data: PatientsData, where: str) -> pd.Series | None:
+    """Site or time of each record, when the split is by one of them."""
+    column = {"site": data.site, "time": data.time}.get(data.split_by)
+    if column is None:
+        return None
+    check_column(frame, column, f"{where}: data.{data.split_by}")
+    return frame[column]
+
+
+def _with_external(
+    loaded: Loaded, config: PatientsConfig, patient: str | None, table: Table
+) -> Loaded:
+    """Read the external test file as the training file was read; what differs is checked later."""
+    test = cast(ExternalTest, config.test)
+    outcomes, there = loaded.cohort.targets.outcomes, test.path
+    patient = test.patient or patient
+    aside = [name for name in config.exclude if name in column_names(there)]
+    external = own_table(
+        there,
+        config.data,
+        patient,
+        outcomes,
+        (*aside, *test.exclude),
+        like=tuple(map(str, table.frame.columns)),
+    )
+    unused = (*aside, *test.exclude, *external.exclude, *table.exclude)
+    cohort = read_cohort(
+        external.frame,
         outcomes,
         there.name,
-        patient=config.test.patient or patient,
+        exclude=tuple(dict.fromkeys(name for name in unused if name in external.frame)),
+        patient=patient,
         learn=False,
     )
-    digest = digest_file(there, None if dataset.public else home_key())
-    note = f"External test: {there.name}, {len(external):,} records, {digest}."
-    dataset = replace(dataset, notes=(*dataset.notes, note))
-    return Loaded(dataset, cohort, unit, external, there.name)
+    digest = digest_file(there, None if loaded.dataset.public else home_key())
+    note = f"External test: {there.name}, {len(cohort):,} records, {digest}."
+    dataset = replace(loaded.dataset, notes=(*loaded.dataset.notes, note))
+    return replace(loaded, dataset=dataset, external=cohort, external_name=there.name)
 
 
 def _unit(frame: pd.DataFrame, patient: str | None) -> str:
@@ -85,7 +135,7 @@ def _unit(frame: pd.DataFrame, patient: str | None) -> str:
 def declared(config: PatientsConfig) -> tuple[Outcome, ...]:
     """The outcomes of the configuration, or those that the built-in set brings."""
     if not config.outcomes:
-        return patient_support2.OUTCOMES
+        return cast(Study, study_of(config.data)).outcomes
     return tuple(_outcome(outcome) for outcome in config.outcomes)
 
 
@@ -121,11 +171,11 @@ def _notes(cohort: Cohort, patient: str | None) -> list[str]:
 def _dataset(data: PatientsData, path: Path, frame: pd.DataFrame, notes: list[str]) -> Dataset:
     built_in = data.path is None
     public = built_in or data.public
-    source = SOURCES[patient_support2.NAME] if built_in else None
+    source = SOURCES[str(data.name)] if built_in else None
     return Dataset(
         name=data.name or path.name.partition(".")[0],
         path=path,
-        digest=digest_file(path, None if public else home_key()),
+        digest=digest_files(files_of(data, path), None if public else home_key()),
         rows=len(frame),
         columns=tuple((str(name), str(kind)) for name, kind in frame.dtypes.items()),
         public=public,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,15 +16,21 @@ from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.outcome_targets import Targets, known
 from domains.healthcare.patient_features import Encoder, fit_encoder
 from domains.healthcare.patient_leakage import suspects
+from domains.healthcare.patient_schema import check_like, inferred
+from domains.healthcare.patient_split import LEFT_OUT, Divided, Rule, divide
 from domains.healthcare.patient_store import read_part, write_cohort
 from domains.healthcare.patients import Cohort
-from domains.splits import assign, check_disjoint, split_key
+from domains.healthcare.split_name import facts_name
+from domains.splits import check_disjoint, split_key
 from pipelines.governance import seen
 from pipelines.progress import say
 from pipelines.settings import PatientsConfig, home_key
 from pipelines.stages import stage
 from pipelines.steps.patients.data import Loaded, load, locate
 from pipelines.tracking import Job, log_data
+
+if TYPE_CHECKING:
+    from pandera.pandas import DataFrameSchema
 
 PARTS = {"train": 0.62, "validation": 0.10, "calibration": 0.08, "test": 0.20}
 EXTERNAL = "external"
@@ -100,8 +107,11 @@ def prepare(job: Job, path: Path) -> Prepared:
     """
     config: PatientsConfig = job.config
     loaded = load(config, path)
+    divided = _split(loaded, config)
+    parts = divided.parts
+    notes = (*loaded.dataset.notes, *divided.notes)
+    loaded = replace(loaded, dataset=replace(loaded.dataset, notes=notes))
     log_data(job, loaded.dataset)
-    parts = _split(loaded, config)
     _remember(job, loaded, parts)
     training = loaded.cohort.take(parts == "train")
     public = loaded.dataset.public
@@ -110,7 +120,9 @@ def prepare(job: Job, path: Path) -> Prepared:
     found = suspects(encoder, encoder.ordinal(training.features), training.targets, codecs)
     split = {part: _count(loaded.cohort, parts == part) for part in PARTS}
     if loaded.external is not None:
-        split[EXTERNAL] = _external(job, loaded, loaded.external, encoder)
+        differing = config.test.differing if config.test else ()
+        schema = inferred(encoder, training.features, differing)
+        split[EXTERNAL] = _external(job, loaded, loaded.external, schema)
     say(f"{len(parts)} records, {len(encoder.features)} features, {len(codecs)} outcomes")
     warnings = [suspect.said(public) for suspect in found]
     for warning in warnings:
@@ -121,23 +133,34 @@ def prepare(job: Job, path: Path) -> Prepared:
         rules=_write_rules(job.folder / "rules.json", encoder, codecs),
         split=split,
         warnings=warnings,
-        unit=loaded.unit,
+        unit=_unit(loaded, divided, config),
     )
 
 
-def _split(loaded: Loaded, config: PatientsConfig) -> np.ndarray:
-    """Part of each record, (n,); at the tiny scale all but so many training records are out."""
+def _split(loaded: Loaded, config: PatientsConfig) -> Divided:
+    """Part of each record; at the tiny scale all but so many training records are out."""
+    data = config.data
     key = split_key(config.seed, None if loaded.dataset.public else home_key())
-    parts = assign(loaded.cohort.patients, PARTS, key)
+    rule = Rule(data.split_by, tuple(data.test_sites), data.test_from)
+    where = loaded.dataset.path.name
+    divided = divide(loaded.cohort.patients, loaded.marks, rule, PARTS, key, where)
     for part in PARTS:
-        if not (parts == part).any():
+        if not (divided.parts == part).any():
             raise InputError(
-                f"{loaded.dataset.path.name}: {len(parts)} records leave none for {part}; "
-                "more are needed"
+                f"{where}: {len(divided.parts)} records leave none for {part}; more are needed"
             )
-    rows = np.flatnonzero(parts == "train")
-    parts[rows[EFFORTS[config.scale].records :]] = "left out"
-    return parts
+    rows = np.flatnonzero(divided.parts == "train")
+    divided.parts[rows[EFFORTS[config.scale].records :]] = LEFT_OUT
+    return divided
+
+
+def _unit(loaded: Loaded, divided: Divided, config: PatientsConfig) -> str:
+    """What is split, and how: equal names mean that a record stands on the same side."""
+    if not divided.facts:
+        return loaded.unit
+    secret = None if loaded.dataset.public else home_key()
+    facts = facts_name(divided.facts, config.seed, secret)
+    return f"{loaded.unit}, held out by {config.data.split_by} ({facts})"
 
 
 def _remember(job: Job, loaded: Loaded, parts: np.ndarray) -> None:
@@ -161,9 +184,11 @@ def _codec(outcome: Outcome, targets: Targets, public: bool) -> Codec:
     return fit_codec(outcome, values, public)
 
 
-def _external(job: Job, loaded: Loaded, external: Cohort, encoder: Encoder) -> dict[str, int]:
+def _external(
+    job: Job, loaded: Loaded, external: Cohort, schema: DataFrameSchema
+) -> dict[str, int]:
     """Check the external test file's columns and patients, write it, and count it."""
-    encoder.encode(external.features, loaded.external_name)
+    check_like(external.features, schema, loaded.external_name)
     check_disjoint(
         np.append(loaded.cohort.patients, external.patients),
         np.repeat(["the data", "the external test file"], [len(loaded.cohort), len(external)]),

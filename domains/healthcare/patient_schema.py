@@ -1,0 +1,197 @@
+"""What columns may hold, as pandera schemas: declared ranges, or inferred from training records.
+
+Pandera (https://pandera.readthedocs.io) says which cells and columns fail; here they become one
+line that repeats no cell. It takes half a second to import, and so it is imported when used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from domains.errors import InputError
+from domains.healthcare.outcome_targets import class_names, numbers
+from domains.healthcare.patient_features import Category, Encoder
+
+if TYPE_CHECKING:
+    from pandera.pandas import Column, DataFrameSchema
+
+_FEWEST = 10
+_TIMES = 5.0
+_UNKNOWN = 0.9
+
+
+class Range(NamedTuple):
+    """What a column of numbers may hold, bounds included, and its unit."""
+
+    low: float
+    high: float
+    unit: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.low:,g} to {self.high:,g}" + (f" {self.unit}" if self.unit else "")
+
+
+def check_ranges(frame: pd.DataFrame, ranges: Mapping[str, Range], where: str) -> None:
+    """Raise InputError for the first number out of its range; columns that are not there pass.
+
+    Args:
+        frame: Raw records.
+        ranges: Column → what it may hold; cells may be empty.
+        where: Name of the file, for messages.
+    """
+    import pandera.pandas as pa
+
+    named = [name for name in ranges if name in frame]
+    checks = {name: pa.Check.in_range(*ranges[name][:2]) for name in named}
+    schema = pa.DataFrameSchema(
+        {name: pa.Column(float, check, nullable=True) for name, check in checks.items()}
+    )
+    plain = {name: numbers(frame[name], (), f"{where}: column {name}") for name in named}
+    failures = _failures(pd.DataFrame(plain), schema)
+    if len(failures):
+        raise InputError(_out_of_range(failures, plain, ranges, where))
+
+
+def _out_of_range(
+    failures: pd.DataFrame,
+    plain: Mapping[str, np.ndarray],
+    ranges: Mapping[str, Range],
+    where: str,
+) -> str:
+    name = str(failures["column"].iloc[0])
+    row = int(failures["index"].iloc[0])
+    side = "above" if plain[name][row] > ranges[name].high else "below"
+    count = int((failures["column"] == name).sum())
+    return (
+        f"{where}: row {row + 1}, column {name}: a number {side} the range ({count} cell(s) of "
+        f"this column are out of it), expected {ranges[name]}; is it another unit, or a code for "
+        "unknown? correct the cell, or leave it empty"
+    )
+
+
+def inferred(
+    encoder: Encoder, training: pd.DataFrame, differing: Collection[str] = ()
+) -> DataFrameSchema:
+    """What a further file must look like to be judged by a model: schema of its features.
+
+    Its columns are those of training and no others. A number's median and spread lie within a
+    factor of five of training's, both of them, and its median within training's range: other
+    units move them further. Of a category, more than one in ten cells is a level of training.
+
+    Args:
+        encoder: Fitted on the training records.
+        training: Their features.
+        differing: Columns that may hold numbers on another scale, or other categories.
+    """
+    import pandera.pandas as pa
+
+    columns = {}
+    for feature in encoder.features:
+        known = feature.name not in differing
+        make = _category if isinstance(feature, Category) else _number
+        columns[feature.name] = (
+            make(feature.name, training[feature.name]) if known else pa.Column(nullable=True)
+        )
+    return pa.DataFrameSchema(columns, strict=True)
+
+
+def check_like(frame: pd.DataFrame, schema: DataFrameSchema, where: str) -> None:
+    """Raise InputError when a file's features are not what `inferred` expects.
+
+    Args:
+        frame: Features of the further file, raw.
+        schema: From `inferred`.
+        where: Name of the file, for messages.
+    """
+    failures = _failures(frame, schema)
+    if not len(failures):
+        return
+    missing = _named(failures, "column_in_dataframe")
+    extra = _named(failures, "column_in_schema")
+    if missing or extra:
+        raise InputError(f"{where}: {_columns(missing, extra, len(schema.columns))}")
+    first = failures.iloc[0]
+    others = sorted(set(failures["column"].astype(str)) - {str(first["column"])})
+    also = f" (and so do {_listed(others)})" if others else ""
+    raise InputError(
+        f"{where}: column {first['column']} {first['check']}{also}; bring the file to the data's "
+        "units and codes, or list the column under test.differing"
+    )
+
+
+def _failures(frame: pd.DataFrame, schema: DataFrameSchema) -> pd.DataFrame:
+    from pandera.errors import SchemaErrors
+
+    try:
+        schema.validate(frame, lazy=True)
+    except SchemaErrors as errors:
+        return errors.failure_cases
+    return pd.DataFrame()
+
+
+def _named(failures: pd.DataFrame, check: str) -> list[str]:
+    return sorted(failures.loc[failures["check"] == check, "failure_case"].astype(str))
+
+
+def _columns(missing: Sequence[str], extra: Sequence[str], needed: int) -> str:
+    strange = f"{len(extra)} column(s) are not in the data: {_listed(extra)}"
+    if not missing:
+        return f"{strange}; take them out, or list them under test.exclude"
+    found = f"{len(missing)} of {needed} needed columns are missing: {_listed(missing)}"
+    return (
+        f"{found}{f', and {strange}' if extra else ''}; give every column the model was trained "
+        "on, empty where unknown"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
+
+
+def _category(name: str, training: pd.Series) -> Column:
+    import pandera.pandas as pa
+
+    levels = set(class_names(training)) - {None}
+
+    def known(column: pd.Series) -> bool:
+        names = pd.Series(class_names(column)).dropna()
+        return len(names) < _FEWEST or bool((~names.isin(levels)).mean() < _UNKNOWN)
+
+    said = "holds categories of which the data have hardly any: is it coded otherwise?"
+    return pa.Column(checks=pa.Check(known, error=said), nullable=True, name=name)
+
+
+def _number(name: str, training: pd.Series) -> Column:
+    import pandera.pandas as pa
+
+    there = numbers(training, (), name)
+
+    def alike(column: pd.Series) -> bool:
+        return _alike(numbers(column, (), f"column {name}"), there)
+
+    said = "holds numbers on another scale than the data's: is it another unit?"
+    return pa.Column(checks=pa.Check(alike, error=said), nullable=True, name=name)
+
+
+def _alike(here: np.ndarray, there: np.ndarray) -> bool:
+    """Whether two columns of numbers may be of one unit; few values or few kinds always may."""
+    here, there = here[~np.isnan(here)], there[~np.isnan(there)]
+    if min(len(here), len(there)) < _FEWEST or len(np.unique(there)) < _FEWEST:
+        return True
+    middle, usual = float(np.median(here)), float(np.median(there))
+    if not there.min() <= middle <= there.max():
+        return False
+    wide, narrow = _spread(here), _spread(there)
+    if min(wide, narrow) <= 0 or middle * usual <= 0:
+        return True
+    factors = np.array([middle / usual, wide / narrow])
+    return not ((factors > _TIMES).all() or (factors < 1 / _TIMES).all())
+
+
+def _spread(values: np.ndarray) -> float:
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float(high - low)

@@ -1,0 +1,135 @@
+"""A job's tables as one record a row: a built-in study's, or the user's own file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from domains.healthcare.outcome_spec import Outcome
+from domains.healthcare.outcome_targets import read_targets
+from domains.healthcare.patient_rows import Moment, check_one_row, from_visits
+from domains.healthcare.patient_schema import Range, check_ranges
+from domains.healthcare.patients import check_column
+from domains.healthcare.studies import STUDIES, Study
+from domains.sources import fetch
+from domains.tables import read_table
+from pipelines.settings import PatientsData
+
+
+@dataclass(frozen=True)
+class Table:
+    """Records to read a cohort from.
+
+    Attributes:
+        frame: One row a record.
+        exclude: Columns of it that are no features.
+        notes: What was done, in plain words.
+    """
+
+    frame: pd.DataFrame
+    exclude: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def study_of(data: PatientsData) -> Study | None:
+    """The built-in study that a configuration names; None for a file of the user's own."""
+    return STUDIES[str(data.name)] if data.path is None else None
+
+
+def files_of(data: PatientsData, path: Path) -> list[Path]:
+    """Every file that the records come from, `path` first."""
+    study = study_of(data)
+    return [path, *(fetch(name) for name in study.further)] if study else [path]
+
+
+def study_table(study: Study, data: PatientsData) -> Table:
+    """A study's records, its declared ranges checked."""
+    tables = [read_table(fetch(name)) for name in study.sources]
+    for source, table in zip(study.sources, tables, strict=True):
+        check_ranges(table, study.ranges, source)
+    frame = study.rows(tables)
+    marks = [name for name in (data.site, data.time) if name]
+    exclude = [name for name in study.never if name in frame]
+    note = f"Predictions are made {study.predicted}."
+    return Table(frame, (*exclude, *marks), notes=(note,))
+
+
+def own_table(
+    path: Path,
+    data: PatientsData,
+    patient: str | None,
+    outcomes: tuple[Outcome, ...],
+    exclude: tuple[str, ...] = (),
+    like: Collection[str] | None = None,
+) -> Table:
+    """The records of a user's file; visits become one row a patient when the data say how.
+
+    Args:
+        path: CSV or Parquet.
+        data: How it is read.
+        patient: Column of the patient id.
+        outcomes: What is predicted.
+        exclude: Columns that are no features, left out before visits are summarised.
+        like: Columns of the training file's `Table`, when this is a further one.
+
+    Raises:
+        InputError: See the functions used here.
+    """
+    frame, where = read_table(path), path.name
+    _check_named(frame, data, patient, where)
+    check_ranges(frame, {name: Range(*pair) for name, pair in data.ranges.items()}, where)
+    marks = tuple(name for name in (data.site, data.time) if name and name in frame)
+    if data.one_row and patient:
+        check_one_row(frame, patient, where)
+    if data.visits is None or patient is None:
+        return Table(frame, (*exclude, *marks), notes=_several(frame, patient))
+    for name in exclude:
+        check_column(frame, name, f"{where}: exclude")
+    read_targets(frame, outcomes, where, learn=False)  # for its errors, which name the file's rows
+    wanted = dict.fromkeys(name for o in outcomes for name in o.columns)
+    same = [*wanted, *(name for name in marks if name not in wanted)]
+    when = Moment(data.visits.time, data.visits.until, data.visits.year)
+    kept = frame.drop(columns=[name for name in exclude if name not in same])
+    rows = from_visits(kept, patient, when, same, where, like)
+    return Table(rows, marks, _summarised(frame, rows, patient, when))
+
+
+def _check_named(frame: pd.DataFrame, data: PatientsData, patient: str | None, where: str) -> None:
+    """Raise InputError when a column that the data need is not there."""
+    by = data.split_by
+    named = [(patient, "data.patient"), (data.visits and data.visits.time, "data.visits.time")]
+    named += [(data.site, "data.site")] if by == "site" else []
+    named += [(data.time, "data.time")] if by == "time" else []
+    for column, key in named:
+        if column:
+            check_column(frame, column, f"{where}: {key}")
+
+
+def _several(frame: pd.DataFrame, patient: str | None) -> tuple[str, ...]:
+    if patient is None:
+        return ()
+    counts = frame[patient].value_counts()
+    several = int((counts > 1).sum())
+    if not several:
+        return ()
+    return (
+        f"{several:,} of {len(counts):,} patients have more than one record; all records of a "
+        "patient are kept on one side of the split.",
+    )
+
+
+def _summarised(
+    frame: pd.DataFrame, rows: pd.DataFrame, patient: str, when: Moment
+) -> tuple[str, ...]:
+    everyone = frame[patient].nunique()
+    later = int((frame[when.time] > when.until).sum())
+    notes = [
+        f"{len(frame) - later:,} visits up to {when.time} {when.until:g} became one row for each "
+        f"of {len(rows):,} patients; {later:,} later visits are no part of any feature."
+    ]
+    if everyone > len(rows):
+        notes.append(f"{everyone - len(rows):,} patients without a visit by then were left out.")
+    return tuple(notes)
