@@ -11,9 +11,9 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Section(BaseModel):
-    """A part of a configuration: unknown keys are errors, values never change."""
+    """A part of a configuration: unknown keys are errors, numbers finite, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Job(Section):

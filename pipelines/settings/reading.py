@@ -49,7 +49,7 @@ def load_config(
     try:
         config = CONFIGS[pipeline].model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{where}: {_explain(error)}") from None
+        raise InputError(f"{where}: {_explain(error, values)}") from None
     return _resolve(config, path.parent if path else Path.cwd())
 
 
@@ -87,12 +87,11 @@ def _set(values: dict[str, Any], override: str) -> None:
         raise InputError(f"--set {override}: the value is not YAML") from None
 
 
-def _explain(error: ValidationError) -> str:
-    lines = []
+def _explain(error: ValidationError, values: dict[str, Any]) -> str:
+    lines: list[str] = []
+    expected: dict[tuple[str, str], list[str]] = {}  # of each branch of a union
     for item in error.errors():
-        # A part with a bracket names a branch of a union in pydantic's words, not a key.
-        parts = [str(part) for part in item["loc"] if "[" not in str(part)]
-        key = ".".join(parts) or "the whole"
+        key = _key(item["loc"], values, missing=item["type"] == "missing")
         found = item.get("input")
         shown = "" if isinstance(found, dict | list) else f", found {found!r}"
         if item["type"] == "extra_forbidden":
@@ -102,9 +101,29 @@ def _explain(error: ValidationError) -> str:
         elif item["type"] == "value_error":
             lines.append(item["msg"].removeprefix("Value error, "))
         else:
-            expected = item["msg"].removeprefix("Input should be ")
-            lines.append(f"{key}: expected {expected}{shown}")
+            said = item["msg"].removeprefix("Input should be ").partition(", unable")[0]
+            expected.setdefault((key, shown), []).append(said)
+    lines += [
+        f"{key}: expected {' or '.join(dict.fromkeys(said))}{shown}"
+        for (key, shown), said in expected.items()
+    ]
     return "; ".join(dict.fromkeys(lines))
+
+
+def _key(place: tuple[int | str, ...], values: Any, *, missing: bool) -> str:
+    """The key of a mistake, as a file has it.
+
+    A place also names branches of a union in pydantic's words; those are not in the values.
+    """
+    parts = []
+    for at, part in enumerate(place):
+        inside = isinstance(values, dict) and part in values
+        if inside or (isinstance(values, list | tuple) and isinstance(part, int)):
+            values = values[part]
+        elif not (missing and at == len(place) - 1):
+            continue
+        parts.append(str(part))
+    return ".".join(parts) or "the whole"
 
 
 def _resolve(config: Job, folder: Path) -> Job:
