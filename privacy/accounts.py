@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from domains.errors import Refused
+from domains.naming import natural
 from privacy.accounting import delta_used, epsilon_of
 from privacy.chain import LOST, Entry
 from privacy.units import check_secret, check_unit
@@ -39,9 +40,8 @@ class Cut:
 
     def detail(self) -> dict[str, Any]:
         """As the ledger keeps it."""
-        unit = {"unit": list(self.unit)} if self.unit else {}
-        secret = {"secret": self.secret} if self.secret else {}
-        return {"name": self.name, "cut": self.how, **unit, **secret}
+        told = {"unit": list(self.unit), "secret": self.secret}
+        return {"name": self.name, "cut": self.how, **{k: v for k, v in told.items() if v}}
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,8 @@ class Accounts:
 
     def budgets(self, owner: str | None = None) -> list[Budget]:
         """Of all owners who granted anything, or of one of them, by name."""
-        granted = [account for _, account in sorted(self.owners.items()) if account.granted]
-        return [budget_of(one) for one in granted if owner in (None, one.owner)]
+        asked = [one for one in self.owners.values() if one.granted and owner in (None, one.owner)]
+        return [budget_of(one) for one in sorted(asked, key=lambda one: natural(one.owner))]
 
     def asks_the_same(
         self, job: str, owners: Mapping[str, Sequence[dict[str, Any]]], cut: Cut | None

@@ -14,6 +14,7 @@ from fairlearn.metrics import MetricFrame, selection_rate, true_positive_rate
 
 from domains.banking.groups import Groups
 from domains.errors import InputError
+from domains.metrics import Interval
 from pipelines.evidence import Evidence, from_json, to_json
 from pipelines.reporting import report
 from pipelines.steps.credit import decisions
@@ -74,6 +75,18 @@ def test_what_a_resample_says_of_the_sample_is_what_fairlearn_says() -> None:
         np.ptp(column.rates.of_repaid, axis=1), np.ptp(column.rates.of_defaulted, axis=1)
     )
     assert column.gaps["odds_difference"].value == pytest.approx(drawn[0], abs=1e-5)
+
+
+def test_a_table_tells_shares_as_sentences_do_and_no_negative_nought() -> None:
+    tested, group = _tested()
+    column = _protected(tested, group)
+    share = column.rates.approved[0, 0]
+    assert str(column.table(50).rows[0][3]).startswith(f"{share:.1%} (")
+    nought = Interval(-1e-5, -2e-4, -1e-5)
+    assert decisions.shown(nought, signed=True) == "+0.000 (+0.000 to +0.000)"
+    assert decisions.share_shown(nought) == "0.0% (0.0% to 0.0%)"
+    assert decisions.points_shown(Interval(0.012, -0.004, 0.02)) == "+1.20 (-0.40 to +2.00)"
+    assert not decisions.share_shown(Interval(np.nan, 0, 1))
 
 
 def test_renaming_groups_changes_no_gap() -> None:

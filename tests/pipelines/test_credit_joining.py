@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -257,7 +258,7 @@ def test_a_folder_that_cannot_be_written_does_not_end_a_run_that_is_paid_for(
     assert "not every lender's model could be made (NotADirectoryError)" in capsys.readouterr().err
 
 
-def test_a_lender_that_is_gone_since_the_champion_is_told_in_one_line(
+def test_lenders_that_are_gone_since_the_champion_or_new_are_told_in_a_line_each(
     private_run: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, result = private_run
@@ -265,14 +266,14 @@ def test_a_lender_that_is_gone_since_the_champion_is_told_in_one_line(
     version = result["model"]["version"]
     monkeypatch.setattr(registry, "champion", lambda name: version if registered(name) else None)
 
-    class Named:
-        name = result["model"]["name"]
-
-    assert joined.gone(Named(), ["North", "South", "West", "East"]) == []  # type: ignore[arg-type]
-    (said,) = joined.gone(Named(), ["North", "South"])  # type: ignore[arg-type]
-    assert "Of the 3 clients of the champion, 1 take no part in this run (West)" in said
-    Named.name = "never-registered"
-    assert joined.gone(Named(), []) == []  # type: ignore[arg-type]
+    job: Any = SimpleNamespace(name=result["model"]["name"])
+    assert joined.come_and_gone(job, ["North", "South", "West"]) == []
+    (said,) = joined.come_and_gone(job, ["North", "South"])
+    assert "Of the 3 clients of the champion, 1 takes no part in this run (West)" in said
+    (said,) = joined.come_and_gone(job, ["North", "South", "West", "East"])
+    assert said == "Of the 4 clients of this run, the champion has not learned from 1 (East)."
+    job.name = "never-registered"
+    assert joined.come_and_gone(job, ["North"]) == []
 
 
 def test_what_is_not_said_is_proximal_for_public_records_with_controls_and_none_else(

@@ -196,7 +196,7 @@ def decision_table(rate: float, cut: float, found: dict[str, Interval]) -> Table
         caption=f"Approved is whoever has a probability of default of at most {cut:.4f}, which was "
         "chosen on calibration records; shares are of test records, with 95 % intervals.",
         columns=["share", "value"],
-        rows=[[said, shown(found[name])] for said, name in told],
+        rows=[[said, share_shown(found[name])] for said, name in told],
     )
 
 
@@ -219,8 +219,8 @@ def _reason_table(found: Agreement) -> Table:
     )  # fmt: skip
 
 
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _share(part: int, whole: int) -> str | None:
+    return f"{part / whole:.1%}" if whole else None
 
 
 def shown(value: Interval, signed: bool = False) -> str | None:
@@ -228,7 +228,22 @@ def shown(value: Interval, signed: bool = False) -> str | None:
     if not np.isfinite(value.value):
         return None
     sign = "+" if signed else ""
-    return f"{value.value:{sign}.3f} ({value.low:{sign}.3f} to {value.high:{sign}.3f})"
+    return f"{value.value:{sign}z.3f} ({value.low:{sign}z.3f} to {value.high:{sign}z.3f})"
+
+
+def share_shown(value: Interval) -> str | None:
+    """A share of records with its interval for a table's cell, as sentences tell it."""
+    if not np.isfinite(value.value):
+        return None
+    return f"{value.value:z.1%} ({value.low:z.1%} to {value.high:z.1%})"
+
+
+def points_shown(value: Interval) -> str | None:
+    """The difference of two shares, in percentage points, for a table's cell."""
+    points = Interval(*(100 * each for each in (value.value, value.low, value.high)))
+    if not np.isfinite(points.value):
+        return None
+    return f"{points.value:+z.2f} ({points.low:+z.2f} to {points.high:+z.2f})"
 
 
 def _of(draws: np.ndarray) -> Interval:

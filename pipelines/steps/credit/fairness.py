@@ -25,7 +25,13 @@ from pipelines.reporting.drawing import Row
 from pipelines.settings import CreditConfig
 from pipelines.steps.credit import judgements
 from pipelines.steps.credit.columns import declared
-from pipelines.steps.credit.decisions import Panel, cut_off, shown
+from pipelines.steps.credit.decisions import (
+    Panel,
+    cut_off,
+    points_shown,
+    share_shown,
+    shown,
+)
 from pipelines.steps.credit.prepare import Prepared
 from pipelines.steps.credit.protected import Protected
 from pipelines.steps.credit.scores import Tested, aurocs
@@ -125,7 +131,9 @@ def _level(made: Panel, column: Protected, held: _Calibrating, rate: float) -> N
         if not held.enough(among, len(column.groups.names)):
             continue
         found = levelling(column, held, among, rate)
-        rows.append([way, *(shown(i, signed=n != "left") for n, i in found.items())])
+        left, area = share_shown(found["left"]), shown(found["auroc"], signed=True)
+        moved = [points_shown(found[name]) for name in ("approved", "bad")]
+        rows.append([way, left, area, *moved])
         if way == ALL:
             said = judgements.levelling(column.groups.column, found["auroc"], found["bad"])
             made.findings.append(said)
@@ -177,9 +185,10 @@ def _cost_table(column: str, rows: Sequence[list[Cell]]) -> Table:
         "approved in all; test records, changes against one threshold for all. It measures a "
         "price, and is no advice: to decide by membership of a protected group is unlawful in many "
         "places.",
-        columns=["way", "gap that is left", "AUROC", "approved", "default rate of approved"],
+        columns=["way", "gap that is left", "AUROC", "approved, points",
+                 "default rate of approved, points"],
         rows=list(rows),
-    )
+    )  # fmt: skip
 
 
 def _figure(folder: Path, rows: Sequence[Row]) -> Figure:

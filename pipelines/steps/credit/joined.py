@@ -37,7 +37,7 @@ _AXIS = "AUROC gained over being alone"
 def with_lenders(job: Job, prepared: Prepared, tested: Tested, evidence: Evidence) -> Evidence:
     """The evidence and every client's line: on public records what joining is worth to it, else
     the model inside it."""
-    said = gone(job, list(prepared.sizes))
+    said = come_and_gone(job, list(prepared.sizes))
     found = members(tested, prepared.sizes) if is_public(job.config) else []
     if not found:
         own = lenders(tested, FEDERATED)
@@ -128,7 +128,8 @@ def figures(folder: Path, told: Sequence[Member]) -> list[Figure]:
             "joining",
             "Worth joining? Every client against itself alone",
             "AUROC inside each client less that of its own model alone, with 95 % intervals. To "
-            "the right of zero the client is better off. Many stand in order of their gain.",
+            "the right of zero the client is better off. More than 40 stand in order of their "
+            "gain, without names.",
             pictures.forest(folder / "joining.png", gains, _AXIS),
         )
     ]
@@ -145,15 +146,24 @@ def figures(folder: Path, told: Sequence[Member]) -> list[Figure]:
     return drawn
 
 
-def gone(job: Job, names: Sequence[str]) -> list[str]:
-    """In one line, which clients of the last champion take no part in this job."""
+def come_and_gone(job: Job, names: Sequence[str]) -> list[str]:
+    """Which clients of the last champion take no part in this job, and which are new beside it."""
     before = _clients_of_champion(job)
-    if not (missing := [name for name in before if name not in set(names)]):
-        return []
-    return [
-        f"Of the {len(before)} clients of the champion, {len(missing)} take no part in this run"
-        f"{_list(missing)}; nothing was learned from them here."
-    ]
+    missing = [name for name in before if name not in set(names)]
+    new = [name for name in names if name not in set(before)] if before else []
+    said = []
+    if missing:
+        verb = "takes" if len(missing) == 1 else "take"
+        said.append(
+            f"Of the {len(before)} clients of the champion, {len(missing)} {verb} no part in this "
+            f"run{_list(missing)}; nothing was learned from them here."
+        )
+    if new:
+        said.append(
+            f"Of the {len(names)} clients of this run, the champion has not learned from "
+            f"{len(new)}{_list(new)}."
+        )
+    return said
 
 
 def _clients_of_champion(job: Job) -> list[str]:
@@ -184,10 +194,9 @@ def _counts(told: Sequence[Member], arm: str, clients: int) -> str:
 
 
 def _of_group(group: Group) -> str:
-    low, high = group.records
     said = "; ".join(f"{arm} {_signed(gain)}" for arm, gain in group.gains.items())
     return (
-        f"The {group.name} of the clients ({group.lenders}, of {low:,} to {high:,} records) gain "
+        f"The {group.name} of the clients ({group.lenders}, of {group.sizes} records) gain "
         f"over alone, inside clients: {said}."
     )
 

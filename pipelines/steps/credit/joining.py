@@ -15,6 +15,7 @@ import numpy as np
 from scipy.stats import rankdata, spearmanr
 
 from domains.metrics import Interval, interval
+from domains.naming import natural
 from pipelines.steps.credit.controls import ALONE, POOLED
 from pipelines.steps.credit.personal import PERSONAL
 from pipelines.steps.credit.scores import Tested, aurocs
@@ -69,6 +70,12 @@ class Group:
     records: tuple[int, int]
     gains: Mapping[str, Interval]
 
+    @property
+    def sizes(self) -> str:
+        """From the fewest records to the most; one number where all have as many."""
+        low, high = self.records
+        return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
 
 def members(tested: Tested, sizes: Mapping[str, int]) -> list[Member]:
     """Every lender's answer, largest first; nothing where the arm alone is not there.
@@ -82,7 +89,7 @@ def members(tested: Tested, sizes: Mapping[str, int]) -> list[Member]:
     number = {name: k for k, name in enumerate(tested.names)}
     place = {k: row for row, k in enumerate(tested.enough)}
     made = []
-    for name in sorted(sizes, key=lambda each: (-sizes[each], each)):
+    for name in sorted(sizes, key=lambda each: (-sizes[each], natural(each))):
         mine = np.flatnonzero(tested.client == number.get(name, -1))
         rate = float(tested.y[mine].mean()) if len(mine) else None
         row = place.get(number.get(name, -1))
@@ -130,8 +137,7 @@ def pays(by_size: Sequence[Group], arm: str) -> str:
     found: dict[str, list[str]] = {"better": [], "untold": [], "worse": []}
     for group in by_size:
         if arm in group.gains:
-            low, high = group.records
-            found[_side(group.gains[arm])].append(f"{low:,} to {high:,}")
+            found[_side(group.gains[arm])].append(group.sizes)
     said = [f"for clients of {_and(found['better'])} records" if found["better"] else "nowhere"]
     if found["untold"]:
         said.append(f"for those of {_and(found['untold'])} it cannot be told from being alone")
@@ -213,7 +219,7 @@ def _of(draws: np.ndarray) -> Interval:
 
 
 def _verdict(gain: Interval) -> str:
-    said = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+    said = f"{gain.value:+z.3f} ({gain.low:+z.3f} to {gain.high:+z.3f})"
     if gain.low > 0:
         return f"better off than alone by {said}"
     if gain.high < 0:

@@ -55,11 +55,10 @@ def reasoned(found: Agreement) -> str | None:
 def shifted(found: Shifted) -> str:
     """What knowing the new default rate alone gives back."""
     as_is, by_rate, anew = found.errors.values()
-    verdict = "gives back" if by_rate < as_is else "does not give back"
     return (
         f"After the default rate went from {found.before:.1%} to {found.after:.1%}, the "
-        f"calibration error is {as_is:.3f}; moving the intercept to the new rate {verdict} "
-        f"calibration ({by_rate:.3f}), a fit on the new outcomes gives {anew:.3f}."
+        f"calibration error is {as_is:.3f}; moving the intercept to the new rate makes it "
+        f"{by_rate:.3f}, a fit on the new outcomes {anew:.3f}."
     )
 
 
@@ -82,7 +81,7 @@ def levelling(column: str, auroc: Interval, bad: Interval) -> str:
     return (
         f"Equal approval of {column} groups, by a threshold for each, would change AUROC by "
         f"{_range(auroc, 3, signed=True)} and the default rate of those approved by "
-        f"{100 * bad.value:+.2f} points ({100 * bad.low:+.2f} to {100 * bad.high:+.2f})."
+        f"{100 * bad.value:+z.2f} points ({100 * bad.low:+z.2f} to {100 * bad.high:+z.2f})."
     )
 
 
@@ -97,7 +96,7 @@ def alone(column: str, names: Sequence[str], small: int | None, least: int) -> s
 
 
 def _range(value: Interval, digits: int, signed: bool = False) -> str:
-    form = f"{'+' if signed else ''}.{digits}f"
+    form = f"{'+' if signed else ''}z.{digits}f"
     return f"{value.value:{form}} (95 % interval {value.low:{form}} to {value.high:{form}})"
 
 

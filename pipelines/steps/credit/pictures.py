@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from domains.metrics import Interval
+from domains.naming import natural
 from models.scorecard_points import Scorecard
 from pipelines.evidence import Cell, Figure, Table
 from pipelines.reporting import figures
@@ -37,15 +38,15 @@ def lender_table(lenders: Sequence[Lender], clients: Sequence[str] = ()) -> Tabl
         lenders: Those with test records.
         clients: Everyone, so that whoever has no test record is not told by being absent.
     """
-    absent = sorted({*clients} - {each.name for each in lenders})
+    absent = sorted({*clients} - {each.name for each in lenders}, key=natural)
     lenders = [*lenders, *(Lender(name, 0, 0.0, None) for name in absent)]
     rows: list[list[Cell]] = []
     hidden = _hidden(lenders)
-    for lender in sorted(lenders, key=lambda each: -each.records):
+    for lender in sorted(lenders, key=lambda each: (-each.records, natural(each.name))):
         if lender.name in hidden:
             rows.append([lender.name, hidden[lender.name], None, None])
             continue
-        rate = round(lender.rate, 3) if lender.told else None
+        rate = f"{lender.rate:.1%}" if lender.told else None
         rows.append([lender.name, lender.records, rate, _cell(lender.auroc)])
     return Table(
         title="Every client's own test",
@@ -93,7 +94,7 @@ def lender_figure(folder: Path, lenders: Sequence[Lender]) -> Figure | None:
     """The model inside every client that has test records enough, largest first."""
     rows: list[Row] = [
         (each.name, each.auroc.value, each.auroc.low, each.auroc.high, FEDERATED)
-        for each in sorted(lenders, key=lambda each: -each.records)
+        for each in sorted(lenders, key=lambda each: (-each.records, natural(each.name)))
         if each.auroc is not None
     ]
     if len(rows) < 2:

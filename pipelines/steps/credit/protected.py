@@ -11,7 +11,7 @@ from domains.banking.groups import Groups
 from domains.metrics import Interval, interval, named
 from pipelines.evidence import Cell, Table
 from pipelines.reporting.drawing import Row
-from pipelines.steps.credit.decisions import shown
+from pipelines.steps.credit.decisions import share_shown, shown
 from pipelines.steps.credit.scores import Tested, aurocs
 from pipelines.steps.credit.training import FEDERATED
 
@@ -23,6 +23,7 @@ _GAPS = {
     "odds_difference": "approval at equal outcome, highest less lowest",
     "calibration_difference": "predicted less observed, highest less lowest",
 }
+_OF_SHARES = ("approval_difference", "opportunity_difference", "odds_difference")
 
 
 class Protected:
@@ -72,7 +73,7 @@ class Protected:
         r, rows = self.rates, []
         for k, name in enumerate(self.groups.names):
             shares = [r.default, r.approved, r.of_repaid, r.bad]
-            cells: list[Cell] = [shown(_of(share[:, k])) for share in shares]
+            cells: list[Cell] = [share_shown(_of(share[:, k])) for share in shares]
             mine = self.group == k
             row: list[Cell] = [name, int(mine.sum()), *cells]
             rows.append([*row, self._auroc(mine), shown(_of(r.predicted[:, k]), signed=True)])
@@ -102,7 +103,10 @@ class Protected:
             caption="Between the groups above, by fairlearn's definitions, at the same threshold "
             "for all. A dash: too few records of an outcome.",
             columns=["gap", "value"],
-            rows=[[_GAPS[name], shown(each)] for name, each in self.gaps.items()],
+            rows=[
+                [_GAPS[name], (share_shown if name in _OF_SHARES else shown)(each)]
+                for name, each in self.gaps.items()
+            ],
         )
 
     def drawn(self) -> list[Row]:

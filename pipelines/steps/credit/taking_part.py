@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from domains.naming import natural
 from models.federated.screening import CLIPPED
 from pipelines.evidence import Cell, Evidence, Figure, Table
 from pipelines.reporting.rounds import counted
@@ -46,7 +47,7 @@ def with_conduct(
 def table(conduct: Mapping[str, Mapping[str, int]], clients: Sequence[str], rounds: int) -> Table:
     """One row a client whose updates did not all count as sent, those with most rounds first."""
     reasons = list(dict.fromkeys(why for found in conduct.values() for why in found))
-    order = sorted(conduct, key=lambda name: (-sum(conduct[name].values()), name))
+    order = sorted(conduct, key=lambda name: (-sum(conduct[name].values()), natural(name)))
     rows: list[list[Cell]] = [
         [name, *(conduct[name].get(why, 0) for why in reasons), sum(conduct[name].values())]
         for name in order
@@ -69,7 +70,8 @@ def _away(rounds: int, conduct: Mapping[str, Mapping[str, int]]) -> list[str]:
         name: sum(number for why, number in found.items() if why != CLIPPED)
         for name, found in conduct.items()
     }
-    return sorted(name for name, number in without.items() if 2 * number > rounds)
+    often = (name for name, number in without.items() if 2 * number > rounds)
+    return sorted(often, key=natural)
 
 
 def _named(names: Sequence[str]) -> str:
