@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipelines.evidence import Evidence
 from pipelines.reporting import report, risk
@@ -44,6 +45,16 @@ def test_what_is_not_released_is_in_no_assumption(evidence: Evidence) -> None:
 def test_what_was_not_tested_is_said(evidence: Evidence) -> None:
     assert len(risk.untested(BARE)) > len(risk.untested(evidence))
     assert any("control" in line for line in risk.untested(BARE))
+
+
+def test_the_pack_holds_the_configuration_as_it_can_be_run_again(
+    evidence: Evidence, tmp_path: Path
+) -> None:
+    given = {"model": "scorecard", "privacy": {"epsilon": 3.0}, "protected": ["sex", "a|b"]}
+    result = sample_evidence.result(evidence, tmp_path / "r.html")
+    pack = report.risk_pack(evidence, {**result, "config_yaml": yaml.safe_dump(given)})
+    written = pack.partition("```yaml\n")[2].partition("```")[0]
+    assert yaml.safe_load(written) == given
 
 
 def test_no_heading_of_the_pack_stands_over_nothing(evidence: Evidence, tmp_path: Path) -> None:
