@@ -115,11 +115,12 @@ def check_like(frame: pd.DataFrame, schema: DataFrameSchema, where: str) -> None
     if missing or extra:
         raise InputError(f"{where}: {_columns(missing, extra, len(schema.columns))}")
     first = failures.iloc[0]
+    row = "" if pd.isna(first["index"]) else f": row {int(first['index']) + 1}"
     others = sorted(set(failures["column"].astype(str)) - {str(first["column"])})
     also = f" (and so do {_listed(others)})" if others else ""
     raise InputError(
-        f"{where}: column {first['column']} {first['check']}{also}; bring the file to the data's "
-        "units and codes, or list the column under test.differing"
+        f"{where}: column {first['column']}{row} {first['check']}{also}; bring the file to the "
+        "data's units and codes, or list the column under test.differing"
     )
 
 
@@ -171,10 +172,20 @@ def _number(name: str, training: pd.Series) -> Column:
     there = numbers(training, (), name)
 
     def alike(column: pd.Series) -> bool:
-        return _alike(numbers(column, (), f"column {name}"), there)
+        return bool(_text(column).any()) or _alike(numbers(column, (), name), there)
 
     said = "holds numbers on another scale than the data's: is it another unit?"
-    return pa.Column(checks=pa.Check(alike, error=said), nullable=True, name=name)
+    checks = [
+        pa.Check(lambda column: ~_text(column), error="holds text, expected a number"),
+        pa.Check(alike, error=said),
+    ]
+    return pa.Column(checks=checks, nullable=True, name=name)
+
+
+def _text(column: pd.Series) -> pd.Series:
+    """Which cells are neither empty nor a number, (n,) bool."""
+    names = pd.Series(class_names(column), index=column.index)
+    return names.notna() & pd.to_numeric(names, errors="coerce").isna()
 
 
 def _alike(here: np.ndarray, there: np.ndarray) -> bool:

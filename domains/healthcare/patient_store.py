@@ -16,15 +16,15 @@ _FEATURE, _TARGET = "feature.", "target."
 
 def write_cohort(cohort: Cohort, parts: np.ndarray, path: Path) -> Path:
     """Write a cohort and the part of the split that each record falls in, (n,) of names."""
-    frame = cohort.features.add_prefix(_FEATURE).reset_index(drop=True)
+    features = cohort.features.add_prefix(_FEATURE).reset_index(drop=True)
+    others: dict[str, np.ndarray] = {}
     for name, values in cohort.targets.values.items():
         if values.ndim == 2:
-            frame[f"{_TARGET}{name}.time"], frame[f"{_TARGET}{name}.event"] = values.T
+            others[f"{_TARGET}{name}.time"], others[f"{_TARGET}{name}.event"] = values.T
         else:
-            frame[_TARGET + name] = values
-    frame["patient"], frame["record"] = cohort.patients, cohort.records
-    frame["part"] = parts
-    frame.to_parquet(path, index=False)
+            others[_TARGET + name] = values
+    others |= {"patient": cohort.patients, "record": cohort.records, "part": parts}
+    pd.concat([features, pd.DataFrame(others)], axis=1).to_parquet(path, index=False)
     return path
 
 

@@ -1,5 +1,7 @@
 """Columns out of range, in other units, of other names, or that nothing can be learned from."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,9 +93,9 @@ def test_other_columns_are_named() -> None:
         ([*map(str, range(899)), "unknown"], "1 text, the first in row 900"),
     ],
 )
-def test_columns_nothing_can_be_learned_from_are_one_line(cells: list[object], said: str) -> None:
+def test_columns_nothing_can_be_learned_from_are_one_line(cells: list[Any], said: str) -> None:
     with pytest.raises(InputError, match=said) as raised:
-        check_features(TRAINING.assign(lab=cells), "file.csv")
+        check_features(TRAINING.assign(lab=pd.Series(cells)), "file.csv")
     assert "\n" not in str(raised.value)
     assert "pain" not in str(raised.value)
 
@@ -102,7 +104,7 @@ def test_ticks_codes_and_categories_of_several_words_are_columns_to_learn_from()
     rng = np.random.default_rng(0)
     stages = [f"cancer of the lung stage {k}" for k in range(30)]
     fine = TRAINING.assign(
-        tick=np.where(rng.random(900) < 0.3, "yes", None),
+        tick=pd.Series("yes", range(900)).where(rng.random(900) < 0.3),
         stage=rng.choice(stages, 900),
         code=[f"c{k}" for k in range(900)],
         number=[str(k) for k in range(900)],

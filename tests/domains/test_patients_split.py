@@ -70,7 +70,7 @@ def test_days_may_be_dates_or_text() -> None:
     rule = Rule("time", test_from=date(2020, 3, 1))
     text = days.dt.strftime("%Y-%m-%d").rename("when")
     assert _divide(days, rule).parts.tolist() == _divide(text, rule).parts.tolist()
-    assert (_divide(days, rule).parts == "test").sum() == (days >= "2020-03-01").sum()
+    assert (_divide(days, rule).parts == "test").sum() == (days >= pd.Timestamp("2020-03-01")).sum()
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_nafld_features_ignore_values_and_events_after_the_index_date() -> None:
     values = tests.assign(value=np.where(later, rng.uniform(0, 500, len(tests)), tests["value"]))
     values = values[~later | (rng.random(len(tests)) < 0.5)]
     shifted = people.copy()
-    for name in (name for name in people if name.startswith("days.")):
+    for name in people.columns[people.columns.str.startswith("days.")]:
         late = shifted[name] > 0
         shifted.loc[late, name] = rng.integers(1, 5000, int(late.sum()))
     shifted["futime"] = rng.permutation(people["futime"])

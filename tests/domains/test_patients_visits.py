@@ -1,5 +1,7 @@
 """Visits become one row a patient, and nothing after the prediction time has a say in it."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,7 +86,7 @@ def test_a_further_file_gets_the_columns_of_the_first() -> None:
     first = from_visits(VISITS, "id", when, [], "file.csv")
     assert {"sex", "ward.last", "lab.count"} <= set(first)
     other = VISITS.assign(ward="x", sex=["f", "m", "f", "m", "f", "m", "f"])
-    again = from_visits(other, "id", when, [], "there.csv", like=list(first))
+    again = from_visits(other, "id", when, [], "there.csv", like=[*map(str, first)])
     assert list(again) == list(first)
 
 
@@ -104,9 +106,9 @@ def test_columns_of_one_value_a_patient_are_taken_from_any_visit_and_must_agree(
         ([9000.0] * 7, "none of 7 visits is at or before 730.5"),
     ],
 )
-def test_visits_without_a_usable_time_are_refused(day: list[object], said: str) -> None:
+def test_visits_without_a_usable_time_are_refused(day: list[Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        summarise(VISITS.assign(day=day), "id", "day", 730.5, where="file.csv")
+        summarise(VISITS.assign(day=pd.Series(day)), "id", "day", 730.5, where="file.csv")
 
 
 def test_a_patient_twice_is_named_with_its_row() -> None:
