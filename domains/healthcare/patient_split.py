@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
+from domains.healthcare.outcome_targets import class_names
 from domains.splits import assign, positions
 
 TEST, LEFT_OUT = "test", "left out"
@@ -70,7 +71,8 @@ def divide(
         return Divided(assign(patients, shares, key))
     _check_filled(marks, rule, where)
     if rule.by == "site":
-        held, facts = _of_sites(marks.astype(str), rule, shares[TEST], key, where)
+        sites = pd.Series(class_names(marks), index=marks.index, name=marks.name)
+        held, facts = _of_sites(sites, rule, shares[TEST], key, where)
     else:
         held, facts = _of_times(marks, rule, shares[TEST], where)
     torn = np.isin(patients, patients[held]) & ~held

@@ -101,7 +101,7 @@ def read_cohort(
     if learn:
         check_features(features, where)
     records = row_ids(frame)
-    patients = records if patient is None else _patient_ids(frame[patient], where)
+    patients = records if patient is None else patient_ids(frame[patient], where)
     return Cohort(features, targets, patients, records)
 
 
@@ -118,7 +118,8 @@ def check_column(frame: pd.DataFrame, column: str, place: str) -> None:
     )
 
 
-def _patient_ids(column: pd.Series, where: str) -> np.ndarray:
+def patient_ids(column: pd.Series, where: str) -> np.ndarray:
+    """Patient of each record as text, (n,); InputError when a record has none."""
     empty = np.flatnonzero(column.isna())
     if len(empty):
         raise InputError(

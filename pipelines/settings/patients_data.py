@@ -8,10 +8,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from domains.healthcare.studies import NAMES
 from pipelines.settings.base import Section
-
-STUDIES = ("support2", "framingham", "nafld", "nhanes")
-"""Names of the built-in studies; what they are needs pandas, which settings do without."""
 
 
 class Visits(Section):
@@ -30,7 +28,7 @@ class PatientsData(Section):
     """Where patients' records are."""
 
     name: str | None = Field(
-        None, description=f"Built-in study ({', '.join(STUDIES)}), or a name of your own"
+        None, description=f"Built-in study ({', '.join(NAMES)}), or a name of your own"
     )
     path: Path | None = Field(None, description="CSV or Parquet, plain or gzipped")
     patient: str | None = Field(None, description="Column of the patient id; default: each row")
@@ -61,8 +59,8 @@ class PatientsData(Section):
 
     @model_validator(mode="after")
     def _names_its_source(self) -> PatientsData:
-        if self.path is None and self.name not in STUDIES:
-            raise ValueError(f"built-in studies: {', '.join(STUDIES)}; found {self.name!r}")
+        if self.path is None and self.name not in NAMES:
+            raise ValueError(f"built-in studies: {', '.join(NAMES)}; found {self.name!r}")
         if self.path is None and self.visits is not None:
             raise ValueError("visits: a built-in study has its own prediction time")
         if self.path is not None and self.patient is None:

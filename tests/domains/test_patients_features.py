@@ -13,7 +13,7 @@ from domains.healthcare.patient_features import Category, Encoder, Number, fit_e
 from domains.healthcare.patient_leakage import suspects
 from domains.healthcare.patient_store import read_part, write_cohort
 from domains.healthcare.patients import Cohort, read_cohort
-from domains.healthcare.studies.support2 import SUPPORT2
+from domains.healthcare.studies.support2 import STUDY as SUPPORT2
 from domains.sources import fetch
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 

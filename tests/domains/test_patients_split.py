@@ -50,6 +50,12 @@ def test_named_sites_are_tested_whole_and_no_others() -> None:
     assert ((parts == "test") == (SITES == "east").to_numpy()).all()
 
 
+def test_sites_may_be_numbers() -> None:
+    numbered = SITES.map({"north": 1.0, "south": 2.0, "east": 3.0, "west": 4.0})
+    parts = _divide(numbered, Rule("site", ("3",))).parts
+    assert parts.tolist() == _divide(SITES, Rule("site", ("east",))).parts.tolist()
+
+
 def test_drawn_sites_are_tested_whole() -> None:
     divided = _divide(SITES, Rule("site"))
     assert divided.facts

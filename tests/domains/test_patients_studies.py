@@ -6,56 +6,51 @@ import pytest
 
 from domains.healthcare.patient_schema import check_ranges
 from domains.healthcare.patients import read_cohort
-from domains.healthcare.studies import STUDIES, Study
+from domains.healthcare.studies import NAMES, study
 from domains.healthcare.studies.framingham import LANDMARK
+from domains.healthcare.studies.study import Study
 from domains.sources import fetch
-from pipelines.settings.patients_data import STUDIES as NAMED
-
-EACH = pytest.mark.parametrize("study", STUDIES.values(), ids=lambda study: study.name)
 
 
-def _tables(study: Study) -> list[pd.DataFrame]:
-    return [pd.read_parquet(fetch(name)) for name in study.sources]
+def _tables(one: Study) -> list[pd.DataFrame]:
+    return [pd.read_parquet(fetch(name)) for name in one.sources]
 
 
-def _features(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
-    exclude = [name for name in study.never if name in frame]
-    cohort = read_cohort(frame, study.outcomes, study.name, exclude=exclude, patient=study.patient)
+def _features(one: Study, frame: pd.DataFrame) -> pd.DataFrame:
+    exclude = [name for name in one.never if name in frame]
+    cohort = read_cohort(frame, one.outcomes, one.name, exclude=exclude, patient=one.patient)
     return cohort.features
 
 
-def test_configurations_name_the_studies_there_are() -> None:
-    assert set(STUDIES) == set(NAMED)
-
-
-@EACH
-def test_a_study_is_one_row_a_patient_within_its_ranges(study: Study) -> None:
-    tables = _tables(study)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_is_one_row_a_patient_within_its_ranges(name: str) -> None:
+    one = study(name)
+    tables = _tables(one)
     columns = set().union(*tables)
-    assert set(study.never) <= columns
-    assert set(study.ranges) <= columns
+    assert set(one.never) <= columns
+    assert set(one.ranges) <= columns
     for table in tables:
-        check_ranges(table, study.ranges, study.name)
-    frame = study.rows(tables)
-    assert frame[study.patient].is_unique
-    features = _features(study, frame)
-    assert set(study.groups.values()) <= set(features)
-    assert not set(features) & set(study.never)
-    assert all(study.never.values())
+        check_ranges(table, one.ranges, one.name)
+    frame = one.rows(tables)
+    assert frame[one.patient].is_unique
+    features = _features(one, frame)
+    assert set(one.groups.values()) <= set(features)
+    assert not set(features) & set(one.never)
+    assert all(one.never.values())
 
 
 def test_nhanes_keeps_what_defines_a_diagnosis_or_follows_from_it_from_the_features() -> None:
-    study = STUDIES["nhanes"]
-    features = set(_features(study, study.rows(_tables(study))))
-    for outcome in study.outcomes:
+    one = study("nhanes")
+    features = set(_features(one, one.rows(_tables(one))))
+    for outcome in one.outcomes:
         assert outcome.column not in features
     assert not features & {"Glycohemoglobin", "TakingInsulinNow", "AgeWhenToldYouHadAStroke"}
     assert {"Gender", "RacehispanicOriginWNhAsian", "WeightKg"} <= features
 
 
 def test_framingham_features_ignore_visits_and_events_after_the_landmark() -> None:
-    study = STUDIES["framingham"]
-    (visits,) = _tables(study)
+    one = study("framingham")
+    (visits,) = _tables(one)
     rng = np.random.default_rng(0)
     later = visits["TIME"] > LANDMARK
     changed = visits.copy()
@@ -65,13 +60,13 @@ def test_framingham_features_ignore_visits_and_events_after_the_landmark() -> No
     ended = changed["TIMEDTH"] > LANDMARK
     changed.loc[ended, "TIMEDTH"] = LANDMARK + 1 + rng.integers(0, 4000, int(ended.sum()))
     changed["STROKE"] = rng.integers(0, 2, len(changed))
-    before, after = (_features(study, study.rows([each])) for each in (visits, changed))
+    before, after = (_features(one, one.rows([each])) for each in (visits, changed))
     pd.testing.assert_frame_equal(before, after)
 
 
 def test_nafld_features_ignore_values_and_events_after_the_index_date() -> None:
-    study = STUDIES["nafld"]
-    people, tests = _tables(study)
+    one = study("nafld")
+    people, tests = _tables(one)
     rng = np.random.default_rng(0)
     later = tests["days"] > 0
     values = tests.assign(value=np.where(later, rng.uniform(0, 500, len(tests)), tests["value"]))
@@ -81,15 +76,15 @@ def test_nafld_features_ignore_values_and_events_after_the_index_date() -> None:
         late = shifted[name] > 0
         shifted.loc[late, name] = rng.integers(1, 5000, int(late.sum()))
     shifted["futime"] = rng.permutation(people["futime"])
-    before = _features(study, study.rows([people, tests]))
-    after = _features(study, study.rows([shifted, values]))
+    before = _features(one, one.rows([people, tests]))
+    after = _features(one, one.rows([shifted, values]))
     pd.testing.assert_frame_equal(before, after)
 
 
 def test_labels_are_unknown_where_a_disease_came_before_or_follow_up_ended() -> None:
-    study = STUDIES["nafld"]
-    people, tests = _tables(study)
-    frame = study.rows([people, tests]).set_index("id").loc[people["id"]]
+    one = study("nafld")
+    people, tests = _tables(one)
+    frame = one.rows([people, tests]).set_index("id").loc[people["id"]]
     day, end = people["days.stroke"].to_numpy(float), people["futime"].to_numpy(float)
     label = frame["stroke"].to_numpy(float)
     assert np.isnan(label[day <= 0]).all()

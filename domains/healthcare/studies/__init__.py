@@ -1,14 +1,20 @@
-"""Built-in studies of patients: one small file each, and one line here."""
+"""Built-in studies of patients: one small file each, named `STUDY` in it, and one word here.
+
+This module is light, for configurations are checked against the names.
+"""
 
 from __future__ import annotations
 
-from domains.healthcare.studies.framingham import FRAMINGHAM
-from domains.healthcare.studies.nafld import NAFLD
-from domains.healthcare.studies.nhanes import NHANES
-from domains.healthcare.studies.study import Study
-from domains.healthcare.studies.support2 import SUPPORT2
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
-__all__ = ["STUDIES", "Study"]
+if TYPE_CHECKING:
+    from domains.healthcare.studies.study import Study
 
-STUDIES: dict[str, Study] = {study.name: study for study in (SUPPORT2, FRAMINGHAM, NAFLD, NHANES)}
-"""Every built-in study by name."""
+NAMES = ("support2", "framingham", "nafld", "nhanes")
+"""Every built-in study."""
+
+
+def study(name: str) -> Study:
+    """The built-in study of that name, one of `NAMES`."""
+    return cast("Study", import_module(f"{__name__}.{name}").STUDY)

@@ -55,7 +55,7 @@ def _rows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return frame
 
 
-FRAMINGHAM = Study(
+STUDY = Study(
     name="framingham",
     patient="RANDID",
     outcomes=tuple(Outcome(event.lower(), "binary", column=event) for event in _TIMES),

@@ -50,7 +50,7 @@ def _measured(tests: pd.DataFrame) -> pd.DataFrame:
     return summarise(wide.reset_index().rename_axis(columns=None), "id", "days", 0)
 
 
-NAFLD = Study(
+STUDY = Study(
     name="nafld",
     patient="id",
     outcomes=tuple(Outcome(event.lower(), "binary", column=event) for event in ("death", *_EVENTS)),

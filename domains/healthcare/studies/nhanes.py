@@ -101,7 +101,7 @@ def _rows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return frame
 
 
-NHANES = Study(
+STUDY = Study(
     name="nhanes",
     patient="SEQN",
     outcomes=_OUTCOMES,

@@ -28,7 +28,7 @@ _OUTCOMES = (
 """Death in hospital, do-not-resuscitate order, any limited daily activity, function two months
 later, days of stay, cost in US dollars, and days to death."""
 
-SUPPORT2 = Study(
+STUDY = Study(
     name="support2",
     patient="sno",
     outcomes=_OUTCOMES,

@@ -12,7 +12,7 @@ import pandas as pd
 from domains.dataset import Dataset, digest_file, digest_files
 from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.patients import Cohort, check_column, read_cohort
-from domains.healthcare.studies import Study
+from domains.healthcare.studies.study import Study
 from domains.sources import SOURCES, fetch
 from domains.tables import column_names
 from pipelines.progress import say

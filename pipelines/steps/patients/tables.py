@@ -12,8 +12,9 @@ from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.outcome_targets import read_targets
 from domains.healthcare.patient_rows import Moment, check_one_row, from_visits
 from domains.healthcare.patient_schema import Range, check_ranges
-from domains.healthcare.patients import check_column
-from domains.healthcare.studies import STUDIES, Study
+from domains.healthcare.patients import check_column, patient_ids
+from domains.healthcare.studies import study
+from domains.healthcare.studies.study import Study
 from domains.sources import fetch
 from domains.tables import read_table
 from pipelines.settings import PatientsData
@@ -36,24 +37,24 @@ class Table:
 
 def study_of(data: PatientsData) -> Study | None:
     """The built-in study that a configuration names; None for a file of the user's own."""
-    return STUDIES[str(data.name)] if data.path is None else None
+    return study(str(data.name)) if data.path is None else None
 
 
 def files_of(data: PatientsData, path: Path) -> list[Path]:
     """Every file that the records come from, `path` first."""
-    study = study_of(data)
-    return [path, *(fetch(name) for name in study.further)] if study else [path]
+    source = study_of(data)
+    return [path, *(fetch(name) for name in source.further)] if source else [path]
 
 
-def study_table(study: Study, data: PatientsData) -> Table:
+def study_table(source: Study, data: PatientsData) -> Table:
     """A study's records, its declared ranges checked."""
-    tables = [read_table(fetch(name)) for name in study.sources]
-    for source, table in zip(study.sources, tables, strict=True):
-        check_ranges(table, study.ranges, source)
-    frame = study.rows(tables)
+    tables = [read_table(fetch(name)) for name in source.sources]
+    for name, table in zip(source.sources, tables, strict=True):
+        check_ranges(table, source.ranges, name)
+    frame = source.rows(tables)
     marks = [name for name in (data.site, data.time) if name]
-    exclude = [name for name in study.never if name in frame]
-    note = f"Predictions are made {study.predicted}."
+    exclude = [name for name in source.never if name in frame]
+    note = f"Predictions are made {source.predicted}."
     return Table(frame, (*exclude, *marks), notes=(note,))
 
 
@@ -106,6 +107,8 @@ def _check_named(frame: pd.DataFrame, data: PatientsData, patient: str | None, w
     for column, key in named:
         if column:
             check_column(frame, column, f"{where}: {key}")
+    if patient:
+        patient_ids(frame[patient], where)  # for its error: visits of nobody would be lost
 
 
 def _several(frame: pd.DataFrame, patient: str | None) -> tuple[str, ...]:
