@@ -38,6 +38,7 @@ TUMOUR, MALIGNANCY, SPICULATION = "tumour", "lidc malignancy", "lidc spiculation
 LPFT, SOURCE = "lp-ft from the source task", "transfer from the source task"
 IMAGENET, RANDOM = "transfer from ImageNet", "random weights, frozen"
 ARMS = (LPFT, SOURCE, IMAGENET, RANDOM, SIZE)
+PAIRS = ((LPFT, SOURCE), (LPFT, IMAGENET), (SOURCE, IMAGENET), (IMAGENET, RANDOM), (LPFT, SIZE))
 FEW = (20, 50)
 EPOCHS = {"small": (8, 3), "full": (15, 4)}
 """Of the target task, and epochs without improvement before stopping, by scale."""
@@ -139,7 +140,7 @@ def _areas(job: Job) -> Iterator[tuple[str, int, float]]:
 def _rows(areas: Areas) -> Iterator[Row]:
     for task in dict.fromkeys(key[0] for key in areas):
         for count in (*FEW, 0):
-            for ours, peer in ((LPFT, SOURCE), (SOURCE, IMAGENET), (SOURCE, RANDOM), (LPFT, SIZE)):
+            for ours, peer in PAIRS:
                 pair = areas.get((task, ours, count)), areas.get((task, peer, count))
                 if pair[0] and pair[1] and len(pair[0].keys() & pair[1].keys()) > 1:
                     what = f"{task}, n = {count or 'all'}: {ours} beside {peer}"
