@@ -89,9 +89,11 @@ def _is_probe(trained: Trained) -> bool:
 
 
 def _series(job: Job, prepared: Prepared, base: Base) -> Iterator[Series]:
-    if starts_somewhere(job.config):
+    """Of a base that has learned nothing a probe is a control, and fine-tuning is from scratch."""
+    starts = starts_somewhere(job.config)
+    if starts:
         yield Series(PROBE, "transfer", base)
-    for name in TUNED:
+    for name in TUNED if starts else TUNED[:1]:
         yield Series(name, name, base)
     if wants_controls(job.config):
         yield Series(RANDOM, "transfer", random_base(job, prepared))
