@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, cast
 
 import typer
 
+from domains.errors import InputError
+from pipelines import settings
 from pipelines.commands.options import AsJson, say
 
 app = typer.Typer(help="Public data, pinned and cached.", no_args_is_help=True)
@@ -49,3 +52,24 @@ def data_fetch(name: Annotated[str, typer.Argument(help="A name of `data list`")
     else:
         path = sources.fetch(name, progress=say)
     print(path)
+
+
+@app.command("rows")
+def data_rows(
+    output: Annotated[Path, typer.Option(help="Parquet or CSV file to write")],
+    config: Annotated[Path | None, typer.Option(help="YAML file of the patients job")] = None,
+    input_: Annotated[
+        Path | None, typer.Option("--input", help="Visits to read alike; default: the job's own")
+    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key.path=value")] = None,
+) -> None:
+    """Write patients' records as a patients job reads them: visits as one row a patient."""
+    job = settings.load_config("patients", config, set_)
+    if output.suffix not in (".csv", ".parquet"):
+        raise InputError(f"--output {output}: expected a name that ends in .csv or .parquet")
+    from pipelines.steps.patients.rows import rows_of
+
+    rows = rows_of(cast(settings.PatientsConfig, job), input_)
+    write = rows.to_csv if output.suffix == ".csv" else rows.to_parquet
+    write(output, index=False)
+    print(f"{output}: {len(rows):,} rows, {len(rows.columns)} columns")

@@ -13,6 +13,7 @@ from domains.healthcare.patients import Cohort
 from pipelines.governance import registry
 from pipelines.settings import PatientsConfig, load_config
 from pipelines.steps.patients.prepare import Prepared, fetch_data, prepare
+from pipelines.steps.patients.rows import rows_of
 from pipelines.tracking import open_job
 from tests.domains.sample_patients import sample_patients
 
@@ -125,6 +126,22 @@ def test_sites_and_later_records_are_held_out_and_are_no_features(
     assert f"held out by {by['split_by']}" in prepared.unit
     other, _ = _prepare(_config(tmp_path, visits, exclude=[*OTHER, *MARKS, "day"]))
     assert other.unit != prepared.unit
+
+
+def test_visits_to_be_scored_become_rows_as_those_of_training(home: Path, tmp_path: Path) -> None:
+    config = _config(tmp_path, _visits(), data=VISITS, exclude=[*OTHER, *MARKS])
+    _, parts = _prepare(config)
+    new = _visits(30, seed=9).drop(columns=["died", *OTHER, *MARKS])
+    new.to_csv(tmp_path / "new.csv", index=False)
+    rows = rows_of(config, tmp_path / "new.csv")
+    assert len(rows) == 10
+    assert list(rows.columns.drop("id")) == list(parts["train"].features)
+
+
+def test_an_outcome_that_visits_do_not_have_is_named(home: Path, tmp_path: Path) -> None:
+    visits = _visits().rename(columns={"died": "dead"})
+    with pytest.raises(InputError, match="outcome death: no column 'died'; did you mean"):
+        _prepare(_config(tmp_path, visits, data=VISITS, exclude=[*OTHER, *MARKS]))
 
 
 ONE_ROW = sample_patients()[["id", "age", "lab", "ward", "smoker", "died"]]

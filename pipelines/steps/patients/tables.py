@@ -87,11 +87,11 @@ def own_table(
         check_one_row(frame, patient, where)
     if data.visits is None or patient is None:
         return Table(frame, (*exclude, *marks), notes=_several(frame, patient))
-    for name in exclude:
-        check_column(frame, name, f"{where}: exclude")
+    columns = [(name, f"outcome {o.name}") for o in outcomes for name in o.columns]
+    for name, key in [*columns, *((name, "exclude") for name in exclude)]:
+        check_column(frame, name, f"{where}: {key}")
     read_targets(frame, outcomes, where, learn=False)  # for its errors, which name the file's rows
-    wanted = dict.fromkeys(name for o in outcomes for name in o.columns)
-    same = [*wanted, *(name for name in marks if name not in wanted)]
+    same = list(dict.fromkeys((*(name for name, _ in columns), *marks)))
     when = Moment(data.visits.time, data.visits.until, data.visits.year)
     kept = frame.drop(columns=[name for name in exclude if name not in same])
     rows = from_visits(kept, patient, when, same, where, like)
@@ -100,10 +100,7 @@ def own_table(
 
 def _check_named(frame: pd.DataFrame, data: PatientsData, patient: str | None, where: str) -> None:
     """Raise InputError when a column that the data need is not there."""
-    by = data.split_by
     named = [(patient, "data.patient"), (data.visits and data.visits.time, "data.visits.time")]
-    named += [(data.site, "data.site")] if by == "site" else []
-    named += [(data.time, "data.time")] if by == "time" else []
     for column, key in named:
         if column:
             check_column(frame, column, f"{where}: {key}")
