@@ -58,6 +58,8 @@ def figure(path: Path, scale: str, seeds: int) -> Path:
         figure = Figure(figsize=(drawing.WIDE, 3.9), layout="constrained")
         for axes, data in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             _panel(axes, data, [each for each in points if each.data == data])
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper right", ncols=len(ARMS))
         figure.supxlabel(CAPTION, x=0.01, ha="left", fontsize=7, color=drawing.MUTED)
         FigureCanvasAgg(figure)
         figure.savefig(path, dpi=drawing.DPI)
@@ -81,7 +83,6 @@ def _panel(axes: Axes, data: str, points: Sequence[Point]) -> None:
     axes.set_xlabel("ε")
     axes.set_ylabel("AUROC inside lenders, test records")
     axes.set_title(data)
-    axes.legend(loc="lower right")
 
 
 def _of_arms(points: Sequence[Point]) -> Iterator[Row]:
