@@ -6,7 +6,7 @@ import pytest
 
 from domains.healthcare.patient_schema import check_ranges
 from domains.healthcare.patients import read_cohort
-from domains.healthcare.studies import NAMES, study
+from domains.healthcare.studies import NAMES, find
 from domains.healthcare.studies.framingham import LANDMARK
 from domains.healthcare.studies.study import Study
 from domains.sources import fetch
@@ -24,7 +24,7 @@ def _features(one: Study, frame: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_study_is_one_row_a_patient_within_its_ranges(name: str) -> None:
-    one = study(name)
+    one = find(name)
     tables = _tables(one)
     columns = set().union(*tables)
     assert set(one.never) <= columns
@@ -40,7 +40,7 @@ def test_a_study_is_one_row_a_patient_within_its_ranges(name: str) -> None:
 
 
 def test_nhanes_keeps_what_defines_a_diagnosis_or_follows_from_it_from_the_features() -> None:
-    one = study("nhanes")
+    one = find("nhanes")
     features = set(_features(one, one.rows(_tables(one))))
     for outcome in one.outcomes:
         assert outcome.column not in features
@@ -49,7 +49,7 @@ def test_nhanes_keeps_what_defines_a_diagnosis_or_follows_from_it_from_the_featu
 
 
 def test_framingham_features_ignore_visits_and_events_after_the_landmark() -> None:
-    one = study("framingham")
+    one = find("framingham")
     (visits,) = _tables(one)
     rng = np.random.default_rng(0)
     later = visits["TIME"] > LANDMARK
@@ -65,7 +65,7 @@ def test_framingham_features_ignore_visits_and_events_after_the_landmark() -> No
 
 
 def test_nafld_features_ignore_values_and_events_after_the_index_date() -> None:
-    one = study("nafld")
+    one = find("nafld")
     people, tests = _tables(one)
     rng = np.random.default_rng(0)
     later = tests["days"] > 0
@@ -82,7 +82,7 @@ def test_nafld_features_ignore_values_and_events_after_the_index_date() -> None:
 
 
 def test_labels_are_unknown_where_a_disease_came_before_or_follow_up_ended() -> None:
-    one = study("nafld")
+    one = find("nafld")
     people, tests = _tables(one)
     frame = one.rows([people, tests]).set_index("id").loc[people["id"]]
     day, end = people["days.stroke"].to_numpy(float), people["futime"].to_numpy(float)

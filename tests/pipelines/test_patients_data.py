@@ -10,6 +10,8 @@ import pytest
 
 from domains.errors import InputError
 from domains.healthcare.patients import Cohort
+from domains.tables import read_table
+from pipelines.commands.data import data_rows
 from pipelines.governance import registry
 from pipelines.settings import PatientsConfig, load_config
 from pipelines.steps.patients.prepare import Prepared, fetch_data, prepare
@@ -136,6 +138,15 @@ def test_visits_to_be_scored_become_rows_as_those_of_training(home: Path, tmp_pa
     rows = rows_of(config, tmp_path / "new.csv")
     assert len(rows) == 10
     assert list(rows.columns.drop("id")) == list(parts["train"].features)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_rows_are_written_as_a_job_reads_them(suffix: str, tmp_path: Path) -> None:
+    output = tmp_path / f"rows.{suffix}"
+    data_rows(output=output, set_=["data.name=framingham"])
+    assert read_table(output)["RANDID"].is_unique
+    with pytest.raises(InputError, match=r"expected a name that ends in \.csv or \.parquet"):
+        data_rows(output=tmp_path / "rows.xlsx", set_=["data.name=framingham"])
 
 
 def test_an_outcome_that_visits_do_not_have_is_named(home: Path, tmp_path: Path) -> None:

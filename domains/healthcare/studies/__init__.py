@@ -15,6 +15,6 @@ NAMES = ("support2", "framingham", "nafld", "nhanes")
 """Every built-in study."""
 
 
-def study(name: str) -> Study:
+def find(name: str) -> Study:
     """The built-in study of that name, one of `NAMES`."""
     return cast("Study", import_module(f"{__name__}.{name}").STUDY)

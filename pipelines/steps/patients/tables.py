@@ -13,7 +13,7 @@ from domains.healthcare.outcome_targets import read_targets
 from domains.healthcare.patient_rows import Moment, check_one_row, from_visits
 from domains.healthcare.patient_schema import Range, check_ranges
 from domains.healthcare.patients import check_column, patient_ids
-from domains.healthcare.studies import study
+from domains.healthcare.studies import find
 from domains.healthcare.studies.study import Study
 from domains.sources import fetch
 from domains.tables import read_table
@@ -37,7 +37,7 @@ class Table:
 
 def study_of(data: PatientsData) -> Study | None:
     """The built-in study that a configuration names; None for a file of the user's own."""
-    return study(str(data.name)) if data.path is None else None
+    return find(str(data.name)) if data.path is None else None
 
 
 def files_of(data: PatientsData, path: Path) -> list[Path]:
