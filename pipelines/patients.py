@@ -18,7 +18,8 @@ from pipelines.governance.approval import settled
 from pipelines.settings import PatientsConfig
 from pipelines.steps.patients.evidence import evaluate, held_out
 from pipelines.steps.patients.prepare import fetch_data, prepare
-from pipelines.steps.patients.training import calibrate, train_controls, train_model
+from pipelines.steps.patients.served import calibrate
+from pipelines.steps.patients.training import train_controls, train_model
 from pipelines.tracking import open_job
 
 
@@ -37,8 +38,8 @@ def patients(config: PatientsConfig) -> dict[str, Any]:
         records = fetch_data(job)
         prepared = prepare(job, records)
         model = train_model(job, prepared)
-        controls = train_controls(job, prepared)
-        package = calibrate(job, prepared, model)
+        controls = train_controls(job, prepared, model)
+        package = calibrate(job, prepared, model, controls)
         evidence = evaluate(job, prepared, package, [model, *controls])
         example = load_scorer(package).example()
         held = held_out(prepared, config.seed)

@@ -39,6 +39,7 @@ class Recipe:
         trunk: A name of `models.multitask.trunk.TRUNKS`.
         members: Members of the ensemble that a trunk `tabm` is.
         settings: What the way of sharing alone takes.
+        groups: Outcomes that share with each other, for sharing `groups`.
         batch_size: Records a step; fewer where that leaves less than a dozen steps an epoch.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
@@ -53,6 +54,7 @@ class Recipe:
     trunk: str = "mlp"
     members: int = 1
     settings: Mapping[str, float] = field(default_factory=dict)
+    groups: tuple[tuple[str, ...], ...] = ()
     batch_size: int = 512
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
@@ -130,6 +132,7 @@ def shape_of(recipe: Recipe, codecs: Mapping[str, Codec], records: Records) -> S
         numbers=records.numbers,
         settings=recipe.settings,
         proportional=tuple(n for n, codec in codecs.items() if proportional(codec)),
+        groups=recipe.groups,
     )
 
 

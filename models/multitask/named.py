@@ -23,6 +23,7 @@ SHARING = {
     "soft": "soft.Soft",
     "cross-stitch": "cross_stitch.CrossStitch",
     "mmoe": "mmoe.MixtureOfExperts",
+    "groups": "grouped.Grouped",
 }
 BALANCING = {
     "equal": "equal.Equal",

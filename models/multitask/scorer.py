@@ -20,6 +20,7 @@ from models.intake import Field
 from models.multitask.heads import answer
 from models.multitask.learning import logits
 from models.multitask.named import network
+from models.multitask.patched import Patched
 from models.multitask.shape import Shape
 from models.multitask.sharing.network import Network
 from models.scorer import DESCRIPTION, describe
@@ -42,6 +43,8 @@ class PatientsScorer:
         sharing: How the network shares, a name of `models.multitask.named.SHARING`.
         shape: What the network is built from.
         temperatures: Calibration by outcome.
+        alone: Outcomes that the network answers by parts of their own, see
+            `models.multitask.patched`.
     """
 
     encoder: Encoder
@@ -50,6 +53,7 @@ class PatientsScorer:
     sharing: str
     shape: Shape
     temperatures: dict[str, float] = field(default_factory=dict)
+    alone: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -110,6 +114,7 @@ class PatientsScorer:
             "features": self.encoder.to_json(),
             "outcomes": [codec.to_json() for codec in self.codecs.values()],
             "temperatures": self.temperatures,
+            "alone": list(self.alone),
         }
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         save_file(self.network.state_dict(), folder / WEIGHTS)
@@ -127,10 +132,11 @@ def load_scorer(folder: Path) -> PatientsScorer:
     made = [Codec.from_json(values) for values in description["outcomes"]]
     codecs = {codec.outcome.name: codec for codec in made}
     sharing, shape = description["sharing"], Shape.from_json(description["shape"])
-    built = network(sharing, shape)
+    built, alone = network(sharing, shape), tuple(description["alone"])
+    built = Patched(shape, built, alone) if alone else built
     built.load_state_dict(load_file(folder / WEIGHTS))
     temperatures = description["temperatures"]
-    return PatientsScorer(encoder, codecs, built.eval(), sharing, shape, temperatures)
+    return PatientsScorer(encoder, codecs, built.eval(), sharing, shape, temperatures, alone)
 
 
 def predictions(

@@ -20,6 +20,7 @@ class Shape:
         numbers: Places, among the inputs, of numbers on a standard normal scale.
         settings: What its way of sharing alone takes.
         proportional: Outcomes whose hazards are proportional to a baseline.
+        groups: Outcomes that share with each other, where groups of them do.
     """
 
     inputs: int
@@ -30,6 +31,7 @@ class Shape:
     numbers: tuple[int, ...] = ()
     settings: Mapping[str, float] = field(default_factory=dict)
     proportional: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
 
     def of(self, outcomes: tuple[str, ...]) -> Shape:
         """The same network for some of the outcomes."""
@@ -45,4 +47,5 @@ class Shape:
         made: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
+        made["groups"] = tuple(tuple(group) for group in made.get("groups", ()))
         return cls(**made)

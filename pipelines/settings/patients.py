@@ -70,8 +70,17 @@ class PatientsConfig(Job):
     exclude: list[str] = Field(default=[], description="Columns that leak or must not be used")
     outcomes: list[Outcome] = Field(default=[], description="At least one; studies bring theirs")
     test: ExternalTest | None = Field(None, description="An external test set")
-    sharing: Literal["none", "hard", "soft", "cross-stitch", "mmoe"] = Field(
+    sharing: Literal["none", "hard", "soft", "cross-stitch", "mmoe", "groups"] = Field(
         "hard", description="none: a network an outcome; mmoe: experts, and a gate an outcome"
+    )
+    groups: list[list[str]] = Field(
+        default=[], description="For sharing groups: outcomes that share a trunk with each other"
+    )
+    worse: float = Field(
+        0.01,
+        ge=0,
+        description="An outcome that the shared network answers worse by more than this on "
+        "records that train neither is served by its single-task network",
     )
     sharing_settings: dict[str, float] = Field(
         default={}, description="soft: tie 0.01; cross-stitch: own 0.9; mmoe: experts 4"
@@ -88,9 +97,19 @@ class PatientsConfig(Job):
     hidden: int = Field(128, ge=4)
     epochs: int | None = Field(None, ge=1, description="Default by scale; stops early")
 
+    @property
+    def grouped(self) -> tuple[tuple[str, ...], ...]:
+        """The groups that share."""
+        return tuple(tuple(group) for group in self.groups)
+
     @model_validator(mode="after")
     def _is_of_one_piece(self) -> PatientsConfig:
-        if self.balancing in ("pcgrad", "upgrad") and self.sharing in ("none", "soft"):
+        if bool(self.groups) != (self.sharing == "groups"):
+            raise ValueError(
+                "groups: name them for sharing groups, and for no other; "
+                f"found sharing {self.sharing} and {len(self.groups)} groups"
+            )
+        if self.balancing in ("pcgrad", "upgrad") and self.sharing in ("none", "soft", "groups"):
             raise ValueError(
                 f"balancing {self.balancing} reconciles gradients on parameters that outcomes "
                 f"share, and sharing {self.sharing} has none; "

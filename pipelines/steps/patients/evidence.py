@@ -22,24 +22,28 @@ from pipelines.progress import say
 from pipelines.reporting import figures
 from pipelines.settings import home_key
 from pipelines.stages import stage
-from pipelines.steps.patients import words
+from pipelines.steps.patients import interference, words
 from pipelines.steps.patients.prepare import EFFORTS, EXTERNAL, PARTS, Prepared
 from pipelines.steps.patients.training import Trained, temperatures
 from pipelines.tracking import Job, log_arm
+
+ITSELF = "shared itself"
 
 
 @dataclass(frozen=True)
 class Tested:
     """Predictions of every model on one part, beside the records' targets.
 
-    `frames` has one entry a model and, under `uncalibrated`, the packed model's own answers
-    before calibration.
+    `frames` has one entry a model and, under `uncalibrated`, the network's own answers before
+    calibration. `comparison` has the packed model under its name, and under `ITSELF` the network
+    that all outcomes share, without those that answer `alone` in its place.
     """
 
     cohort: Cohort
     codecs: dict[str, Codec]
     frames: dict[str, pd.DataFrame]
     comparison: Comparison
+    alone: tuple[str, ...] = ()
 
 
 @stage()
@@ -56,6 +60,8 @@ def evaluate(job: Job, prepared: Prepared, package: Path, trained: Sequence[Trai
         for each in trained:
             found = _metrics(external.comparison, each.name)
             metrics[each.name] |= {f"{EXTERNAL}.{key}": value for key, value in found.items()}
+    if model.name == "shared":
+        metrics[model.name] |= _own(tested.comparison)
     arms = [_arm(each, metrics[each.name], chosen=each is model) for each in trained]
     for arm, each in zip(arms, trained, strict=True):
         log_arm(job, arm, each.history if prepared.dataset.public else None)
@@ -74,7 +80,8 @@ def evaluate(job: Job, prepared: Prepared, package: Path, trained: Sequence[Trai
         arms=arms,
         calibration=_calibration(tested, temperatures(prepared, model)),
         findings=[
-            *words.findings(comparison, codecs, model.name, rivals),
+            *words.findings(comparison, codecs, model.name, rivals, tested.alone),
+            *interference.findings(model, list(codecs), tested.alone),
             *words.cost({each.name: each.seconds for each in trained}),
         ],
         limits=words.limits(
@@ -122,10 +129,12 @@ def _test(
         answers = control.read(part, codecs)
         frames[control.name] = predictions(codecs, answers, temperatures(prepared, control))
     models = {name: scores(codecs, cohort.targets, frame) for name, frame in frames.items()}
+    own = predictions(codecs, model.read(part, codecs), temperatures(prepared, model))
+    models[ITSELF] = scores(codecs, cohort.targets, own)
     effort = EFFORTS[job.config.scale]
     comparison = compare(models, cohort.patients, effort.repeats, job.config.seed)
     frames["uncalibrated"] = predictions(codecs, model.read(part, codecs), {})
-    return Tested(cohort, codecs, frames, comparison)
+    return Tested(cohort, codecs, frames, comparison, scorer.alone)
 
 
 def _metrics(comparison: Comparison, model: str) -> dict[str, float]:
@@ -134,6 +143,14 @@ def _metrics(comparison: Comparison, model: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for key in keys:
         found |= named(key, comparison.interval(model, key))
+    return {key: value for key, value in found.items() if np.isfinite(value)}
+
+
+def _own(comparison: Comparison) -> dict[str, float]:
+    """The shared network's own numbers: a fallback to another must not read as its merit."""
+    found: dict[str, float] = {}
+    for key in comparison.values[ITSELF]:
+        found |= named(f"shared.{key}", comparison.interval(ITSELF, key))
     return {key: value for key, value in found.items() if np.isfinite(value)}
 
 
@@ -171,6 +188,7 @@ def _figures(folder: Path, tested: Tested, trained: Sequence[Trained]) -> list[F
         _bars(folder, tested, series, ("auroc", "cindex", "ordering"), "AUROC or C-index"),
         _bars(folder, tested, series, ("r2", "d2"), "R² or D²"),
         _forest(folder, tested, series),
+        *interference.figures(folder, trained[0], list(tested.codecs)),
         *_binary(folder, tested, series),
     ]
     return [figure for figure in drawn if figure is not None]

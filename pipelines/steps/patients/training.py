@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from domains.healthcare.patient_features import Encoder
 from domains.healthcare.patients import Cohort
 from models.multitask.boosting import boosted_logits
 from models.multitask.calibrating import fit_temperatures
+from models.multitask.grouping import proposed
 from models.multitask.learning import Recipe, train
 from models.multitask.masked import Records
-from models.multitask.scorer import PatientsScorer, load_scorer
+from models.multitask.scorer import PatientsScorer
 from pipelines.evidence import Role
 from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
@@ -27,21 +28,26 @@ from pipelines.stages import stage
 from pipelines.steps.patients.prepare import EFFORTS, EXTERNAL, Prepared, wants_controls
 from pipelines.tracking import Job
 
-ANSWERED = ("calibration", "test", EXTERNAL)
+ANSWERED = ("validation", "calibration", "test", EXTERNAL)
 
 
+Groups = tuple[tuple[str, ...], ...]
 SHARED = {
     "none": "one network an outcome",
     "hard": "one trunk, a head an outcome",
     "soft": "a trunk an outcome, each held near the others",
     "cross-stitch": "a trunk an outcome, their layers mixed as learned",
     "mmoe": "trunks for all, a gate and a head an outcome",
+    "groups": "a trunk a group of outcomes, a head an outcome",
 }
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model or control: its logits on every answered part are a safetensors file."""
+    """A trained model or control: its logits on every answered part are a safetensors file.
+
+    `cosines` is the `.npy` file of `angles`; None where outcomes share nothing.
+    """
 
     name: str
     role: Role
@@ -49,6 +55,11 @@ class Trained:
     seconds: float
     logits: Path
     history: list[dict[str, float]] = field(default_factory=list)
+    cosines: Path | None = None
+
+    def angles(self) -> np.ndarray:
+        """Cosines between the outcomes' gradients after each epoch, (epochs, m, m) float32."""
+        return np.zeros((0, 0, 0)) if self.cosines is None else np.load(self.cosines)
 
     def read(self, part: str, outcomes: Mapping[str, Codec]) -> dict[str, np.ndarray]:
         """Logits of one part by outcome, (n, size)."""
@@ -62,16 +73,16 @@ def train_model(job: Job, prepared: Prepared) -> Trained:
     config: PatientsConfig = job.config
     name = "single-task" if config.sharing == "none" else "shared"
     note = f"{SHARED[config.sharing]}; losses balanced: {config.balancing}"
-    return _network(job, prepared, name, "arm", config.sharing, note)
+    return _network(job, prepared, name, "arm", config.sharing, note, config.grouped)
 
 
 @stage(kind="training")
-def train_controls(job: Job, prepared: Prepared) -> list[Trained]:
-    """Single-task networks of the same size, and boosted trees, one an outcome."""
+def train_controls(job: Job, prepared: Prepared, model: Trained) -> list[Trained]:
+    """Single-task networks of the same size, boosted trees, one an outcome, and proposed groups."""
     config: PatientsConfig = job.config
     if not wants_controls(config, prepared.dataset.public):
         return []
-    found = []
+    found = _grouped(job, prepared, model)
     if config.sharing != "none":
         note = "one network of the same size an outcome, each stopped at its own best epoch"
         found.append(_network(job, prepared, "single-task", "control", "none", note))
@@ -79,15 +90,32 @@ def train_controls(job: Job, prepared: Prepared) -> list[Trained]:
     return [*found, boosting]
 
 
+def _grouped(job: Job, prepared: Prepared, model: Trained) -> list[Trained]:
+    """A trunk a group of outcomes whose gradients agree, where they do not all agree."""
+    angles = model.angles()
+    names = list(prepared.read_rules()[1])
+    groups = proposed(angles.mean(axis=0), names) if len(angles) else ()
+    if len(groups) < 2:
+        return []
+    note = f"hard sharing within {' | '.join(' + '.join(group) for group in groups)}"
+    return [_network(job, prepared, "grouped", "control", "groups", note, groups)]
+
+
 def _network(
-    job: Job, prepared: Prepared, name: str, role: Role, sharing: str, note: str
+    job: Job,
+    prepared: Prepared,
+    name: str,
+    role: Role,
+    sharing: str,
+    note: str,
+    groups: Groups = (),
 ) -> Trained:
-    make = partial(_new_network, job, prepared, name, role, sharing, note)
+    make = partial(_new_network, job, prepared, name, role, sharing, note, groups)
     return once(job, Trained, name, make)
 
 
 def _new_network(
-    job: Job, prepared: Prepared, name: str, role: Role, sharing: str, note: str
+    job: Job, prepared: Prepared, name: str, role: Role, sharing: str, note: str, groups: Groups
 ) -> Trained:
     config: PatientsConfig = job.config
     effort = EFFORTS[config.scale]
@@ -101,6 +129,7 @@ def _new_network(
         trunk=config.trunk,
         members=config.members or effort.members,
         settings=config.sharing_settings if role == "arm" else {},
+        groups=groups,
     )
     encoder, codecs = prepared.read_rules()
     training, validation = (
@@ -118,16 +147,24 @@ def _new_network(
     say(f"{name}: {seconds:.1f} CPU s, best epoch {epochs}")
     answers = _answer(job, prepared, name, lambda cohort: scorer.logits(cohort.features))
     merged = _merged([history.history for history in histories], list(codecs))
-    return Trained(name, role, note, seconds, answers, merged)
+    return Trained(name, role, note, seconds, answers, merged, _kept(job, name, learned.cosines))
+
+
+def _kept(job: Job, name: str, cosines: np.ndarray) -> Path | None:
+    if not len(cosines):
+        return None
+    path = job.folder / f"{name}.cosines.npy"
+    np.save(path, cosines)
+    return path
 
 
 def _merged(histories: list[list[dict[str, float]]], names: list[str]) -> list[dict[str, float]]:
-    """One curve for one network; for several, each outcome's curves under its name."""
+    """One curve for one network; for several, each outcome's or group's under a name."""
     if len(histories) == 1:
         return histories[0]
     longest = max(len(history) for history in histories)
     merged: list[dict[str, float]] = [{"epoch": epoch + 1} for epoch in range(longest)]
-    for name, history in zip(names, histories, strict=True):
+    for name, history in zip(names, histories, strict=False):
         for point, row in zip(history, merged, strict=False):
             row.update({f"{name}.{k}": v for k, v in point.items() if k != "epoch"})
     return merged
@@ -186,14 +223,6 @@ def _answer(
     path = job.folder / f"{name}.logits"
     save_file(found, path)
     return path
-
-
-@stage()
-def calibrate(job: Job, prepared: Prepared, model: Trained) -> Path:
-    """Fit a temperature an outcome on the calibration records; returns the packed model."""
-    scorer = load_scorer(job.folder / model.name)
-    calibrated = replace(scorer, temperatures=temperatures(prepared, model))
-    return calibrated.save(job.folder / "package")
 
 
 def temperatures(prepared: Prepared, model: Trained) -> dict[str, float]:

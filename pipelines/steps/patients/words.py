@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,7 +18,12 @@ METRIC_NAMES = {
     "r2": "R²",
     "d2": "D²",
 }
-RIVALS = {"single-task": "its own single-task network", "boosting": "gradient boosting"}
+RIVALS = {
+    "single-task": "its own single-task network",
+    "boosting": "gradient boosting",
+    "grouped": "sharing within the proposed groups",
+}
+AGAINST = RIVALS | {"single-task": "single-task networks"}
 _FEW = 20
 _MASKED = 0.1
 
@@ -48,21 +53,30 @@ def headline(comparison: Comparison, model: str, rivals: list[str], outcomes: in
     text = f"{what}: mean {measure} {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
     for rival in rivals:
         gap = comparison.difference(model, rival, MEAN)
-        names = {"single-task": "single-task networks", "boosting": "gradient boosting"}
-        text += f", {gap.value:+.3f} against {names[rival]} ({gap.low:+.3f} to {gap.high:+.3f})"
+        text += f", {gap.value:+.3f} against {AGAINST[rival]} ({gap.low:+.3f} to {gap.high:+.3f})"
     return f"{text}, on {n:,} test records."
 
 
 def findings(
-    comparison: Comparison, codecs: Mapping[str, Codec], model: str, rivals: list[str]
+    comparison: Comparison,
+    codecs: Mapping[str, Codec],
+    model: str,
+    rivals: list[str],
+    alone: Sequence[str] = (),
 ) -> list[str]:
-    """Who won and who lost: a count against each control, then a sentence an outcome."""
+    """Who won and who lost: a count against each control, then a sentence an outcome.
+
+    Those that answer `alone` are their single-task networks, and are not compared with them.
+    """
     keys = main_keys(codecs, comparison, model)
     lines = [_count(comparison, keys, model, rival) for rival in rivals]
     for name, key in keys.items():
         value = comparison.values[model][key]
         text = f"{name}: {METRIC_NAMES[codecs[name].outcome.metric]} {value:.3f}"
         for rival in rivals:
+            if rival == "single-task" and name in alone:
+                text += "; served by its own single-task network"
+                continue
             gap = comparison.difference(model, rival, key)
             text += f"; {standing(gap)} {RIVALS[rival]} ({_gap(gap)})"
             if rival == "single-task" and gap.high < 0:
@@ -80,8 +94,7 @@ def _count(comparison: Comparison, keys: Mapping[str, str], model: str, rival: s
     for name, key in keys.items():
         places[standing(comparison.difference(model, rival, key))].append(name)
     won, level, lost = places.values()
-    against = {"single-task": "single-task networks", "boosting": "gradient boosting"}[rival]
-    text = f"Against {against}: ahead on {_listed(won)}, behind on {_listed(lost)}"
+    text = f"Against {AGAINST[rival]}: ahead on {_listed(won)}, behind on {_listed(lost)}"
     return f"{text}, and no difference beyond its interval on {_listed(level)}."
 
 

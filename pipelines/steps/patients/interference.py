@@ -1,0 +1,55 @@
+"""Whether outcomes that share hurt each other: angles between their gradients, and what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.multitask.grouping import conflicts, proposed
+from pipelines.evidence import Figure
+from pipelines.reporting.heat import heat
+from pipelines.steps.patients.training import Trained
+
+_MOST = 3  # pairs that a sentence names
+
+
+def figures(folder: Path, model: Trained, names: Sequence[str]) -> list[Figure]:
+    """Mean cosine between the outcomes' gradients, over the epochs up to the best one."""
+    angles = model.angles()
+    if not len(angles):
+        return []
+    path = heat(folder / "gradients.png", angles.mean(axis=0), names, "cosine")
+    caption = (
+        f"Mean over {len(angles)} epochs of training, on the parameters that outcomes share: "
+        "above 0 a step that helps one outcome helps the other, below 0 it hurts it."
+    )
+    return [Figure("gradients", "Do outcomes pull in one direction?", caption, path)]
+
+
+def findings(model: Trained, names: Sequence[str], alone: Sequence[str]) -> list[str]:
+    """Which outcomes pull against each other, what groups follow, and who is served apart."""
+    lines, angles = [], model.angles()
+    if len(angles):
+        mean = angles.mean(axis=0)
+        lines.append(_pulls(conflicts(mean, names), len(names)))
+        groups = proposed(mean, names)
+        if len(groups) > 1:
+            listed = " | ".join(", ".join(group) for group in groups)
+            lines.append(
+                f"Gradients propose these groups, which were tried as a control: {listed}."
+            )
+    if alone:
+        lines.append(
+            f"Served by single-task networks inside the same version: {', '.join(alone)}; on "
+            "records that trained neither, the shared network was worse there."
+        )
+    return lines
+
+
+def _pulls(found: list[tuple[str, str, float]], count: int) -> str:
+    pairs = count * (count - 1) // 2
+    if not found:
+        return f"Gradients of all {pairs} pairs of outcomes agree on average."
+    worst = ", ".join(f"{a} and {b} ({cosine:+.2f})" for a, b, cosine in found[:_MOST])
+    which = f"; most of all {worst}" if len(found) > _MOST else f": {worst}"
+    return f"Gradients of {len(found)} of {pairs} pairs of outcomes oppose each other{which}."
