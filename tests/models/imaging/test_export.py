@@ -26,7 +26,7 @@ def _images(count: int, height: int = 40, width: int = 40) -> np.ndarray:
 @pytest.fixture(scope="module")
 def scorer() -> ImagingScorer:
     torch.manual_seed(0)
-    backbone = settle(build("efficientnet-lite0", 32, seed=0), [to_batch(_images(16, 32, 32))])
+    backbone = settle(build("resnet18", 32, seed=0), [to_batch(_images(16, 32, 32))])
     net = Classifier(backbone, 3).eval()
     torch.nn.init.normal_(net.head.weight, std=0.3)
     plain = ImagingScorer(net, ("a", "b", "c"), 32)

@@ -73,8 +73,10 @@ def _outcome(home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any
     result = json.loads((home / _work.RESULT).read_text())
     model = result["model"]
     package = registry.package_folder(model["name"], model["version"])
-    (weights,) = package.rglob("*.safetensors")
-    return result, load_file(weights)
+    files = sorted(package.rglob("*.safetensors"))
+    weights = {f"{file.name} {k}": v for file in files for k, v in load_file(file).items()}
+    assert weights
+    return result, weights
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
