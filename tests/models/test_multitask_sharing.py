@@ -49,7 +49,7 @@ def test_shared_parameters_are_those_that_several_outcomes_move(name: str, trunk
     several = {n for n in set().union(*moved) if sum(n in each for each in moved) > 1}
     assert several <= told
     assert all(any(n in each for each in moved) or "bias" in n or "r" in n for n in told)
-    assert bool(told) == (name in ("hard", "cross-stitch", "mmoe"))
+    assert bool(told) == (name not in ("none", "soft"))
 
 
 @pytest.mark.parametrize("name", SHARING)

@@ -37,6 +37,10 @@ class Grouped(Network):
         found = {name: out for network in self.networks for name, out in network(x).items()}
         return {name: found[name] for name in self.names}
 
+    def shared(self) -> list[nn.Parameter]:
+        """The trunks of groups of more than one outcome."""
+        return [parameter for part in self.independent() for parameter in part.shared()]
+
     def independent(self) -> list[Network]:
         """One a group."""
         return [network for network in self.networks if isinstance(network, Network)]
