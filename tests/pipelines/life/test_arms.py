@@ -155,7 +155,8 @@ def test_patients_are_the_same_after_any_number_of_kills(tmp_path: Path, home: P
 
     def train(job: Job) -> list[Any]:
         cohort = prepare_patients.fn(job, fetch_data.fn(job))
-        return [patients.train_model.fn(job, cohort), *patients.train_controls.fn(job, cohort)]
+        model = patients.train_model.fn(job, cohort)
+        return [model, *patients.train_controls.fn(job, cohort, model)]
 
     whole, killed, kills = _whole_and_killed("patients", config, train, every=2)
     assert killed == whole
