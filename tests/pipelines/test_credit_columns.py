@@ -107,18 +107,18 @@ def test_nothing_is_told_of_a_client_with_few_test_records() -> None:
     lenders = [_lender("A", 300, 0.2), _lender("B", 3, 1 / 3), _lender("C", 1, 1.0)]
     few = [f"fewer than {FEWEST}", None]
     told = _told(lenders, ["A", "B", "C", "D"])
-    assert told == {"A": [300, 0.2], "B": few, "C": few, "D": few}
+    assert told == {"A": [300, "20.0%"], "B": few, "C": few, "D": few}
 
 
 def test_the_sum_of_all_does_not_tell_of_a_single_small_client() -> None:
     told = _told([_lender("A", 300, 0.2), _lender("B", 90, 0.5), _lender("C", 1, 1.0)], ["A"])
-    assert told["A"] == [300, 0.2]
+    assert told["A"] == [300, "20.0%"]
     assert told["B"] == ["not told", None]
 
 
 def test_a_rate_of_one_kind_of_outcome_is_not_told() -> None:
     told = _told([_lender("A", 40, 0.0), _lender("B", 50, 1.0), _lender("C", 60, 0.5)], ["A"])
-    assert told == {"A": [40, None], "B": [50, None], "C": [60, 0.5]}
+    assert told == {"A": [40, None], "B": [50, None], "C": [60, "50.0%"]}
 
 
 @pytest.mark.parametrize("public", [True, False])

@@ -77,8 +77,12 @@ def test_a_version_is_registered_with_every_metric_and_its_interval(run: dict[st
 def test_both_controls_have_the_same_metrics(run: dict[str, Any]) -> None:
     controls = run["result"]["controls"]
     assert set(controls) == {"single-task", "boosting"}
+    served = set(run["result"]["metrics"])
+    own = {name for name in served if name.startswith("shared.")}
+    here = {name for name in served - own if not name.startswith("external.")}
+    assert {name.removeprefix("shared.") for name in own} == here
     for metrics in controls.values():
-        assert set(metrics) == set(run["result"]["metrics"])
+        assert set(metrics) == served - own
 
 
 def test_the_report_says_who_won_outcome_by_outcome(run: dict[str, Any]) -> None:
