@@ -5,12 +5,10 @@ It imports none of them until one is asked for, so that a configuration can be c
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from domains.errors import InputError
+from models.by_name import check_settings, found, keywords
 
 if TYPE_CHECKING:
     from models.federated.fedavg import FedAvg
@@ -38,11 +36,7 @@ def make(name: str, settings: Mapping[str, float], **shared: Any) -> FedAvg:
         InputError: There is no such strategy, it has no such setting, or a value is out of its
             range.
     """
-    own = settings_of(name)
-    for key in settings:
-        if key not in own:
-            known = ", ".join(own) or "none"
-            raise InputError(f"{key}: no setting of strategy {name}, which has: {known}")
+    check_settings("strategy", name, settings, settings_of(name))
     made: FedAvg = _class(name)(**shared, **settings)
     return made
 
@@ -56,12 +50,8 @@ def settings_of(name: str) -> dict[str, float]:
     >>> settings_of("fedprox")
     {'mu': 0.1}
     """
-    taken = inspect.signature(_class(name)).parameters.values()
-    return {each.name: each.default for each in taken if each.kind is each.KEYWORD_ONLY}
+    return keywords(_class(name))
 
 
 def _class(name: str) -> Any:
-    if name not in STRATEGIES:
-        raise InputError(f"strategy: found {name!r}, expected one of {', '.join(STRATEGIES)}")
-    file, _, kind = STRATEGIES[name].partition(".")
-    return getattr(import_module(f"models.federated.{file}"), kind)
+    return found("strategy", name, STRATEGIES, "models.federated")

@@ -5,12 +5,10 @@ It imports none of them until one is asked for, so that a configuration can be c
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from domains.errors import InputError
+from models.by_name import check_settings, found, keywords
 
 if TYPE_CHECKING:
     from models.multitask.balancing.balance import Balance
@@ -45,14 +43,9 @@ def network(sharing: str, shape: Shape) -> Network:
     Raises:
         InputError: There is no such way of sharing, or it has no such setting.
     """
-    made = _class("sharing", sharing, SHARING)
-    own = settings_of(sharing)
-    for key in shape.settings:
-        if key not in own:
-            listed = ", ".join(own) or "none"
-            raise InputError(f"{key}: no setting of sharing {sharing}, which has: {listed}")
-    built: Network = made(shape, **shape.settings)
-    return built
+    check_settings("sharing", sharing, shape.settings, settings_of(sharing))
+    made: Network = _sharing(sharing)(shape, **shape.settings)
+    return made
 
 
 def settings_of(sharing: str) -> Mapping[str, float]:
@@ -64,8 +57,7 @@ def settings_of(sharing: str) -> Mapping[str, float]:
     >>> settings_of("soft")
     {'tie': 0.01}
     """
-    taken = inspect.signature(_class("sharing", sharing, SHARING)).parameters.values()
-    return {each.name: each.default for each in taken if each.kind is each.KEYWORD_ONLY}
+    return keywords(_sharing(sharing))
 
 
 def balance(balancing: str, count: int) -> Balance:
@@ -74,12 +66,10 @@ def balance(balancing: str, count: int) -> Balance:
     Raises:
         InputError: There is no such way of balancing.
     """
-    made: Balance = _class("balancing", balancing, BALANCING)(count)
+    kind = found("balancing", balancing, BALANCING, "models.multitask.balancing")
+    made: Balance = kind(count)
     return made
 
 
-def _class(kind: str, name: str, known: Mapping[str, str]) -> Any:
-    if name not in known:
-        raise InputError(f"{kind}: found {name!r}, expected one of {', '.join(known)}")
-    file, _, made = known[name].partition(".")
-    return getattr(import_module(f"models.multitask.{kind}.{file}"), made)
+def _sharing(name: str) -> Any:
+    return found("sharing", name, SHARING, "models.multitask.sharing")

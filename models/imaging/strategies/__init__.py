@@ -11,10 +11,11 @@ is imported until it is asked for, so that a configuration can be checked in a m
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from models.by_name import keywords
 
 if TYPE_CHECKING:
     from models.imaging.strategies.learned import Learned
@@ -62,8 +63,7 @@ def settings_of(name: str) -> dict[str, float]:
     Raises:
         ValueError: There is no such strategy.
     """
-    taken = inspect.signature(_function(name)).parameters.values()
-    return {each.name: each.default for each in taken if each.kind is each.KEYWORD_ONLY}
+    return keywords(_function(name))
 
 
 def _function(name: str) -> Any:
