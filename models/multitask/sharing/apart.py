@@ -30,8 +30,11 @@ class Apart(Network):
 
     def independent(self) -> list[Network]:
         """One a group."""
-        return [network for network in self.networks if isinstance(network, Network)]
+        return self._parts()
 
     def shared(self) -> list[nn.Parameter]:
         """The trunks of groups of more than one outcome."""
-        return [parameter for part in self.independent() for parameter in part.shared()]
+        return [parameter for part in self._parts() for parameter in part.shared()]
+
+    def _parts(self) -> list[Network]:
+        return [network for network in self.networks if isinstance(network, Network)]
