@@ -63,6 +63,12 @@ def assign(
     return names[np.searchsorted(edges[:-1], positions(ids, key), side="right")]
 
 
+def draw_sites(sites: pd.Series, share: float, key: bytes) -> np.ndarray:
+    """Which records are of a site that a keyed hash draws, (n,) bool; at least one site is."""
+    spots = positions(sites, hashlib.blake2b(b"sites", key=key[:64]).digest())
+    return spots <= max(share, spots.min())
+
+
 def check_disjoint(ids: np.ndarray, parts: np.ndarray, unit: str, where: str) -> None:
     """Raise InputError when one unit stands in more than one part of a given split."""
     frame = pd.DataFrame({"id": ids, "part": parts})

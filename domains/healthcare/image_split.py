@@ -12,7 +12,7 @@ import pandas as pd
 from domains.errors import InputError
 from domains.healthcare.image_draft import Draft
 from domains.healthcare.image_duplicates import clusters, join
-from domains.splits import assign, check_disjoint, positions
+from domains.splits import assign, check_disjoint, draw_sites
 
 PARTS = ("train", "validation", "calibration", "test")
 EXCLUDED = "excluded"
@@ -115,8 +115,7 @@ def _of_sites(sites: pd.Series, rule: Rule, key: bytes, where: str) -> np.ndarra
         )
     if rule.test_sites:
         return sites.isin(rule.test_sites).to_numpy()
-    spots = positions(sites, hashlib.blake2b(b"sites", key=key[:64]).digest())
-    return spots <= max(_SHARES["test"], spots.min())
+    return draw_sites(sites, _SHARES["test"], key)
 
 
 def _hold_out(records: pd.DataFrame, held: np.ndarray, key: bytes) -> tuple[np.ndarray, list[str]]:

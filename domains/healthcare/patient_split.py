@@ -13,7 +13,7 @@ import pandas as pd
 
 from domains.errors import InputError
 from domains.healthcare.outcome_targets import class_names
-from domains.splits import assign, positions
+from domains.splits import assign, draw_sites
 
 TEST, LEFT_OUT = "test", "left out"
 
@@ -121,8 +121,7 @@ def _of_sites(
     if rule.test_sites:
         held = sites.isin(rule.test_sites).to_numpy()
     else:
-        spots = positions(sites, hashlib.blake2b(b"sites", key=key[:64]).digest())
-        held = spots <= max(share, spots.min())
+        held = draw_sites(sites, share, key)
     return held, tuple(sorted(set(sites[held])))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,3 +29,21 @@ class Job(Section):
         description="auto: imaging always, patients and credit on public data alone; none: never; "
         "full: always, and so refused for private records",
     )
+
+
+def check_held_out(
+    split_by: str,
+    site: str | None,
+    time: str | None,
+    test_sites: Sequence[str],
+    test_from: float | date | None,
+) -> None:
+    """Raise ValueError unless each key that says who is tested has the one that it needs."""
+    if split_by == "site" and site is None:
+        raise ValueError("split_by: site needs site: the column")
+    if split_by == "time" and time is None:
+        raise ValueError("split_by: time needs time: the column")
+    if test_sites and split_by != "site":
+        raise ValueError("test_sites: needs split_by: site")
+    if test_from is not None and split_by != "time":
+        raise ValueError("test_from: needs split_by: time")

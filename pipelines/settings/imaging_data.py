@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.settings.base import Section, Share
+from pipelines.settings.base import Section, Share, check_held_out
 
 
 class VolumeKeys(Section):
@@ -113,16 +113,9 @@ class ImagingData(Section):
 
     @model_validator(mode="after")
     def _says_who_is_held_out(self) -> ImagingData:
-        if self.split_by == "site" and self.site is None:
-            raise ValueError("split_by: site needs site: the column")
-        if self.split_by == "time" and self.time is None:
-            raise ValueError("split_by: time needs time: the column")
+        check_held_out(self.split_by, self.site, self.time, self.test_sites, self.test_from)
         if self.split is not None and self.split_by != "patient":
             raise ValueError(f"split: a given split, and split_by: {self.split_by}; expected one")
-        if self.test_sites and self.split_by != "site":
-            raise ValueError("test_sites: needs split_by: site")
-        if self.test_from is not None and self.split_by != "time":
-            raise ValueError("test_from: needs split_by: time")
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from domains.healthcare.studies import NAMES
-from pipelines.settings.base import Section
+from pipelines.settings.base import Section, check_held_out
 
 
 class Visits(Section):
@@ -71,19 +71,12 @@ class PatientsData(Section):
 
     @model_validator(mode="after")
     def _says_who_is_held_out(self) -> PatientsData:
-        if self.split_by == "site" and self.site is None:
-            raise ValueError("split_by: site needs site: the column")
-        if self.split_by == "time" and self.time is None:
-            raise ValueError("split_by: time needs time: the column")
+        check_held_out(self.split_by, self.site, self.time, self.test_sites, self.test_from)
         if self.visits is not None and self.time == self.visits.time:
             raise ValueError(
                 f"time: {self.time} is the time of the visits, which are one row a patient; "
                 "expected a column with one time a patient, as of the enrolment"
             )
-        if self.test_sites and self.split_by != "site":
-            raise ValueError("test_sites: needs split_by: site")
-        if self.test_from is not None and self.split_by != "time":
-            raise ValueError("test_from: needs split_by: time")
         return self
 
     @model_validator(mode="after")
