@@ -16,7 +16,8 @@ from pipelines.environment import time_limit
 from pipelines.finish import publish
 from pipelines.governance.approval import settled
 from pipelines.settings import PatientsConfig
-from pipelines.steps.patients.evidence import evaluate, held_out
+from pipelines.steps.patients.evidence import evaluate
+from pipelines.steps.patients.held_out import held_out
 from pipelines.steps.patients.prepare import fetch_data, prepare
 from pipelines.steps.patients.served import calibrate
 from pipelines.steps.patients.training import train_controls, train_model

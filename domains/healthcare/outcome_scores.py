@@ -97,6 +97,17 @@ class Comparison:
         gaps = self.draws[new][key] - self.draws[old][key]
         return interval(self.values[new][key] - self.values[old][key], gaps)
 
+    def keys(self, model: str) -> list[str]:
+        """The metrics of a model; `mean` leads."""
+        return sorted(self.values[model], key=lambda key: key != MEAN)
+
+    def completed(self, model: str, like: str) -> Comparison:
+        """The same, where the metrics that `model` lacks are those of `like`; `mean` follows."""
+        values = {**self.values[like], **self.values.get(model, {})}
+        draws = {**self.draws[like], **self.draws.get(model, {})}
+        values, draws = _with_mean(values, draws)
+        return Comparison({**self.values, model: values}, {**self.draws, model: draws})
+
 
 def compare(
     models: Mapping[str, Mapping[str, Score]], patients: np.ndarray, repeats: int, seed: int
@@ -127,11 +138,21 @@ def compare(
                 drawn[name][key].append(score(weight))
     kept = {name: {k: values[name][k] for k in of} for name, of in usable.items()}
     draws = {name: {k: np.array(v) for k, v in of.items()} for name, of in drawn.items()}
-    for name in models:
-        if keys := ranked(kept[name]):
-            draws[name][MEAN] = np.mean([draws[name][key] for key in keys], axis=0)
-            kept[name][MEAN] = float(np.mean([kept[name][key] for key in keys]))
-    return Comparison(kept, draws)
+    both = {name: _with_mean(kept[name], draws[name]) for name in models}
+    return Comparison(
+        {name: of for name, (of, _) in both.items()}, {name: of for name, (_, of) in both.items()}
+    )
+
+
+def _with_mean(
+    values: dict[str, float], draws: dict[str, np.ndarray]
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    keys = ranked(values)
+    if not keys:
+        return values, draws
+    mean = float(np.mean([values[key] for key in keys]))
+    spread = np.mean([draws[key] for key in keys], axis=0)
+    return {**values, MEAN: mean}, {**draws, MEAN: spread}
 
 
 def ranked(metrics: Mapping[str, float]) -> list[str]:

@@ -92,3 +92,18 @@ def test_a_class_absent_from_the_records_leaves_its_metric_out(
     found = compare({"m": scores(codecs, targets.take(rows), frame)}, rows, repeats=5, seed=0)
     assert "death.auroc" not in found.values["m"]
     assert "stay.r2" in found.values["m"]
+
+
+def test_a_model_that_lacks_metrics_takes_anothers_and_has_its_own_mean(
+    codecs_and_targets: tuple[dict[str, Codec], Targets],
+) -> None:
+    codecs, targets = codecs_and_targets
+    good, bad = (scores(codecs, targets, _predictions(codecs, targets, n)) for n in (0.5, 3.0))
+    patients = np.arange(400)
+    some = {key: score for key, score in bad.items() if key.startswith("death.")}
+    mixed = compare({"good": good, "mixed": some}, patients, 20, 0).completed("mixed", "good")
+    whole = compare({"good": good, "mixed": {**good, **some}}, patients, 20, 0)
+    assert mixed.values == whole.values
+    assert np.array_equal(mixed.draws["mixed"][MEAN], whole.draws["mixed"][MEAN])
+    assert mixed.completed("none", "good").values["none"] == mixed.values["good"]
+    assert mixed.values["mixed"][MEAN] < mixed.values["good"][MEAN]

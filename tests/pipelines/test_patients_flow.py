@@ -14,7 +14,7 @@ from pipelines.governance import held_out as held
 from pipelines.governance import registry
 from pipelines.patients import patients
 from pipelines.settings import PatientsConfig, load_config
-from pipelines.steps.patients.evidence import held_out
+from pipelines.steps.patients.held_out import held_out
 from pipelines.steps.patients.prepare import PARTS, fetch_data, prepare
 from pipelines.tracking import client, open_job
 from tests.domains.sample_patients import sample_patients

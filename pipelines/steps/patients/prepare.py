@@ -157,7 +157,7 @@ def _split(loaded: Loaded, config: PatientsConfig) -> Divided:
 def _unit(loaded: Loaded, divided: Divided, config: PatientsConfig) -> str:
     """What is split, and how: equal names mean that a record stands on the same side."""
     if not divided.facts:
-        return loaded.unit
+        return f"{loaded.unit}, {PARTS['test']:.0%} test"
     secret = None if loaded.dataset.public else home_key()
     facts = facts_name(divided.facts, config.seed, secret)
     return f"{loaded.unit}, held out by {config.data.split_by} ({facts})"
