@@ -1,20 +1,13 @@
 """Sets of images: what is read, how it is split, and what is refused in one line."""
 
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from domains.errors import InputError
-from domains.healthcare.image_manifest import Columns
 from domains.healthcare.image_overlap import without_target
-from domains.healthcare.image_set import ImageSet
 from domains.healthcare.image_split import EXCLUDED, PARTS
-from domains.healthcare.imaging import Request, prepare
-from domains.splits import split_key
 from tests.domains.sample_images import (
     picture,
     save,
@@ -22,28 +15,11 @@ from tests.domains.sample_images import (
     write_manifest,
     write_medmnist,
 )
-
-KEY = split_key(0, None)
-
-
-def _prepare(tmp_path: Path, name: str = "set", **request: Any) -> ImageSet:
-    return prepare(Request(**request), tmp_path / name, 32, KEY)
-
-
-def _manifest(tmp_path: Path, frame: pd.DataFrame, name: str = "set", **request: Any) -> ImageSet:
-    """A set of a manifest; names of columns as in the configuration, `rule` and the like apart."""
-    frame.to_csv(tmp_path / "manifest.csv", index=False)
-    known = {field.name for field in fields(Columns)}
-    columns = Columns(
-        **{"patient": "patient_id"} | {k: v for k, v in request.items() if k in known}
-    )
-    rest = {key: value for key, value in request.items() if key not in known}
-    path = tmp_path / "manifest.csv"
-    return _prepare(tmp_path, name, kind="manifest", path=path, columns=columns, **rest)
+from tests.domains.sample_sets import image_set, manifest_set
 
 
 def test_a_folder_a_class_becomes_arrays(tmp_path: Path) -> None:
-    data = _prepare(tmp_path, kind="folder", path=write_folder(tmp_path / "in", each=40))
+    data = image_set(tmp_path, kind="folder", path=write_folder(tmp_path / "in", each=40))
     assert data.images().shape == (80, 32, 32, 3)
     assert data.classes == ("c0", "c1")
     assert np.bincount(data.labels()).tolist() == [40, 40]
@@ -52,16 +28,16 @@ def test_a_folder_a_class_becomes_arrays(tmp_path: Path) -> None:
 
 
 def test_no_patient_stands_on_two_sides(tmp_path: Path) -> None:
-    records = _manifest(tmp_path, write_manifest(tmp_path, each=3)).records()
+    records = manifest_set(tmp_path, write_manifest(tmp_path, each=3)).records()
     assert (records.groupby("patient")["part"].nunique() == 1).all()
     assert set(records["part"]) == set(PARTS)
 
 
 def test_the_split_does_not_depend_on_the_order_or_the_other_records(tmp_path: Path) -> None:
     frame = write_manifest(tmp_path)
-    whole = _manifest(tmp_path, frame).records().set_index("id")["part"]
+    whole = manifest_set(tmp_path, frame).records().set_index("id")["part"]
     fewer = frame.iloc[::-1].iloc[:100]
-    part = _manifest(tmp_path, fewer, name="fewer").records().set_index("id")["part"]
+    part = manifest_set(tmp_path, fewer, name="fewer").records().set_index("id")["part"]
     assert (part == whole[part.index]).all()
 
 
@@ -69,7 +45,7 @@ def test_copies_share_a_side_and_are_reported(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "in", each=40)
     for index in range(10):
         save(root / "c0" / f"copy{index}.png", picture(0, index))
-    data = _prepare(tmp_path, kind="folder", path=root)
+    data = image_set(tmp_path, kind="folder", path=root)
     records = data.records().set_index("id")
     for index in range(10):
         copy, original = records.loc[f"c0/copy{index}.png"], records.loc[f"c0/{index:03}.png"]
@@ -82,7 +58,7 @@ def test_copies_across_a_given_split_leave_training(tmp_path: Path) -> None:
     frame = write_manifest(tmp_path)
     frame["split"] = np.where(np.arange(len(frame)) < 80, "train", "test")
     save(tmp_path / frame["path"].iloc[0], picture(0, 10 * 40))  # patient 40 is a test patient
-    data = _manifest(tmp_path, frame, split="split")
+    data = manifest_set(tmp_path, frame, split="split")
     records = data.records()
     assert records["part"].iloc[0] == EXCLUDED
     assert (records["part"] == "test").sum() == 40
@@ -93,7 +69,7 @@ def test_calibration_is_cut_out_of_a_given_split_and_the_test_is_kept(tmp_path: 
     frame = write_manifest(tmp_path)
     patient = frame["patient_id"].str[1:].astype(int)
     frame["split"] = np.select([patient < 30, patient < 45], ["train", "val"], "test")
-    data = _manifest(tmp_path, frame, split="split")
+    data = manifest_set(tmp_path, frame, split="split")
     parts = data.records().set_index("id")["part"]
     given = frame.set_index("path")["split"]
     assert (parts[given == "test"] == "test").all()
@@ -102,7 +78,7 @@ def test_calibration_is_cut_out_of_a_given_split_and_the_test_is_kept(tmp_path: 
 
 
 def test_medmnist_keeps_its_parts(tmp_path: Path) -> None:
-    data = _prepare(tmp_path, kind="medmnist", path=write_medmnist(tmp_path / "a.npz"))
+    data = image_set(tmp_path, kind="medmnist", path=write_medmnist(tmp_path / "a.npz"))
     counts = data.split_counts()
     assert data.classes == ("0", "1", "2")
     assert counts["train"]["records"] == 80
@@ -112,8 +88,8 @@ def test_medmnist_keeps_its_parts(tmp_path: Path) -> None:
 
 def test_a_limit_takes_whole_groups_and_moves_nobody(tmp_path: Path) -> None:
     frame = write_manifest(tmp_path)
-    whole = _manifest(tmp_path, frame).records().set_index("id")["part"]
-    few = _manifest(tmp_path, frame, name="few", limit=70)
+    whole = manifest_set(tmp_path, frame).records().set_index("id")["part"]
+    few = manifest_set(tmp_path, frame, name="few", limit=70)
     part = few.records().set_index("id")["part"]
     assert 70 <= len(part) <= 72
     assert len(few.images()) == len(part)
@@ -124,12 +100,12 @@ def test_a_few_unreadable_images_are_set_aside_and_listed(tmp_path: Path) -> Non
     root = write_folder(tmp_path / "in", each=40)
     (root / "c0" / "000.png").write_bytes(b"")
     (root / "c1" / "000.png").write_bytes(b"no image")
-    data = _prepare(tmp_path, kind="folder", path=root)
+    data = image_set(tmp_path, kind="folder", path=root)
     assert len(data.images()) == data.dataset.rows == 78
     listed = [(Path(file).parent.name, reason) for file, reason in data.set_aside()]
     assert listed == [("c0", "empty file"), ("c1", "not a PNG, JPEG, DICOM or NIfTI image")]
     row = data.records().index[data.records()["id"] == "c1/001.png"][0]
-    alone = _prepare(tmp_path, "alone", kind="folder", path=write_folder(tmp_path / "b", each=40))
+    alone = image_set(tmp_path, "alone", kind="folder", path=write_folder(tmp_path / "b", each=40))
     other = alone.records().index[alone.records()["id"] == "c1/001.png"][0]
     assert (data.images()[row] == alone.images()[other]).all()
 
@@ -139,7 +115,7 @@ def test_many_unreadable_images_are_refused(tmp_path: Path) -> None:
     for index in range(4):
         (root / "c0" / f"{index:03}.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"4 of 40 images \(10.0%\).*max_unreadable \(5.0%\).*000"):
-        _prepare(tmp_path, kind="folder", path=root)
+        image_set(tmp_path, kind="folder", path=root)
 
 
 def test_target_images_leave_the_source_set(tmp_path: Path) -> None:
@@ -147,7 +123,9 @@ def test_target_images_leave_the_source_set(tmp_path: Path) -> None:
     target = write_folder(tmp_path / "target", each=80)
     for path in target.rglob("0[3-6]*.png"):  # forty of each class differ
         save(path, picture(int(path.parent.name[1]), 5000 + int(path.stem)))
-    sets = [_prepare(tmp_path, n, kind="folder", path=p) for n, p in (("s", source), ("t", target))]
+    sets = [
+        image_set(tmp_path, n, kind="folder", path=p) for n, p in (("s", source), ("t", target))
+    ]
     left = without_target(*sets)
     assert (left.records()["part"] == EXCLUDED).sum() == 80
     assert any("80 source images" in note for note in left.dataset.notes)
@@ -160,7 +138,7 @@ def test_target_patients_leave_the_source_set_with_all_their_images(tmp_path: Pa
     patient = frame["patient_id"].str[1:].astype(int)
     one = (patient < 90) & (frame.index % 3 != 2)  # other pictures of patients 50 to 89
     sets = [
-        _manifest(tmp_path, frame[rows], name=name)
+        manifest_set(tmp_path, frame[rows], name=name)
         for name, rows in (("source", one), ("target", (patient >= 50) & (frame.index % 3 == 2)))
     ]
     assert all(each.names_patients() for each in sets)
@@ -172,7 +150,7 @@ def test_target_patients_leave_the_source_set_with_all_their_images(tmp_path: Pa
 def test_a_source_set_of_target_patients_alone_is_refused(tmp_path: Path) -> None:
     frame = write_manifest(tmp_path, each=3)
     sets = [
-        _manifest(tmp_path, frame[rows], name=name)
+        manifest_set(tmp_path, frame[rows], name=name)
         for name, rows in (("source", frame.index % 3 != 2), ("target", frame.index % 3 == 2))
     ]
     with pytest.raises(InputError, match="0 source images are left for training"):
@@ -181,12 +159,12 @@ def test_a_source_set_of_target_patients_alone_is_refused(tmp_path: Path) -> Non
 
 def test_a_copied_or_renamed_file_moves_no_image(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "in", each=40)
-    before = _prepare(tmp_path, kind="folder", path=root).records().set_index("id")["part"]
+    before = image_set(tmp_path, kind="folder", path=root).records().set_index("id")["part"]
     for index in range(10):
         save(root / "c0" / f"A-copy{index}.png", picture(0, index))
         file = root / "c1" / f"{index:03}.png"
         file.rename(file.with_name(f"other-{index:03}.png"))
-    data = _prepare(tmp_path, "again", kind="folder", path=root)
+    data = image_set(tmp_path, "again", kind="folder", path=root)
     after = data.records().set_index("id")["part"]
     for name, part in before.items():
         moved = str(name).replace("c1/00", "c1/other-00")
@@ -197,7 +175,7 @@ def test_a_copied_or_renamed_file_moves_no_image(tmp_path: Path) -> None:
 def test_private_data_have_a_keyed_digest(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "in")
     open_, keyed = (
-        _prepare(tmp_path, str(key), kind="folder", path=root, digest_key=key)
+        image_set(tmp_path, str(key), kind="folder", path=root, digest_key=key)
         for key in (None, b"k" * 32)
     )
     assert open_.dataset.digest.startswith("sha256:")
@@ -209,53 +187,53 @@ def test_private_data_have_a_keyed_digest(tmp_path: Path) -> None:
 
 def test_folders_that_are_no_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
-        _prepare(tmp_path, kind="folder", path=tmp_path / "none")
+        image_set(tmp_path, kind="folder", path=tmp_path / "none")
     root = write_folder(tmp_path / "in", classes=1)
     with pytest.raises(InputError, match=r"at least two of them, found one \(c0\)"):
-        _prepare(tmp_path, kind="folder", path=root)
+        image_set(tmp_path, kind="folder", path=root)
     (root / "c1").mkdir()
     with pytest.raises(InputError, match="class 'c1' holds no PNG"):
-        _prepare(tmp_path, kind="folder", path=root)
+        image_set(tmp_path, kind="folder", path=root)
     save(root / "c1" / "only.png", picture(1, 0))
     with pytest.raises(InputError, match="no image of class 'c1' is in the"):
-        _prepare(tmp_path, kind="folder", path=root)
+        image_set(tmp_path, kind="folder", path=root)
 
 
 def test_manifests_that_cannot_be_used_name_row_and_column(tmp_path: Path) -> None:
     frame = write_manifest(tmp_path)
     with pytest.raises(InputError, match=r"no column 'diagnosis' \(data.label\)"):
-        _manifest(tmp_path, frame, labels=("diagnosis",))
+        manifest_set(tmp_path, frame, labels=("diagnosis",))
     with pytest.raises(InputError, match="row 4: column 'label' is empty"):
-        _manifest(tmp_path, frame.assign(label=frame["label"].where(frame.index != 2, "")))
+        manifest_set(tmp_path, frame.assign(label=frame["label"].where(frame.index != 2, "")))
     with pytest.raises(InputError, match="every label is 'x'"):
-        _manifest(tmp_path, frame.assign(label="x"))
+        manifest_set(tmp_path, frame.assign(label="x"))
     with pytest.raises(InputError, match="row 3: names an image that stands above"):
-        _manifest(tmp_path, frame.iloc[[0, 0, *range(2, 9)]])
+        manifest_set(tmp_path, frame.iloc[[0, 0, *range(2, 9)]])
     with pytest.raises(InputError, match="row 2: split is 'later'"):
-        _manifest(tmp_path, frame.assign(split="later"), split="split")
+        manifest_set(tmp_path, frame.assign(split="later"), split="split")
     (tmp_path / "manifest.csv").write_text("")
     with pytest.raises(InputError, match="empty or not a CSV"):
-        _prepare(tmp_path, kind="manifest", path=tmp_path / "manifest.csv")
+        image_set(tmp_path, kind="manifest", path=tmp_path / "manifest.csv")
 
 
 def test_a_patient_on_both_sides_of_a_given_split_is_refused(tmp_path: Path) -> None:
     frame = write_manifest(tmp_path)
     frame["split"] = np.where(np.arange(len(frame)) % 2 == 0, "train", "test")
     with pytest.raises(InputError, match=r"60 patient\(s\) stand on more than one side"):
-        _manifest(tmp_path, frame, split="split")
+        manifest_set(tmp_path, frame, split="split")
 
 
 def test_damaged_medmnist_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     with pytest.raises(InputError, match="no such file"):
-        _prepare(tmp_path, kind="medmnist", path=path)
+        image_set(tmp_path, kind="medmnist", path=path)
     write_medmnist(path)
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(InputError, match="damaged"):
-        _prepare(tmp_path, kind="medmnist", path=path)
+        image_set(tmp_path, kind="medmnist", path=path)
     np.savez(path, train_images=np.zeros((2, 28, 28), np.uint8))
     with pytest.raises(InputError, match="train_labels is not in the file"):
-        _prepare(tmp_path, kind="medmnist", path=path)
+        image_set(tmp_path, kind="medmnist", path=path)
     np.savez(path, train_images=np.array([{}, {}]), train_labels=np.zeros(2))
     with pytest.raises(InputError, match="pickle"):
-        _prepare(tmp_path, kind="medmnist", path=path)
+        image_set(tmp_path, kind="medmnist", path=path)

@@ -16,47 +16,22 @@ import pytest
 from domains.errors import InputError, Refused
 from domains.splits import assign, split_key
 from models.credit_decision import decisions
-from models.credit_encoding import example
 from pipelines.auditing.claim import read_claim
-from pipelines.finish import publish
 from pipelines.governance import registry, seen
 from pipelines.governance.lineage import trained_run
 from pipelines.governance.story import story
 from pipelines.governance.versions import load_version
 from pipelines.recalibrate import Asked, change_of, read_source, recalibrate
 from pipelines.settings import home_key
-from pipelines.steps.credit.evidence import evaluate, held_out
-from pipelines.steps.credit.fairness import with_decisions
 from pipelines.steps.credit.labelled import read_labelled
 from pipelines.steps.credit.recalibration import BEFORE, thinned
-from pipelines.steps.credit.training import package_of, train_federated
-from pipelines.tracking import client, open_job
-from tests.domains.sample_loans import sample_loans
-from tests.pipelines.sample_credit import config_of, prepare_in, spent
+from pipelines.tracking import client
+from tests.pipelines.sample_credit import config_of, spent
+from tests.pipelines.sample_version import DATA, MODEL, loans_of, train_loans
 
 pytestmark = pytest.mark.slow
 
-MODEL = "credit-loans"
 PARTS = {"train": 0.7, "calibration": 0.1, "test": 0.2}
-DATA = {"path": "loans.csv", "name": "loans", "id": "loan"}
-
-
-def _loans(rows: int, seed: int, first: int = 0) -> pd.DataFrame:
-    return sample_loans(rows, seed).assign(loan=[f"L{first + row}" for row in range(rows)])
-
-
-def _train(folder: Path, **keys: Any) -> dict[str, Any]:
-    """One run up to its registered version."""
-    keys = {"exclude": ["approved", "odds"], "data": DATA, **keys}
-    config = config_of(folder, _loans(2400, 0), **keys)
-    with open_job("credit", config) as job:
-        prepared = prepare_in(job)
-        model = train_federated.fn(job, prepared)
-        evidence = evaluate.fn(job, prepared, [model])
-        held = with_decisions(job, prepared, model, held_out(prepared, config.seed))
-        made_up = example(prepared.encoder, prepared.frame)
-        result: dict[str, Any] = publish.fn(job, evidence, package_of(job), made_up, held)
-        return result
 
 
 @dataclass(frozen=True)
@@ -77,9 +52,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         environment.setenv("CARELEDGER_HOME", str(folder / "home"))
         (folder / "home").mkdir()
         (folder / "home" / "key").write_bytes(bytes(range(32)))
-        trained, before = _train(folder), spent()
+        trained, before = train_loans(folder), spent()
         by_rate = recalibrate(Asked(f"{MODEL}/1", rate=0.1))
-        _loans(6000, 9, first=10_000).to_csv(folder / "later.csv", index=False)
+        loans_of(6000, 9, first=10_000).to_csv(folder / "later.csv", index=False)
         by_file = recalibrate(Asked(f"{MODEL}/1", data=folder / "later.csv"))
         yield Made(folder, trained, by_rate, by_file, (before, spent()))
 
@@ -93,7 +68,7 @@ def _version(number: str) -> Any:
 
 
 def test_a_new_version_of_the_same_order_approves_the_same_loans(made: Made) -> None:
-    frame = _loans(500, 4)
+    frame = loans_of(500, 4)
     old, new = _scorer("1"), _scorer("2")
     before, after = old.predict(frame), new.predict(frame)
     assert (before["score"] == after["score"]).all()
@@ -144,7 +119,7 @@ def test_whoever_trained_the_weights_was_seen_by_every_version_of_them(made: Mad
 def test_the_evidence_stands_on_records_that_chose_nothing(made: Made) -> None:
     evidence = registry.stored_evidence(_version("3"))
     key = split_key(0, (made.folder / "home" / "key").read_bytes())
-    parts = assign(_loans(6000, 9, first=10_000)["loan"].to_numpy(), PARTS, key)
+    parts = assign(loans_of(6000, 9, first=10_000)["loan"].to_numpy(), PARTS, key)
     told = {k: v["records"] for k, v in evidence["split"].items() if k.startswith("recalibration")}
     assert told == {
         f"recalibration, {part}": int((parts == part).sum()) for part in ("calibration", "test")
@@ -185,7 +160,7 @@ def test_a_recalibrated_version_is_recalibrated_from_where_it_stands(made: Made)
     again = source.scorer.recalibrated(1.0, change.intercept, 0.3)
     first = read_source(f"{MODEL}/1")
     once = change_of(Asked(f"{MODEL}/1", rate=0.3), first, None)
-    frame = _loans(200, 4)
+    frame = loans_of(200, 4)
     straight = first.scorer.recalibrated(1.0, once.intercept, 0.3).predict(frame)
     assert again.predict(frame).to_numpy() == pytest.approx(straight.to_numpy())
     assert source.trained == _version("1").run_id
@@ -195,13 +170,13 @@ def _read(made: Made, frame: pd.DataFrame, **keys: Any) -> Any:
     path = made.folder / "again.csv"
     frame.to_csv(path, index=False)
     source = read_source(f"{MODEL}/1")
-    config = config_of(made.folder, _loans(100, 1), **{"data": DATA, **keys})
+    config = config_of(made.folder, loans_of(100, 1), **{"data": DATA, **keys})
     return read_labelled(path, config, source.scorer.encoder, source.trained, public=False)
 
 
 def test_no_private_record_on_the_training_side_says_anything(made: Made) -> None:
     """Their outcomes and amounts may be what they like; no other record moves."""
-    frame = _loans(6000, 9, first=10_000)
+    frame = loans_of(6000, 9, first=10_000)
     side = assign(frame["loan"].to_numpy(), PARTS, split_key(0, home_key())) == "train"
     changed = frame.assign(
         defaulted=np.where(side, 1 - frame["defaulted"], frame["defaulted"]),
@@ -223,7 +198,7 @@ def test_private_records_are_refused_where_in_doubt(
     made: Made, keys: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(Refused, match=f"(?s)private.*{said}.*--rate"):
-        _read(made, _loans(100, 9), **keys)
+        _read(made, loans_of(100, 9), **keys)
 
 
 @pytest.mark.parametrize("public", [False, True])
@@ -231,7 +206,7 @@ def test_another_home_cannot_tell_who_trained(
     made: Made, public: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     source = read_source(f"{MODEL}/1")
-    config = config_of(made.folder, _loans(100, 1), data=DATA)
+    config = config_of(made.folder, loans_of(100, 1), data=DATA)
     monkeypatch.setenv("CARELEDGER_HOME", str(tmp_path))
     with pytest.raises(Refused, match="another home"):
         read_labelled(
@@ -252,7 +227,7 @@ def test_a_file_that_cannot_recalibrate_is_said_in_a_line(
     made: Made, change: Any, said: str
 ) -> None:
     with pytest.raises(InputError, match=said) as error:
-        _read(made, change(_loans(6000, 9)))
+        _read(made, change(loans_of(6000, 9)))
     assert "\n" not in str(error.value)
 
 
@@ -274,7 +249,7 @@ def test_what_makes_no_sense_is_refused_before_anything(keys: dict[str, Any], sa
 def test_without_leave_a_stated_rate_is_enough_and_nothing_is_told(
     tmp_path: Path, home: Path, known_key: None
 ) -> None:
-    _train(tmp_path, release=None)
+    train_loans(tmp_path, release=None)
     with pytest.raises(InputError, match="--was"):
         recalibrate(Asked(f"{MODEL}/1", rate=0.1))
     result = recalibrate(Asked(f"{MODEL}/1", rate=0.1, was=0.3))
@@ -285,13 +260,13 @@ def test_without_leave_a_stated_rate_is_enough_and_nothing_is_told(
     scorer = load_version(MODEL, "2").scorer
     assert scorer.use.cutoff is None  # type: ignore[attr-defined]
     text = json.dumps(evidence)
-    assert not any(str(amount) in text for amount in _loans(2400, 0)["amount"])
+    assert not any(str(amount) in text for amount in loans_of(2400, 0)["amount"])
 
 
 def test_public_records_that_did_not_train_are_fitted_on_too(made: Made) -> None:
     source = read_source(f"{MODEL}/1")
-    config = config_of(made.folder, _loans(100, 1), data=DATA)
-    frame = pd.concat([_loans(2400, 0), _loans(6000, 9, first=10_000)])
+    config = config_of(made.folder, loans_of(100, 1), data=DATA)
+    frame = pd.concat([loans_of(2400, 0), loans_of(6000, 9, first=10_000)])
     frame.to_csv(made.folder / "public.csv", index=False)
     found = read_labelled(
         made.folder / "public.csv", config, source.scorer.encoder, source.trained, public=True
