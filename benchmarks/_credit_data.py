@@ -7,22 +7,20 @@ training alone. A seed moves split, sampling and, for Taiwan, the parts; noise i
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pandas as pd
 
 from benchmarks import _utility
+from benchmarks._apart import job_apart
 from domains.banking.features import label
 from pipelines.settings import CreditConfig
 from pipelines.steps.credit.charge import charge, find_loans
 from pipelines.steps.credit.prepare import Prepared, prepare
-from pipelines.tracking import Job, open_job
+from pipelines.tracking import Job
 
 SBA, TAIWAN = "sba", "Taiwan"
 LARGEST, SMALL = "20 largest lenders", "200 small lenders"
@@ -51,11 +49,7 @@ def config_of(data: str, scale: str, seed: int = 0, **keys: Any) -> CreditConfig
 @contextmanager
 def loans(config: CreditConfig) -> Iterator[tuple[Job, Prepared]]:
     """A job in a fresh home, up to encoded records; gone with the block."""
-    with (
-        tempfile.TemporaryDirectory() as home,
-        patch.dict(os.environ, CARELEDGER_HOME=home),
-        open_job("credit", config) as job,
-    ):
+    with job_apart("credit", config) as job:
         yield job, prepare.fn(job, charge.fn(job, find_loans.fn(job)))
 
 

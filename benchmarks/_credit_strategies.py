@@ -9,8 +9,6 @@ benchmark's own limit.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +18,7 @@ import numpy as np
 
 from benchmarks._credit_arms import plan_of, under
 from benchmarks._credit_data import LENDERS, SBA, config_of, loans
-from benchmarks._fed_peers import ROOT, Told
+from benchmarks._fed_peers import Told, ask
 from benchmarks._rows import Row, smaller_is_better
 from domains.banking.credit import PARTS
 from models.strategies import STRATEGIES
@@ -31,7 +29,6 @@ from pipelines.steps.credit.training import training_rows
 
 PEER, GOAL = "fedavg", 0.5
 ROUNDS, STEPS, EPSILON = 21, 4, 3.0
-_PATIENCE = 600
 
 
 def rows(scale: str, repeats: int) -> list[Row]:
@@ -77,18 +74,7 @@ def _in_turn(order: dict[str, Any], folder: Path, repeats: int) -> dict[str, lis
 
 
 def _told(path: Path) -> Told:
-    ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks._credit_strategy", str(path)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE,
-        check=False,
-    )
-    if ended.returncode:
-        raise RuntimeError(f"{path}: {ended.stderr.strip()[-2000:]}")
-    return Told(**json.loads(ended.stdout.strip().splitlines()[-1]))
+    return ask(Path(sys.executable), "benchmarks._credit_strategy", [str(path)], str(path))
 
 
 def _beside_peer(who: str, told: dict[str, list[Told]]) -> list[Row]:

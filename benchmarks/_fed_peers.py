@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +87,18 @@ def do(
     """
     python = python_of(peer) if peer else Path(sys.executable)
     words = [f"--clients={clients}", f"--rows={rows}", f"--rounds={rounds}", f"--kind={kind}"]
+    return ask(python, f"benchmarks._fed_{side}", words, f"{side} {kind}")
+
+
+def ask(python: Path, module: str, words: Sequence[str], name: str) -> Told:
+    """Have a process of its own run a module, and read the last line that it prints.
+
+    Raises:
+        RuntimeError: The process failed; `name` says which.
+    """
     quiet = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     ended = subprocess.run(
-        [python, "-m", f"benchmarks._fed_{side}", *words],
+        [python, "-m", module, *words],
         cwd=ROOT,
         env={**os.environ, **quiet, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -97,5 +107,5 @@ def do(
         check=False,
     )
     if ended.returncode:
-        raise RuntimeError(f"{side} {kind}: {ended.stderr.strip()[-2000:]}")
+        raise RuntimeError(f"{name}: {ended.stderr.strip()[-2000:]}")
     return Told(**json.loads(ended.stdout.strip().splitlines()[-1]))

@@ -11,15 +11,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
+from benchmarks._apart import job_apart
 from benchmarks._credit_arms import spread
 from benchmarks._rows import Row
 from pipelines.settings import ImagingConfig, home
@@ -30,7 +29,7 @@ from pipelines.steps.imaging.curve_read import areas_of
 from pipelines.steps.imaging.measuring import Sure
 from pipelines.steps.imaging.prepare import fetch_public, prepare_images
 from pipelines.steps.imaging.subsets import counts
-from pipelines.tracking import Job, open_job
+from pipelines.tracking import Job
 
 BRAIN = "CARELEDGER_BRAIN_MRI"
 """Names a folder with `brain_mri_4class/training/CLASS` and `brain_mri_tumour/{no,yes}`."""
@@ -106,11 +105,7 @@ def _measure(task: str, seed: int, scale: str) -> None:
         return
     print(f"quality: {task}, seed {seed}", file=sys.stderr)
     path, config = _file(scale), config_of(task, seed, scale)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        patch.dict(os.environ, CARELEDGER_HOME=folder),
-        open_job("imaging", config) as job,
-    ):
+    with job_apart("imaging", config) as job:
         areas = list(_areas(job))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
