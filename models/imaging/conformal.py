@@ -15,9 +15,9 @@ from typing import Literal
 
 import numpy as np
 
-Method = Literal["lac", "aps"]
+from models.conformal import CLOSE, patient_quantile
 
-_CLOSE = 1e-12
+Method = Literal["lac", "aps"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Sets:
         Args:
             p: Probabilities (n, k) as `fit_sets` had them.
         """
-        inside = np.asarray(_SCORES[self.method](p) <= self.threshold + _CLOSE)
+        inside = np.asarray(_SCORES[self.method](p) <= self.threshold + CLOSE)
         inside[np.arange(len(p)), p.argmax(axis=1)] = True
         return inside
 
@@ -71,37 +71,6 @@ def fit_sets(
     scores = _SCORES[method](p)[np.arange(len(y)), y]
     count = len(np.unique(patients))
     return Sets(coverage, method, patient_quantile(scores, patients, coverage), count)
-
-
-def patient_quantile(values: np.ndarray, patients: np.ndarray, level: float) -> float:
-    """A bound that the value of a new patient's record keeps with probability `level` or more.
-
-    Each of K patients has 1 / (K + 1) of the weight, spread evenly over its records, and the new
-    patient has the rest, at infinity. With one record a patient this is the ⌈level · (K + 1)⌉-th
-    smallest value.
-
-    Args:
-        values: (n,).
-        patients: Patient of each value, (n,).
-        level: Between 0 and 1.
-
-    Returns:
-        One of the values, or infinity where K is too small for the level.
-    """
-    _, codes, sizes = np.unique(patients, return_inverse=True, return_counts=True)
-    weight = 1.0 / ((len(sizes) + 1) * sizes[codes]) if len(sizes) else np.empty(0)
-    order = np.argsort(values, kind="stable")
-    enough = np.flatnonzero(np.cumsum(weight[order]) >= level - _CLOSE)
-    return float(values[order[enough[0]]]) if len(enough) else float("inf")
-
-
-def fewest_patients(level: float) -> int:
-    """How many patients it takes before a bound at this level is finite.
-
-    >>> fewest_patients(0.9)
-    9
-    """
-    return int(np.ceil(level / (1.0 - level) - _CLOSE))
 
 
 def _lac(p: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.imaging.conformal import patient_quantile
+from models.conformal import patient_quantile
 
 _DIRECTIONS = 48
 _MOST = 2000
@@ -84,7 +84,7 @@ def fit_familiar(
 ) -> Familiar:
     """Where training images lie, with a limit set by images that did not train.
 
-    The limit is `models.imaging.conformal.patient_quantile` of the calibration images: of new
+    The limit is `models.conformal.patient_quantile` of the calibration images: of new
     patients' images that are like the old ones, at most 1 − level pass it by chance. Where there
     are too few patients for that, it is the farthest calibration image.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from domains.metrics import Interval, auroc, average_precision, named
-from models.imaging.conformal import fewest_patients
+from models.conformal import fewest_patients
 from models.imaging.scorer import ImagingScorer
 from pipelines.evidence import Cell, Table
 from pipelines.steps.imaging.measuring import Sure

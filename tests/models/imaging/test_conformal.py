@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from models.imaging.conformal import Method, Sets, fewest_patients, fit_sets, patient_quantile
+from models.conformal import fewest_patients, patient_quantile
+from models.imaging.conformal import Method, Sets, fit_sets
 
 
 def _patients(rng: np.random.Generator, count: int, most: int) -> np.ndarray:
