@@ -22,7 +22,7 @@ from models.training import FitHistory, fit
 
 Progress = Callable[[str], None]
 _LEAST_STEPS = 12
-_COMPARED = 512  # training records whose gradients are compared after an epoch
+_COMPARED = 512  # training records whose gradients are compared
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,22 @@ class Learned:
         network: In eval mode.
         shape: It is built from.
         histories: One an independent part.
-        cosines: Between the outcomes' gradients on what they share, after each epoch up to the
-            best one, (epochs, m, m) float32; no epochs where nothing is shared.
+        cosines: Between the outcomes' gradients on what they share, after the epochs of `compared`,
+            (epochs, m, m) float32; no epochs where nothing is shared.
     """
 
     network: Network
     shape: Shape
     histories: list[FitHistory]
     cosines: np.ndarray
+
+    @property
+    def compared(self) -> tuple[int, ...]:
+        """Epochs after which gradients were compared: 1, 2, 4, 8 and so on, up to the best one.
+
+        Each comparison costs as many passes backwards as there are outcomes.
+        """
+        return tuple(2**number for number in range(len(self.cosines)))
 
 
 def train(
@@ -158,7 +166,7 @@ class _Learning(nn.Module):
                 f"balancing: {recipe.balancing} compares gradients on what outcomes share, and "
                 f"sharing {recipe.sharing} shares nothing; use hard, cross-stitch or mmoe"
             )
-        epochs = recipe.epochs if part.shared() else 0
+        epochs = recipe.epochs.bit_length() if part.shared() else 0
         self.angles: Tensor
         self.register_buffer("angles", torch.full((epochs, count, count), torch.nan))
 
@@ -193,9 +201,10 @@ def _fit(
         return draw(epoch)
 
     def validate(_: nn.Module) -> float:
-        if len(learning.angles):
+        if len(learning.angles) and reached.bit_count() == 1:
             with torch.enable_grad():
-                learning.angles[reached - 1] = cosines(data.losses(part, compared), part)
+                place = reached.bit_length() - 1
+                learning.angles[place] = cosines(data.losses(part, compared), part)
         return data.score(part)
 
     def loss(_: nn.Module, rows: Tensor) -> Tensor:
@@ -203,7 +212,7 @@ def _fit(
 
     limits = (recipe.epochs, recipe.patience)
     history = fit(learning, batches, loss, validate, optimizer, *limits, progress, checkpoint)
-    return history, learning.angles[: history.best_epoch].numpy()
+    return history, learning.angles[: history.best_epoch.bit_length()].numpy()
 
 
 def logits(network: nn.Module, x: np.ndarray) -> dict[str, np.ndarray]:

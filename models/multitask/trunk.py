@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 from rtdl_num_embeddings import PiecewiseLinearEncoding
-from tabm import EnsembleView, LinearEnsemble, MLPBackbone, MLPBackboneBatchEnsemble
+from tabm import EnsembleView, LinearBatchEnsemble, LinearEnsemble, MLPBackbone
 from torch import Tensor, nn
 
 from models.multitask.shape import Shape
@@ -40,18 +40,44 @@ class Trunk(nn.Module):
         return x
 
 
-def heads(shape: Shape) -> nn.ModuleList:
-    """Each outcome's own layer, in order: (n, members, hidden) → (n, members, size)."""
-    return nn.ModuleList(
+class Heads(nn.ModuleList):
+    """Each outcome's own layer, in order, (n, members, hidden) → (n, members, size).
+
+    Called as a whole they answer from one representation, in one product.
+    """
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """All outcomes' logits from a trunk that they share."""
+        layers = [own.risk if isinstance(own, Proportional) else own for own in self]
+        weights, biases = zip(*(_members(layer) for layer in layers), strict=True)
+        bias, weight = torch.cat(biases, dim=-1), torch.cat(weights, dim=-1)
+        out = torch.baddbmm(bias, x.transpose(0, 1), weight).transpose(0, 1)
+        each = out.split([weight.shape[-1] for weight in weights], dim=-1)
+        return [
+            own.hazards(one) if isinstance(own, Proportional) else one
+            for own, one in zip(self, each, strict=True)
+        ]
+
+
+def heads(shape: Shape) -> Heads:
+    """Fresh layers for all outcomes of a shape."""
+    return Heads(
         Proportional(shape, size) if name in shape.proportional else _linear(shape, size)
         for name, size in shape.sizes.items()
     )
 
 
-def _linear(shape: Shape, size: int) -> nn.Module:
+def _linear(shape: Shape, size: int) -> nn.Linear | LinearEnsemble:
     if shape.members > 1:
         return LinearEnsemble(shape.hidden, size, k=shape.members)
     return nn.Linear(shape.hidden, size)
+
+
+def _members(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weights (members, hidden, size) and biases (members, 1, size) of either kind of layer."""
+    if isinstance(layer, nn.Linear):
+        return layer.weight.T[None], layer.bias[None, None]
+    return layer.get_parameter("weight"), layer.get_parameter("bias")[:, None]
 
 
 class Proportional(nn.Module):
@@ -69,7 +95,11 @@ class Proportional(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Log-odds of each interval's hazard, (n, members, size)."""
-        cumulative = torch.exp((self.baseline + self.risk(x)).clamp(-20.0, 3.0))
+        return self.hazards(self.risk(x))
+
+    def hazards(self, risk: Tensor) -> Tensor:
+        """The same from each record's risk, (n, members, 1)."""
+        cumulative = torch.exp((self.baseline + risk).clamp(-20.0, 3.0))
         return torch.log(torch.expm1(cumulative))
 
 
@@ -88,17 +118,51 @@ def _tabm(shape: Shape) -> tuple[nn.Module, nn.ModuleList]:
     Numerical Features in Tabular Deep Learning", NeurIPS 2022 (arXiv:2203.05556).
     """
     enter = InPieces(shape)
-    net = MLPBackboneBatchEnsemble(
-        d_in=enter.width,
-        n_blocks=LAYERS,
-        d_block=shape.hidden,
-        dropout=_DROPOUT["tabm"],
-        k=shape.members,
-        tabm_init=True,
-        scaling_init="random-signs",
-        start_scaling_init_chunks=None,
+    widths = [enter.width] + [shape.hidden] * LAYERS
+    inits = [("random-signs", "ones")] + ["ones"] * (LAYERS - 1)  # as `tabm` starts them
+    blocks = nn.ModuleList(
+        nn.Sequential(
+            Layer(width, shape.hidden, k=shape.members, scaling_init=init),
+            nn.ReLU(),
+            Dropout(_DROPOUT["tabm"]),
+        )
+        for width, init in zip(widths, inits, strict=False)
     )
-    return enter, net.blocks
+    return enter, blocks
+
+
+class Layer(LinearBatchEnsemble):
+    """Its scales go onto the weights, not onto every record: half the time of a step.
+
+    Members of a first layer see the same records, whose gradient nobody needs, and of the others
+    each is one product.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, members, in) → (n, members, out)."""
+        weight = self.weight.T * self.r[:, :, None] * self.s[:, None, :]
+        bias = self.get_parameter("bias")[:, None]
+        return torch.baddbmm(bias, x.transpose(0, 1), weight).transpose(0, 1)
+
+
+class Dropout(nn.Module):
+    """Dropout that draws a byte a number, eight to a word of torch's generator: many times quicker.
+
+    Args:
+        p: Share that is dropped, in steps of 1/256.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self._dropped = round(256 * p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x in eval mode; in training with numbers dropped and the others scaled up."""
+        if not self.training:
+            return x
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self._dropped
+        return x * kept.to(x.dtype).mul_(256 / (256 - self._dropped))
 
 
 class InPieces(nn.Module):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from domains.errors import InputError
+from models.multitask import learning
 from models.multitask.gradients import combined, cosines, jacobian
 from models.multitask.learning import Recipe, train
 from models.multitask.masked import Records
@@ -133,13 +134,26 @@ def test_every_pair_trains_or_is_refused_by_name(sharing: str, balancing: str) -
     learned = train(recipe, made, training, validation)
     assert all(len(history.history) == 2 for history in learned.histories)
     compared = 0 if sharing in ("none", "soft") else learned.histories[0].best_epoch
-    assert len(learned.cosines) == compared
+    assert len(learned.cosines) == compared  # of two epochs both are powers of two
 
 
-def test_gradients_are_compared_after_every_epoch_up_to_the_best() -> None:
+@pytest.mark.parametrize(("epochs", "compared"), [(1, (1,)), (3, (1, 2)), (9, (1, 2, 4, 8))])
+def test_gradients_are_compared_after_epochs_that_double(
+    epochs: int, compared: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, (training, validation) = [], records()
+    real = learning.cosines
+    monkeypatch.setattr(learning, "cosines", lambda *given: calls.append(0) or real(*given))
+    learned = train(Recipe("hard", 8, epochs, epochs, 0), codecs(), training, validation)
+    assert len(calls) == len(compared)
+    best = learned.histories[0].best_epoch
+    assert learned.compared == tuple(epoch for epoch in compared if epoch <= best)
+
+
+def test_cosines_are_cosines() -> None:
     made, (training, validation) = codecs(), records()
     learned = train(Recipe("hard", 8, 4, 4, 0), made, training, validation)
-    assert learned.cosines.shape == (learned.histories[0].best_epoch, len(made), len(made))
+    assert learned.cosines.shape == (len(learned.compared), len(made), len(made))
     assert np.allclose(learned.cosines, np.swapaxes(learned.cosines, 1, 2), atol=1e-6)
     assert np.allclose(np.diagonal(learned.cosines, axis1=1, axis2=2), 1, atol=1e-5)
     assert (np.abs(learned.cosines) <= 1 + 1e-5).all()

@@ -23,8 +23,7 @@ class Hard(Network):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Logits of every outcome."""
-        common = self.trunk(x)
-        return {name: own(common) for name, own in zip(self.names, self.heads, strict=True)}
+        return dict(zip(self.names, self.heads(self.trunk(x)), strict=True))
 
     def shared(self) -> list[nn.Parameter]:
         """The trunk, if it serves more than one outcome."""

@@ -20,14 +20,15 @@ def figures(folder: Path, model: Trained, names: Sequence[str]) -> list[Figure]:
         return []
     path = heat(folder / "gradients.png", angles.mean(axis=0), names, "cosine")
     caption = (
-        f"Mean over {len(angles)} epochs of training, on the parameters that outcomes share: "
+        f"Mean over {len(angles)} epochs of training (after the 1st, 2nd, 4th and so on), on the "
+        "parameters that outcomes share: "
         "above 0 a step that helps one outcome helps the other, below 0 it hurts it."
     )
     return [Figure("gradients", "Do outcomes pull in one direction?", caption, path)]
 
 
-def findings(model: Trained, names: Sequence[str], alone: Sequence[str]) -> list[str]:
-    """Which outcomes pull against each other, what groups follow, and who is served apart."""
+def findings(model: Trained, names: Sequence[str]) -> list[str]:
+    """Which outcomes pull against each other, and what groups follow."""
     lines, angles = [], model.angles()
     if len(angles):
         mean = angles.mean(axis=0)
@@ -38,11 +39,6 @@ def findings(model: Trained, names: Sequence[str], alone: Sequence[str]) -> list
             lines.append(
                 f"Gradients propose these groups, which were tried as a control: {listed}."
             )
-    if alone:
-        lines.append(
-            f"Served by single-task networks inside the same version: {', '.join(alone)}; on "
-            "records that trained neither, the shared network was worse there."
-        )
     return lines
 
 
