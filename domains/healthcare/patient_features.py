@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 from domains.errors import InputError
 from domains.healthcare.outcome_targets import class_names, coded, numbers
+from domains.table_file import Records
 from domains.unseen import Marks, marked
 
 _QUANTILES = 101
@@ -46,14 +47,25 @@ class Number:
         """Number of inputs it makes."""
         return 2 if self.gaps else 1
 
-    def encode(self, column: pd.Series, where: str) -> np.ndarray:
-        """(n, width) float32: score, 0 where missing, and 1 where missing."""
+    def code(self, column: pd.Series, where: str) -> np.ndarray:
+        """(n,) float32: the score, NaN where missing."""
         raw = self.ordinal(column, where)
-        missing = np.isnan(raw)
-        score = np.zeros(len(raw))
-        if self.values:
-            score[~missing] = np.interp(raw[~missing], self.values, self.scores)
-        return np.column_stack([score, missing] if self.gaps else [score]).astype(np.float32)
+        there = ~np.isnan(raw)
+        codes = np.full(len(raw), np.nan, dtype=np.float32)
+        codes[there] = np.interp(raw[there], self.values, self.scores) if self.values else 0.0
+        return codes
+
+    def spread(self, codes: np.ndarray, out: np.ndarray) -> None:
+        """Fill (n, width) zeros with codes (n,): 0 where missing, and 1 there beside it."""
+        missing = np.isnan(codes)
+        np.copyto(out[:, 0], codes, where=~missing)
+        if self.gaps:
+            out[:, 1] = missing
+
+    @property
+    def typical(self) -> float:
+        """The quantile nearest to the middle of the distribution; NaN where there is none."""
+        return self.values[int(np.abs(self.scores).argmin())] if self.values else np.nan
 
     def ordinal(self, column: pd.Series, where: str) -> np.ndarray:
         """(n,) the plain number, NaN where missing."""
@@ -65,21 +77,35 @@ class Category:
     """A column of text, one-hot; levels rare or unseen in training fall together as `other`.
 
     A missing cell is a level of its own kind: all zeros but for the last input.
+
+    Attributes:
+        name: Column.
+        levels: Listed ones, by alphabet.
+        common: The one that most training records have; empty where none is listed.
     """
 
     name: str
     levels: tuple[str, ...]
+    common: str = ""
 
     @property
     def width(self) -> int:
         """One input a level, one for `other`, one for missing."""
         return len(self.levels) + 2
 
-    def encode(self, column: pd.Series, where: str) -> np.ndarray:
-        """(n, width) float32 one-hot."""
-        codes = self.ordinal(column, where)
+    @property
+    def typical(self) -> str:
+        """The most common level."""
+        return self.common or next(iter(self.levels), "other")
+
+    def code(self, column: pd.Series, where: str) -> np.ndarray:
+        """(n,) float32: number of the level, NaN where missing; see `ordinal`."""
+        return self.ordinal(column, where).astype(np.float32)
+
+    def spread(self, codes: np.ndarray, out: np.ndarray) -> None:
+        """Fill (n, width) zeros with codes (n,) one-hot, the last where missing."""
         place = np.where(np.isnan(codes), self.width - 1, codes).astype(int)
-        return np.eye(self.width, dtype=np.float32)[place]
+        out[np.arange(len(out)), place] = 1.0
 
     def ordinal(self, column: pd.Series, where: str) -> np.ndarray:  # noqa: ARG002 (one signature)
         """(n,) number of the level, that of `other` after the last, NaN where missing."""
@@ -121,15 +147,34 @@ class Encoder:
         """Which columns of `ordinal` are categories, (features,) bool."""
         return np.array([isinstance(feature, Category) for feature in self.features])
 
-    def encode(self, frame: pd.DataFrame, where: str = "input") -> np.ndarray:
+    def encode(self, frame: Records, where: str = "input") -> np.ndarray:
         """Network inputs, (n, width) float32.
 
         Raises:
             InputError: A column is missing, or holds text where training held numbers.
         """
+        return self.spread(self.code(frame, where))
+
+    def code(self, frame: Records, where: str = "input") -> np.ndarray:
+        """What `spread` makes the same inputs of, (n, features) float32 (same errors)."""
         self.check(frame, where)
-        parts = [feature.encode(frame[feature.name], where) for feature in self.features]
-        return np.concatenate(parts, axis=1)
+        codes = np.empty((len(frame), len(self.features)), dtype=np.float32)
+        for place, feature in enumerate(self.features):
+            codes[:, place] = feature.code(frame[feature.name], where)
+        return codes
+
+    def spread(self, codes: np.ndarray) -> np.ndarray:
+        """Network inputs, (n, width) float32, from one number a feature, NaN where missing."""
+        out = np.zeros((len(codes), self.width), dtype=np.float32)
+        start = 0
+        for place, feature in enumerate(self.features):
+            feature.spread(codes[:, place], out[:, start : start + feature.width])
+            start += feature.width
+        return out
+
+    def typical(self) -> pd.DataFrame:
+        """One made-up record in the middle of every column: nobody's."""
+        return pd.DataFrame([{f.name: f.typical for f in self.features}], dtype=object)
 
     def unseen(self, codes: np.ndarray) -> Marks:
         """Which categories are not listed, from what `encode` made of records."""
@@ -140,12 +185,12 @@ class Encoder:
             if isinstance(feature, Category)
         }
 
-    def ordinal(self, frame: pd.DataFrame, where: str = "input") -> np.ndarray:
+    def ordinal(self, frame: Records, where: str = "input") -> np.ndarray:
         """One column a feature, (n, features) float64 with NaN: what boosted trees take."""
         self.check(frame, where)
         return np.column_stack([f.ordinal(frame[f.name], where) for f in self.features])
 
-    def check(self, frame: pd.DataFrame, where: str) -> None:
+    def check(self, frame: Records, where: str) -> None:
         """Raise InputError when columns are missing."""
         missing = [name for name in self.columns if name not in frame.columns]
         if missing:
@@ -171,7 +216,7 @@ def _thaw(values: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "kind"}
 
 
-def fit_encoder(frame: pd.DataFrame, patients: np.ndarray | None = None) -> Encoder:
+def fit_encoder(frame: Records, patients: np.ndarray | None = None) -> Encoder:
     """Rules from the training records' features alone.
 
     Args:
@@ -200,7 +245,8 @@ def _fit(column: pd.Series, patients: np.ndarray | None) -> Feature:
         had_by = pd.Series(patients).groupby(np.asarray(names, dtype=object)).nunique()
         counts = counts[(had_by.reindex(counts.index) >= _FEWEST_PATIENTS).to_numpy()]
     common = counts[counts >= min(_LEAST_SEEN, max(1, len(names) // 50))].index[:_MOST_LEVELS]
-    return Category(name, tuple(sorted(str(level) for level in common)))
+    listed = [str(level) for level in common]
+    return Category(name, tuple(sorted(listed)), next(iter(listed), ""))
 
 
 def _fit_number(name: str, raw: np.ndarray, patients: np.ndarray | None) -> Number:

@@ -168,7 +168,7 @@ def test_a_column_that_gives_an_outcome_away_is_named() -> None:
     cohort = read_cohort(frame, outcomes, "f", exclude=["event"], patient="id")
     encoder = fit_encoder(cohort.features)
     codecs = {o.name: fit_codec(o, cohort.targets.values[o.name]) for o in outcomes}
-    found = suspects(encoder, encoder.ordinal(cohort.features), cohort.targets, codecs)
+    found = suspects(encoder, cohort.features, cohort.targets, codecs)
     assert {(s.feature, s.outcome) for s in found} == {("code", "death"), ("late", "longer")}
 
 
@@ -180,3 +180,16 @@ def test_a_stored_cohort_is_read_back_as_it_was(cohort: Cohort, tmp_path: Path) 
     assert np.array_equal(part.targets.mask, half.targets.mask)
     assert part.patients.tolist() == half.patients.tolist()
     assert part.targets.values["place"].tolist() == half.targets.values["place"].tolist()
+
+
+def test_the_typical_record_is_the_middle_of_numbers_and_the_most_common_level() -> None:
+    frame = pd.DataFrame(
+        {
+            "age": np.arange(101.0),
+            "rare": np.repeat([0.0, 1.0], [95, 6]),
+            "ward": np.repeat(["a", "b", None], [30, 60, 11]),
+        }
+    )
+    encoder = fit_encoder(frame)
+    assert encoder.typical().to_dict("records") == [{"age": 50.0, "rare": 0.0, "ward": "b"}]
+    assert Encoder.from_json(encoder.to_json()) == encoder
