@@ -50,8 +50,8 @@ class ImagingConfig(Trust, Job):
     )
     time_budget: Span = Field(
         600.0,
-        description="How long auto may train, in seconds or as 10m; a strategy that no longer fits "
-        "is left out, and the report says so",
+        description="How long auto may train, in seconds or as 10m, half of it at most on a source "
+        "task; a strategy that no longer fits is left out, and the report says so",
     )
     learning_curve: Literal["auto", "none"] | list[Annotated[int, Field(ge=4)]] = Field(
         "auto",

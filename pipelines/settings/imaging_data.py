@@ -96,8 +96,8 @@ class ImagingData(Section):
             raise ValueError(f"built-in image sets: lidc; found {self.name!r}")
         if self.kind in ("folder", "manifest") and self.path is None:
             raise ValueError(f"kind {self.kind} needs path: the folder or manifest file")
-        if self.kind == "medmnist" and (self.path is None) == (self.name is None):
-            raise ValueError("kind medmnist needs either path (a .npz file) or name")
+        if self.kind == "medmnist" and self.path is None and self.name is None:
+            raise ValueError("kind medmnist needs path (a .npz file) or name (of a set to fetch)")
         return self
 
     @model_validator(mode="after")

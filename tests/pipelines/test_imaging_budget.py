@@ -1,5 +1,6 @@
 """Which strategies run, in what order, and what happens to those that the time does not allow."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ from models.training import FitHistory
 from pipelines.settings import ImagingConfig, load_config
 from pipelines.steps.imaging import budget
 from pipelines.steps.imaging.bases import find_bases
-from pipelines.steps.imaging.effort import strategies
+from pipelines.steps.imaging.effort import EFFORTS, strategies
 from pipelines.steps.imaging.evidence import evaluate
 from pipelines.steps.imaging.prepare import prepare_images
 from pipelines.steps.imaging.training import train_finetune, train_transfer
 from pipelines.tracking import open_job
-from tests.domains.sample_images import write_folder
+from tests.domains.sample_images import write_folder, write_manifest
 from tests.models.imaging.sample_nets import examples, net
 from tests.pipelines.sample_imaging import config as _config
 from tests.pipelines.sample_imaging import folder as _folder
@@ -61,6 +62,33 @@ def test_epochs_are_cut_to_the_budget_once_and_for_all(
         assert epochs("b", 99.0) == 9
         assert epochs("c", 3.0) == 0
         assert ["c did not fit" in said for said in budget.left_out(job)] == [True]
+
+
+def test_a_source_task_takes_half_of_the_budget_of_auto_and_says_so(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_manifest(tmp_path, patients=50, each=2)
+    write_folder(tmp_path / "source", each=20, classes=3)
+    monkeypatch.setattr(budget, "seconds_an_epoch", lambda *_: 10.0)
+    effort = replace(EFFORTS["tiny"], source_epochs=5)
+    monkeypatch.setitem(EFFORTS, "tiny", effort)
+    data = {"kind": "manifest", "path": "manifest.csv", "patient": "patient_id"}
+    keys = {"data": data, "source": _folder("source"), "controls": "none"}
+
+    def epochs(**more: Any) -> tuple[int, list[str]]:
+        with open_job("imaging", _config(tmp_path, **keys, **more)) as job:
+            bases = find_bases.fn(job, prepare_images.fn(job))
+            return len(bases[-1].history), budget.left_out(job)
+
+    assert epochs(time_budget=60) == (
+        3,
+        [
+            "The source task from ImageNet weights was trained for 3 epochs of 5: an epoch takes "
+            "about 10 s, and 30 s of the time budget were for it."
+        ],
+    )
+    assert epochs(time_budget=0.001)[0] == budget.FEWEST  # something has to start somewhere
+    assert epochs(time_budget=0.001, strategy="transfer") == (5, [])  # named, not left to auto
 
 
 def test_a_pace_is_that_of_a_whole_epoch() -> None:

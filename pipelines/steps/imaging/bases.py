@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +24,13 @@ from pipelines.progress import say
 from pipelines.settings import ImagingConfig
 from pipelines.stages import stage
 from pipelines.steps.imaging.base_models import registered, take
+from pipelines.steps.imaging.budget import shortened
 from pipelines.steps.imaging.effort import EFFORTS, pretrained
 from pipelines.steps.imaging.prepare import Prepared
 from pipelines.tracking import Job
+
+SHARE = 0.5
+"""Of the time budget of `auto`: what training on the source task may take."""
 
 _SETTLING = 512
 SAYS = {
@@ -160,6 +164,11 @@ def _train_source(
     few = None if scratch else effort.blocks
     learn = make("partial", {"blocks": few}) if few else make("finetune")
     examples = Examples(source.images(), source.labels(), train, source.rows("validation"))
+    if config.strategy == "auto":
+        name = f"The source task from {SAYS[start]}"
+        seconds = SHARE * config.time_budget / len(effort.source_starts)
+        epochs = shortened(job, name, learn, net, examples, tuning, seconds)
+        tuning = replace(tuning, epochs=epochs, patience=epochs)
     return learn(net, examples, tuning, say, checkpoint(job, f"source-from-{start}")).history
 
 

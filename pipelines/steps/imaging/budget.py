@@ -79,6 +79,36 @@ def allowed(
     return 0
 
 
+def shortened(
+    job: Job,
+    name: str,
+    learn: Callable[..., Learned],
+    net: Classifier,
+    examples: Examples,
+    tuning: Tuning,
+    seconds: float,
+) -> int:
+    """Epochs of a training that others start from: as many as fit, and `FEWEST` in any case.
+
+    See `allowed` for the arguments; `name` says what is trained.
+    """
+
+    def measure() -> Pace:
+        epoch = seconds_an_epoch(learn, net, examples, tuning)
+        fitting = max(int(seconds // epoch), FEWEST)
+        return Pace(epoch, min(tuning.epochs, fitting))
+
+    pace = once(job, Pace, f"pace of {name}", measure)
+    if pace.epochs < tuning.epochs:
+        _leave_out(
+            job,
+            name,
+            f"{name} was trained for {pace.epochs} epochs of {tuning.epochs}: an epoch takes about "
+            f"{pace.epoch:.0f} s, and {seconds:.0f} s of the time budget were for it.",
+        )
+    return pace.epochs
+
+
 def seconds_an_epoch(
     learn: Callable[..., Learned], net: Classifier, examples: Examples, tuning: Tuning
 ) -> float:
@@ -94,7 +124,7 @@ def seconds_an_epoch(
 
 
 def left_out(job: Job) -> list[str]:
-    """Sentences about the strategies that did not fit."""
+    """Sentences about the strategies that did not fit, and the trainings that were cut short."""
     return list(_left_out(job).values())
 
 
