@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from domains.errors import InputError
-from models.multitask import learning
 from models.multitask.gradients import combined, cosines, jacobian
 from models.multitask.learning import Recipe, train
 from models.multitask.masked import Records
@@ -141,9 +140,14 @@ def test_every_pair_trains_or_is_refused_by_name(sharing: str, balancing: str) -
 def test_gradients_are_compared_after_epochs_that_double(
     epochs: int, compared: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls, (training, validation) = [], records()
-    real = learning.cosines
-    monkeypatch.setattr(learning, "cosines", lambda *given: calls.append(0) or real(*given))
+    calls: list[int] = []
+
+    def counted(losses: Tensor, network: Network) -> Tensor:
+        calls.append(len(losses))
+        return cosines(losses, network)
+
+    monkeypatch.setattr("models.multitask.learning.cosines", counted)
+    training, validation = records()
     learned = train(Recipe("hard", 8, epochs, epochs, 0), codecs(), training, validation)
     assert len(calls) == len(compared)
     best = learned.histories[0].best_epoch
