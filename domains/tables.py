@@ -52,7 +52,7 @@ def read_table(
     table = _read(path, columns, as_text)
     if not table.num_rows:
         raise InputError(f"{path}: holds no rows, expected a header and at least one record")
-    return cast(pd.DataFrame, _plain(table, path).to_pandas(ignore_metadata=True))
+    return cast(pd.DataFrame, check_columns(table, path).to_pandas(ignore_metadata=True))
 
 
 def row_count(path: Path | str) -> int:
@@ -220,8 +220,12 @@ def _read_csv(
     return table
 
 
-def _plain(table: pa.Table, path: Path) -> pa.Table:
-    """The table in native types, checked for what no column may hold."""
+def check_columns(table: pa.Table, path: Path) -> pa.Table:
+    """The table in native types, checked for what no column may hold.
+
+    Raises:
+        InputError: A column holds nested values, text that is not UTF-8 or an infinite number.
+    """
     for index, field in enumerate(table.schema):
         column = table.column(index)
         if pa.types.is_binary(field.type):

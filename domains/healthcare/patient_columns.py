@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
+from domains.table_file import Records
 
 _MANY = 40
 _WORDS = 4
@@ -14,7 +15,7 @@ _DATE = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?"
 _CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
 
 
-def check_features(frame: pd.DataFrame, where: str) -> None:
+def check_features(frame: Records, where: str) -> None:
     """Raise InputError for a column that cannot be a feature; names it and the way out.
 
     Refused are columns that are empty, hold one value and no gaps, dates, times of the clock, free
@@ -37,24 +38,23 @@ def check_features(frame: pd.DataFrame, where: str) -> None:
 
 
 def _check_text(column: pd.Series, place: str) -> None:
-    cells = column.dropna().astype(str).str.strip()
+    seen = column.value_counts()  # each distinct cell is looked at once
+    seen = seen[seen > 0]
+    cells, counts = pd.Series(seen.index.astype(str)).str.strip(), seen.to_numpy()
+    numeric = pd.to_numeric(cells, errors="coerce").notna().to_numpy()
     for pattern, what in ((_DATE, "dates"), (_CLOCK, "times of the clock")):
-        if cells.str.fullmatch(pattern).mean() >= _MOSTLY and not _numeric(cells).all():
+        like = cells.str.fullmatch(pattern).to_numpy(dtype=bool)
+        if counts[like].sum() >= _MOSTLY * counts.sum() and not numeric.all():
             raise InputError(_dates(place, what))
-    _check_mixed(column, _numeric(cells), place)
+    _check_mixed(column, seen.index[numeric], counts[numeric].sum() / counts.sum(), place)
     distinct = cells.nunique()
-    if distinct <= _MANY or distinct <= len(cells) / 2 or _numeric(cells).all():
+    if distinct <= _MANY or distinct <= counts.sum() / 2 or numeric.all():
         return
-    if cells.str.count(r"\s+").mean() + 1 >= _WORDS:
+    if (cells.str.count(r"\s+").to_numpy() * counts).sum() / counts.sum() + 1 >= _WORDS:
         raise InputError(
-            f"{place} holds free text ({distinct} different ones in {len(cells)} cells), expected "
-            "numbers or categories; list it under exclude"
+            f"{place} holds free text ({distinct} different ones in {counts.sum()} cells), "
+            "expected numbers or categories; list it under exclude"
         )
-
-
-def _numeric(cells: pd.Series) -> np.ndarray:
-    """Which texts are numbers, (n,) bool."""
-    return pd.to_numeric(cells, errors="coerce").notna().to_numpy()
 
 
 def _dates(place: str, what: str) -> str:
@@ -64,12 +64,12 @@ def _dates(place: str, what: str) -> str:
     )
 
 
-def _check_mixed(column: pd.Series, numeric: np.ndarray, place: str) -> None:
-    """A few words in a column of numbers are a mistake, not categories."""
-    cells = column.dropna()
-    if 0.5 < numeric.mean() < 1 and cells[numeric].nunique() > 20:
-        row = int(np.flatnonzero(column.notna())[np.flatnonzero(~numeric)[0]]) + 1
+def _check_mixed(column: pd.Series, numbers: pd.Index, share: float, place: str) -> None:
+    """A few words in a column of numbers, of which there are many, are a mistake, no categories."""
+    if 0.5 < share < 1 and len(numbers) > 20:
+        text = np.flatnonzero(column.notna() & ~column.isin(numbers))
         raise InputError(
-            f"{place}: {int(numeric.sum())} cells hold numbers and {int((~numeric).sum())} text, "
-            f"the first in row {row}; empty the cells that mean unknown, or list it under exclude"
+            f"{place}: {int(column.notna().sum()) - len(text)} cells hold numbers and {len(text)} "
+            f"text, the first in row {text[0] + 1}; empty the cells that mean unknown, or list it "
+            "under exclude"
         )

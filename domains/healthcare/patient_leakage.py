@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import Targets, known
 from domains.healthcare.patient_features import Category, Encoder
-from domains.metrics import auroc
+from domains.metrics import Area, auroc
+from domains.table_file import Records
 
 SUSPICIOUS = 0.97
 
@@ -32,25 +34,28 @@ class Suspect:
 
 
 def suspects(
-    encoder: Encoder, raw: np.ndarray, targets: Targets, codecs: dict[str, Codec]
+    encoder: Encoder, training: Records, targets: Targets, codecs: dict[str, Codec]
 ) -> list[Suspect]:
     """Single features that reach `SUSPICIOUS` for an outcome on the training records.
 
     Args:
         encoder: Fitted on the same records.
-        raw: `encoder.ordinal` of the training records, (n, features).
+        training: Features of the training records.
         targets: Of the training records.
         codecs: By outcome.
     """
+    asked = [
+        (outcome.name, label, known(targets.values[outcome.name]))
+        for outcome in targets.outcomes
+        for label in _labels(codecs[outcome.name], targets.values[outcome.name])
+    ]
     found = []
-    for outcome in targets.outcomes:
-        values = targets.values[outcome.name]
-        for label in _labels(codecs[outcome.name], values):
-            rows = known(values)
-            for feature, column in zip(encoder.features, raw.T, strict=True):
-                area = _area(label[rows], column[rows], isinstance(feature, Category))
-                if area > SUSPICIOUS:
-                    found.append(Suspect(feature.name, outcome.name, area))
+    for feature in encoder.features:
+        column = feature.ordinal(training[feature.name], "training")
+        area_of = _by_level if isinstance(feature, Category) else _by_size
+        for (name, _, _), area in zip(asked, area_of(column, asked), strict=True):
+            if area > SUSPICIOUS:
+                found.append(Suspect(feature.name, name, area))
     best = {(s.feature, s.outcome): s for s in sorted(found, key=lambda s: s.auroc)}
     return list(best.values())
 
@@ -69,11 +74,25 @@ def _labels(codec: Codec, values: np.ndarray) -> list[np.ndarray]:
     return [values == 1]
 
 
-def _area(label: np.ndarray, column: np.ndarray, category: bool) -> float:
-    """AUROC of one column, whichever way it points; the share of yes stands for a category."""
-    column = np.where(np.isnan(column), np.inf if category else -np.inf, column)
-    if category:
-        codes = np.unique(column, return_inverse=True)[1]
-        column = (np.bincount(codes, weights=label) / np.bincount(codes))[codes]
-    area = auroc(label.astype(int), np.nan_to_num(column, posinf=1e300, neginf=-1e300))
+_Asked = Sequence[tuple[str, np.ndarray, np.ndarray]]
+"""Outcome, yes or no (n,), and which records have a label (n,)."""
+
+
+def _by_size(column: np.ndarray, asked: _Asked) -> Iterator[float]:
+    """AUROC of one column, whichever way it points, for each question; sorted once for all."""
+    area = Area(np.nan_to_num(column, nan=-1e300))
+    for _, label, rows in asked:
+        yield _either_way(area(label, rows.astype(float)))
+
+
+def _by_level(column: np.ndarray, asked: _Asked) -> Iterator[float]:
+    """The same of a category, for which its share of yes stands."""
+    levels = np.unique(np.where(np.isnan(column), np.inf, column), return_inverse=True)[1]
+    for _, label, rows in asked:
+        counts = np.bincount(levels, weights=rows)
+        share = np.bincount(levels, weights=label & rows) / np.maximum(counts, 1)
+        yield _either_way(auroc(label[rows].astype(int), share[levels[rows]]))
+
+
+def _either_way(area: float) -> float:
     return max(area, 1 - area) if np.isfinite(area) else 0.0

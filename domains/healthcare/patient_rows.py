@@ -11,6 +11,7 @@ import pandas as pd
 from domains.errors import InputError
 from domains.healthcare.patient_columns import check_features
 from domains.healthcare.visits import changing, summarise
+from domains.table_file import Records
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,14 @@ def from_visits(
     return rows.join(visits.groupby(patient)[list(same)].first(), on=patient)
 
 
-def check_one_row(frame: pd.DataFrame, patient: str, where: str) -> None:
+def check_one_row(frame: Records, patient: str, where: str) -> None:
     """Raise InputError when a patient stands in the table twice."""
-    twice = frame[patient].duplicated(keep=False) & frame[patient].notna()
-    if twice.any():
-        second = int(np.flatnonzero(frame[patient].duplicated() & frame[patient].notna())[0]) + 1
+    column = frame[patient]
+    again = column.duplicated() & column.notna()
+    if again.any():
+        second = int(np.flatnonzero(again)[0]) + 1
         raise InputError(
-            f"{where}: {frame.loc[twice, patient].nunique()} patient(s) of column {patient} stand "
+            f"{where}: {column[again].nunique()} patient(s) of column {patient} stand "
             f"in more than one row, the first again in row {second}, expected one row each; keep "
             "one row, name data.visits, or leave data.one_row out"
         )

@@ -7,6 +7,7 @@ line that repeats no cell. It takes half a second to import, and so it is import
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 from domains.errors import InputError
 from domains.healthcare.outcome_targets import class_names, numbers
 from domains.healthcare.patient_features import Category, Encoder
+from domains.table_file import Records
 
 if TYPE_CHECKING:
     from pandera.pandas import Column, DataFrameSchema
@@ -35,7 +37,7 @@ class Range(NamedTuple):
         return f"{self.low:,g} to {self.high:,g}" + (f" {self.unit}" if self.unit else "")
 
 
-def check_ranges(frame: pd.DataFrame, ranges: Mapping[str, Range], where: str) -> None:
+def check_ranges(frame: Records, ranges: Mapping[str, Range], where: str) -> None:
     """Raise InputError for the first number out of its range; columns that are not there pass.
 
     Args:
@@ -45,36 +47,29 @@ def check_ranges(frame: pd.DataFrame, ranges: Mapping[str, Range], where: str) -
     """
     import pandera.pandas as pa
 
-    named = [name for name in ranges if name in frame]
-    checks = {name: pa.Check.in_range(*ranges[name][:2]) for name in named}
-    schema = pa.DataFrameSchema(
-        {name: pa.Column(float, check, nullable=True) for name, check in checks.items()}
-    )
-    plain = {name: numbers(frame[name], (), f"{where}: column {name}") for name in named}
-    failures = _failures(pd.DataFrame(plain), schema)
-    if len(failures):
-        raise InputError(_out_of_range(failures, plain, ranges, where))
+    for name in (name for name in ranges if name in frame):
+        values = numbers(frame[name], (), f"{where}: column {name}")
+        check = pa.Check.in_range(*ranges[name][:2])
+        schema = pa.DataFrameSchema({name: pa.Column(float, check, nullable=True)})
+        failures = _failures(pd.DataFrame({name: values}), schema)
+        if len(failures):
+            raise InputError(_out_of_range(failures, name, values, ranges[name], where))
 
 
 def _out_of_range(
-    failures: pd.DataFrame,
-    plain: Mapping[str, np.ndarray],
-    ranges: Mapping[str, Range],
-    where: str,
+    failures: pd.DataFrame, name: str, values: np.ndarray, held: Range, where: str
 ) -> str:
-    name = str(failures["column"].iloc[0])
     row = int(failures["index"].iloc[0])
-    side = "above" if plain[name][row] > ranges[name].high else "below"
-    count = int((failures["column"] == name).sum())
+    side = "above" if values[row] > held.high else "below"
     return (
-        f"{where}: row {row + 1}, column {name}: a number {side} the range ({count} cell(s) of "
-        f"this column are out of it), expected {ranges[name]}; is it another unit, or a code for "
-        "unknown? correct the cell, or leave it empty"
+        f"{where}: row {row + 1}, column {name}: a number {side} the range ({len(failures)} "
+        f"cell(s) of this column are out of it), expected {held}; is it another unit, or a code "
+        "for unknown? correct the cell, or leave it empty"
     )
 
 
 def inferred(
-    encoder: Encoder, training: pd.DataFrame, differing: Collection[str] = ()
+    encoder: Encoder, training: Records, differing: Collection[str] = ()
 ) -> DataFrameSchema:
     """What a further file must look like to be judged by a model: schema of its features.
 
@@ -169,10 +164,10 @@ def _category(name: str, training: pd.Series) -> Column:
 def _number(name: str, training: pd.Series) -> Column:
     import pandera.pandas as pa
 
-    there = numbers(training, (), name)
+    there = _Scale.of(numbers(training, (), name))
 
     def alike(column: pd.Series) -> bool:
-        return bool(_text(column).any()) or _alike(numbers(column, (), name), there)
+        return bool(_text(column).any()) or _Scale.of(numbers(column, (), name)).like(there)
 
     said = "holds numbers on another scale than the data's: is it another unit?"
     checks = [
@@ -188,21 +183,40 @@ def _text(column: pd.Series) -> pd.Series:
     return names.notna() & pd.to_numeric(names, errors="coerce").isna()
 
 
-def _alike(here: np.ndarray, there: np.ndarray) -> bool:
-    """Whether two columns of numbers may be of one unit; few values or few kinds always may."""
-    here, there = here[~np.isnan(here)], there[~np.isnan(there)]
-    if min(len(here), len(there)) < _FEWEST or len(np.unique(there)) < _FEWEST:
-        return True
-    middle, usual = float(np.median(here)), float(np.median(there))
-    if not there.min() <= middle <= there.max():
-        return False
-    wide, narrow = _spread(here), _spread(there)
-    if min(wide, narrow) <= 0 or middle * usual <= 0:
-        return True
-    factors = np.array([middle / usual, wide / narrow])
-    return not ((factors > _TIMES).all() or (factors < 1 / _TIMES).all())
+@dataclass(frozen=True)
+class _Scale:
+    """What tells of a column's unit."""
 
+    count: int
+    distinct: int
+    low: float = 0.0
+    high: float = 0.0
+    middle: float = 0.0
+    spread: float = 0.0
 
-def _spread(values: np.ndarray) -> float:
-    low, high = np.quantile(values, [0.25, 0.75])
-    return float(high - low)
+    @staticmethod
+    def of(values: np.ndarray) -> _Scale:
+        """Of numbers, NaN where missing."""
+        values = values[~np.isnan(values)]
+        if not len(values):
+            return _Scale(0, 0)
+        low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+        return _Scale(
+            len(values),
+            len(np.unique(values)),
+            float(values.min()),
+            float(values.max()),
+            float(middle),
+            float(high - low),
+        )
+
+    def like(self, there: _Scale) -> bool:
+        """Whether this may be of the other's unit; few values or few kinds always may."""
+        if min(self.count, there.count, there.distinct) < _FEWEST:
+            return True
+        if not there.low <= self.middle <= there.high:
+            return False
+        if min(self.spread, there.spread) <= 0 or self.middle * there.middle <= 0:
+            return True
+        factors = np.array([self.middle / there.middle, self.spread / there.spread])
+        return not ((factors > _TIMES).all() or (factors < 1 / _TIMES).all())

@@ -2,49 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.outcome_targets import Targets
 from domains.healthcare.patients import Cohort
+from domains.table_file import TableFile
 
 _FEATURE, _TARGET = "feature.", "target."
+_PATIENT, _RECORD, _PART = "patient", "record", "part"
 
 
 def write_cohort(cohort: Cohort, parts: np.ndarray, path: Path) -> Path:
-    """Write a cohort and the part of the split that each record falls in, (n,) of names."""
-    features = cohort.features.add_prefix(_FEATURE).reset_index(drop=True)
-    others: dict[str, np.ndarray] = {}
-    for name, values in cohort.targets.values.items():
-        if values.ndim == 2:
-            others[f"{_TARGET}{name}.time"], others[f"{_TARGET}{name}.event"] = values.T
-        else:
-            others[_TARGET + name] = values
-    others |= {"patient": cohort.patients, "record": cohort.records, "part": parts}
-    pd.concat([features, pd.DataFrame(others)], axis=1).to_parquet(path, index=False)
+    """Write a cohort and the part of the split that each record falls in, (n,) of names.
+
+    Features that are on disk are copied some rows at a time.
+    """
+    others = pd.DataFrame(_others(cohort, parts))
+    if isinstance(cohort.features, TableFile):
+        _copy(cohort.features, pa.Table.from_pandas(others, preserve_index=False), path)
+    else:
+        features = cohort.features.add_prefix(_FEATURE).reset_index(drop=True)
+        pd.concat([features, others], axis=1).to_parquet(path, index=False)
     return path
 
 
 def read_part(path: Path, outcomes: tuple[Outcome, ...], part: str) -> Cohort:
     """The records of one part, in their order."""
-    frame = pd.read_parquet(path, filters=[("part", "==", part)]).reset_index(drop=True)
+    frame = _read(path, part)
     features = [name for name in frame.columns if name.startswith(_FEATURE)]
+    return _cohort(
+        frame[features].rename(columns=lambda name: name.removeprefix(_FEATURE)), frame, outcomes
+    )
+
+
+def read_targets_of(path: Path, outcomes: tuple[Outcome, ...], part: str) -> Targets:
+    """What is known of every outcome in one part; no feature is read."""
+    columns = [name for o in outcomes for name in _columns(o)]
+    frame = _read(path, part, list(dict.fromkeys(columns)))
+    return Targets(outcomes, {o.name: _target(frame, o) for o in outcomes})
+
+
+def feature_pieces(path: Path, part: str) -> Iterator[pd.DataFrame]:
+    """Features of one part, in the order of the records, so many records at a time."""
+    with pq.ParquetFile(path) as file:
+        names = [name for name in file.schema_arrow.names if name.startswith(_FEATURE)]
+        plain = [name.removeprefix(_FEATURE) for name in names]
+        for number in range(file.num_row_groups):
+            table = file.read_row_group(number, columns=[*names, _PART])
+            table = table.filter(pc.equal(table[_PART], part)).select(names)
+            yield table.rename_columns(plain).to_pandas(ignore_metadata=True)
+
+
+def _copy(features: TableFile, others: pa.Table, path: Path) -> None:
+    writer, start = None, 0
+    try:
+        for piece in features.pieces():
+            beside = others.slice(start, len(piece))
+            start += len(piece)
+            names = [f"{_FEATURE}{name}" for name in piece.column_names]
+            columns = [*piece.columns, *beside.columns]
+            table = pa.table(columns, names=[*names, *beside.column_names])
+            writer = writer or pq.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _others(cohort: Cohort, parts: np.ndarray) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    for outcome in cohort.targets.outcomes:
+        values = cohort.targets.values[outcome.name]
+        columns = values.T if values.ndim == 2 else [values]
+        found.update(zip(_columns(outcome), columns, strict=True))
+    return found | {_PATIENT: cohort.patients, _RECORD: cohort.records, _PART: parts}
+
+
+def _columns(outcome: Outcome) -> list[str]:
+    column = _TARGET + outcome.name
+    return [f"{column}.time", f"{column}.event"] if outcome.kind == "survival" else [column]
+
+
+def _read(path: Path, part: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    found = pd.read_parquet(path, columns=columns, filters=[(_PART, "==", part)])
+    return found.reset_index(drop=True)
+
+
+def _cohort(features: pd.DataFrame, frame: pd.DataFrame, outcomes: tuple[Outcome, ...]) -> Cohort:
     return Cohort(
-        frame[features].rename(columns=lambda name: name.removeprefix(_FEATURE)),
+        features,
         Targets(outcomes, {o.name: _target(frame, o) for o in outcomes}),
-        frame["patient"].to_numpy(dtype=object),
-        frame["record"].to_numpy(dtype=object),
+        frame[_PATIENT].to_numpy(dtype=object),
+        frame[_RECORD].to_numpy(dtype=object),
     )
 
 
 def _target(frame: pd.DataFrame, outcome: Outcome) -> np.ndarray:
-    column = _TARGET + outcome.name
+    columns = _columns(outcome)
     if outcome.kind == "survival":
-        return frame[[f"{column}.time", f"{column}.event"]].to_numpy(dtype=float)
+        return frame[columns].to_numpy(dtype=float)
+    column = frame[columns[0]]
     if outcome.kind in ("multiclass", "ordinal"):
-        labels = frame[column].astype(object)
+        labels = column.astype(object)
         return labels.where(labels.notna(), None).to_numpy(dtype=object)
-    return frame[column].to_numpy(dtype=float)
+    return column.to_numpy(dtype=float)

@@ -14,6 +14,7 @@ from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.outcome_targets import Targets, read_targets
 from domains.healthcare.patient_columns import check_features
 from domains.row_ids import row_ids
+from domains.table_file import Records, TableFile
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,13 @@ class Cohort:
     """Records of patients.
 
     Attributes:
-        features: Raw feature columns, (n, …).
+        features: Raw feature columns, (n, …); of a large file they stay on disk.
         targets: Every outcome, masked where unknown.
         patients: Patient of each record, (n,): equal ids stay together.
         records: Id of each record, (n,), the same for the same record in every run.
     """
 
-    features: pd.DataFrame
+    features: Records
     targets: Targets
     patients: np.ndarray
     records: np.ndarray
@@ -38,7 +39,7 @@ class Cohort:
     def take(self, rows: np.ndarray) -> Cohort:
         """Some of the records, by position or bool mask."""
         return Cohort(
-            self.features.iloc[np.arange(len(self))[rows]].reset_index(drop=True),
+            _taken(self.features, np.arange(len(self))[rows]),
             self.targets.take(rows),
             self.patients[rows],
             self.records[rows],
@@ -46,8 +47,12 @@ class Cohort:
 
     def joined(self, other: Cohort) -> Cohort:
         """These records and then the other's, with these features."""
-        names = list(self.features.columns)
-        features = pd.concat([self.features, other.features.reindex(columns=names)])
+        features = pd.concat(
+            [
+                pd.DataFrame({name: each[name] for name in self.features})
+                for each in (self.features, other.features)
+            ]
+        )
         values = {
             name: np.concatenate([mine, other.targets.values[name]])
             for name, mine in self.targets.values.items()
@@ -60,8 +65,14 @@ class Cohort:
         )
 
 
+def _taken(features: Records, places: np.ndarray) -> Records:
+    if isinstance(features, TableFile):
+        return features.take(places)
+    return features.iloc[places].reset_index(drop=True)
+
+
 def read_cohort(
-    frame: pd.DataFrame,
+    frame: Records,
     outcomes: Sequence[Outcome],
     where: str,
     *,
@@ -105,7 +116,7 @@ def read_cohort(
     return Cohort(features, targets, patients, records)
 
 
-def check_column(frame: pd.DataFrame, column: str, place: str) -> None:
+def check_column(frame: Records, column: str, place: str) -> None:
     """Raise InputError when a column does not exist; names the nearest ones."""
     if column in frame.columns:
         return

@@ -11,8 +11,13 @@ from torch import Tensor
 
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import known
+from models.multitask.coded import Coded
 from models.multitask.heads import LOSSES
 from models.multitask.sharing.network import Network
+
+
+_ROWS = 8192  # validated at once
+_MOST = 65_536  # records that a constant answer is fitted on
 
 
 @dataclass(frozen=True)
@@ -20,12 +25,12 @@ class Records:
     """Encoded records.
 
     Attributes:
-        x: Features, (n, width) float32.
+        x: Features, (n, width) float32, in memory or made of codes batch by batch.
         y: Encoded targets by outcome, (n,) or (n, 2), NaN where unknown (`Codec.encode`).
         numbers: Columns of `x` that hold numbers on a standard normal scale.
     """
 
-    x: np.ndarray
+    x: np.ndarray | Coded
     y: dict[str, np.ndarray]
     numbers: tuple[int, ...] = ()
 
@@ -49,9 +54,9 @@ class Masked:
         scale: By outcome, the loss of the best constant answer on validation.
     """
 
-    train_x: Tensor
+    train_x: Tensor | Coded
     train_y: dict[str, _Outcome]
-    val_x: Tensor
+    val_x: Tensor | Coded
     val_y: dict[str, _Outcome]
     scale: dict[str, float]
 
@@ -70,16 +75,21 @@ class Masked:
 
     def score(self, part: Network) -> float:
         """Mean share of the constant answer's loss that the network saves on validation."""
-        out, own = part(self.val_x), self.val_y
-        answers = {name: each.mean(dim=1, keepdim=True) for name, each in out.items()}
-        saved = [
-            1.0 - _mean_loss(answer, own[name]).item() / self.scale[name]
-            for name, answer in answers.items()
-        ]
+        losses: dict[str, float] = {}
+        for start in range(0, len(self.val_x), _ROWS):
+            rows = slice(start, start + _ROWS)
+            x = self.val_x[rows]
+            for name, each in part(x).items():
+                answer = each.mean(dim=1, keepdim=True)
+                loss = _mean_loss(answer, self.val_y[name], rows).item()
+                losses[name] = losses.get(name, 0.0) + loss * (len(x) / len(self.val_x))
+        saved = [1.0 - loss / self.scale[name] for name, loss in losses.items()]
         return float(np.mean(saved))
 
 
-def _tensors(records: Records, codecs: Mapping[str, Codec]) -> tuple[Tensor, dict[str, _Outcome]]:
+def _tensors(
+    records: Records, codecs: Mapping[str, Codec]
+) -> tuple[Tensor | Coded, dict[str, _Outcome]]:
     outcomes = {}
     for name, codec in codecs.items():
         labelled = known(records.y[name])
@@ -91,7 +101,8 @@ def _tensors(records: Records, codecs: Mapping[str, Codec]) -> tuple[Tensor, dic
             torch.from_numpy(np.nan_to_num(records.y[name]).astype(np.float32)),
             torch.from_numpy((labelled / share).astype(np.float32)),
         )
-    return torch.from_numpy(records.x), outcomes
+    x = records.x if isinstance(records.x, Coded) else torch.from_numpy(records.x)
+    return x, outcomes
 
 
 def _mean_loss(out: Tensor, outcome: _Outcome, rows: Tensor | slice = slice(None)) -> Tensor:
@@ -105,7 +116,10 @@ def _mean_loss(out: Tensor, outcome: _Outcome, rows: Tensor | slice = slice(None
 def _null_losses(
     training: dict[str, _Outcome], validation: dict[str, _Outcome], codecs: Mapping[str, Codec]
 ) -> dict[str, float]:
-    """Validation loss of the best constant answer: the yardstick that makes outcomes comparable."""
+    """Validation loss of the best constant answer: the yardstick that makes outcomes comparable.
+
+    The constant is found on training records, of very many on some that lie evenly among them.
+    """
     scale = {}
     for name, codec in codecs.items():
         constant = torch.zeros(1, codec.size, requires_grad=True)
@@ -116,7 +130,9 @@ def _null_losses(
         ) -> Tensor:
             optimizer.zero_grad()
             outcome = training[name]
-            value = _mean_loss(constant.expand(len(outcome.target), 1, -1), outcome)
+            some = slice(None, None, -(-len(outcome.target) // _MOST))
+            count = len(outcome.target[some])
+            value = _mean_loss(constant.expand(count, 1, -1), outcome, some)
             value.backward()
             return value
 

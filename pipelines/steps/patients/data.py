@@ -14,6 +14,7 @@ from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.patients import Cohort, check_column, read_cohort
 from domains.healthcare.studies.study import Study
 from domains.sources import SOURCES, fetch
+from domains.table_file import Records
 from domains.tables import column_names
 from pipelines.progress import say
 from pipelines.settings import Outcome as OutcomeConfig
@@ -84,7 +85,7 @@ def load(config: PatientsConfig, path: Path) -> Loaded:
     return loaded if config.test is None else _with_external(loaded, config, patient, table)
 
 
-def _marks(frame: pd.DataFrame, data: PatientsData, where: str) -> pd.Series | None:
+def _marks(frame: Records, data: PatientsData, where: str) -> pd.Series | None:
     """Site or time of each record, when the split is by one of them."""
     column = {"site": data.site, "time": data.time}.get(data.split_by)
     if column is None:
@@ -124,7 +125,7 @@ def _with_external(
     return replace(loaded, dataset=dataset, external=cohort, external_name=there.name)
 
 
-def _unit(frame: pd.DataFrame, patient: str | None) -> str:
+def _unit(frame: Records, patient: str | None) -> str:
     """A record's id follows its columns and how they are read, and so these are named too."""
     if patient is not None:
         return f"patient column {patient}"
@@ -168,7 +169,7 @@ def _notes(cohort: Cohort, patient: str | None) -> list[str]:
     return notes
 
 
-def _dataset(data: PatientsData, path: Path, frame: pd.DataFrame, notes: list[str]) -> Dataset:
+def _dataset(data: PatientsData, path: Path, frame: Records, notes: list[str]) -> Dataset:
     built_in = data.path is None
     public = built_in or data.public
     source = SOURCES[str(data.name)] if built_in else None

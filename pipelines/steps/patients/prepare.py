@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from domains.dataset import Dataset
 from domains.errors import InputError
@@ -18,7 +20,12 @@ from domains.healthcare.patient_features import Encoder, fit_encoder
 from domains.healthcare.patient_leakage import suspects
 from domains.healthcare.patient_schema import check_like, inferred
 from domains.healthcare.patient_split import LEFT_OUT, Divided, Rule, divide
-from domains.healthcare.patient_store import read_part, write_cohort
+from domains.healthcare.patient_store import (
+    feature_pieces,
+    read_part,
+    read_targets_of,
+    write_cohort,
+)
 from domains.healthcare.patients import Cohort
 from domains.healthcare.split_name import facts_name
 from domains.splits import check_disjoint, split_key
@@ -87,9 +94,21 @@ class Prepared:
 
     def read(self, part: str) -> Cohort:
         """The records of one part."""
-        outcomes = tuple(codec.outcome for codec in self.read_rules()[1].values())
-        path = self.records.with_name("external.parquet") if part == EXTERNAL else self.records
-        return read_part(path, outcomes, part)
+        return read_part(self._path(part), self._outcomes(), part)
+
+    def targets(self, part: str) -> Targets:
+        """What is known of the outcomes in one part; no feature is read."""
+        return read_targets_of(self._path(part), self._outcomes(), part)
+
+    def pieces(self, part: str) -> Iterator[pd.DataFrame]:
+        """Features of one part, so many records at a time."""
+        return feature_pieces(self._path(part), part)
+
+    def _path(self, part: str) -> Path:
+        return self.records.with_name("external.parquet") if part == EXTERNAL else self.records
+
+    def _outcomes(self) -> tuple[Outcome, ...]:
+        return tuple(codec.outcome for codec in self.read_rules()[1].values())
 
 
 @stage(retries=2)
@@ -117,7 +136,7 @@ def prepare(job: Job, path: Path) -> Prepared:
     public = loaded.dataset.public
     encoder = fit_encoder(training.features, None if public else training.patients)
     codecs = {o.name: _codec(o, training.targets, public) for o in training.targets.outcomes}
-    found = suspects(encoder, encoder.ordinal(training.features), training.targets, codecs)
+    found = suspects(encoder, training.features, training.targets, codecs)
     split = {part: _count(loaded.cohort, parts == part) for part in PARTS}
     if loaded.external is not None:
         differing = config.test.differing if config.test else ()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from domains.tables import column_names
+from domains.tables import column_names, read_table
 from pipelines.settings import PatientsConfig
 from pipelines.steps.patients.data import declared, locate
 from pipelines.steps.patients.tables import own_table, study_of, study_table
@@ -29,9 +29,10 @@ def rows_of(config: PatientsConfig, path: Path | None = None) -> pd.DataFrame:
         locate(config)
         trained = study_table(study, data).frame
     else:
-        trained = own_table(
-            locate(config), data, data.patient, outcomes, tuple(config.exclude)
-        ).frame
+        table = own_table(locate(config), data, data.patient, outcomes, tuple(config.exclude))
+        trained = (
+            table.frame if isinstance(table.frame, pd.DataFrame) else read_table(locate(config))
+        )
     if path is None:
         return trained
     known = {*config.exclude, *(name for outcome in outcomes for name in outcome.columns)}

@@ -16,6 +16,7 @@ from domains.healthcare.patients import check_column, patient_ids
 from domains.healthcare.studies import find
 from domains.healthcare.studies.study import Study
 from domains.sources import fetch
+from domains.table_file import Records, TableFile, open_table
 from domains.tables import read_table
 from pipelines.settings import PatientsData
 
@@ -25,12 +26,12 @@ class Table:
     """Records to read a cohort from.
 
     Attributes:
-        frame: One row a record.
+        frame: One row a record; a large Parquet file is read a column at a time.
         exclude: Columns of it that are no features.
         notes: What was done, in plain words.
     """
 
-    frame: pd.DataFrame
+    frame: Records
     exclude: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -79,13 +80,14 @@ def own_table(
     Raises:
         InputError: See the functions used here.
     """
-    frame, where = read_table(path), path.name
+    whole = data.visits is not None or like is not None
+    frame, where = read_table(path) if whole else open_table(path), path.name
     _check_named(frame, data, patient, where)
     check_ranges(frame, {name: Range(*pair) for name, pair in data.ranges.items()}, where)
     marks = tuple(name for name in (data.site, data.time) if name and name in frame)
     if data.one_row and patient:
         check_one_row(frame, patient, where)
-    if data.visits is None or patient is None:
+    if data.visits is None or patient is None or isinstance(frame, TableFile):
         return Table(frame, (*exclude, *marks), notes=_several(frame, patient))
     columns = [(name, f"outcome {o.name}") for o in outcomes for name in o.columns]
     for name, key in [*columns, *((name, "exclude") for name in exclude)]:
@@ -98,7 +100,7 @@ def own_table(
     return Table(rows, marks, _summarised(frame, rows, patient, when))
 
 
-def _check_named(frame: pd.DataFrame, data: PatientsData, patient: str | None, where: str) -> None:
+def _check_named(frame: Records, data: PatientsData, patient: str | None, where: str) -> None:
     """Raise InputError when a column that the data need is not there."""
     named = [(patient, "data.patient"), (data.visits and data.visits.time, "data.visits.time")]
     for column, key in named:
@@ -108,7 +110,7 @@ def _check_named(frame: pd.DataFrame, data: PatientsData, patient: str | None, w
         patient_ids(frame[patient], where)  # for its error: visits of nobody would be lost
 
 
-def _several(frame: pd.DataFrame, patient: str | None) -> tuple[str, ...]:
+def _several(frame: Records, patient: str | None) -> tuple[str, ...]:
     if patient is None:
         return ()
     counts = frame[patient].value_counts()
