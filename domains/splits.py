@@ -64,9 +64,13 @@ def assign(
 
 
 def draw_sites(sites: pd.Series, share: float, key: bytes) -> np.ndarray:
-    """Which records are of a site that a keyed hash draws, (n,) bool; at least one site is."""
+    """Which records are of a site that a keyed hash draws, (n,) bool.
+
+    At least one site is drawn, and of several at least one is not.
+    """
     spots = positions(sites, hashlib.blake2b(b"sites", key=key[:64]).digest())
-    return spots <= max(share, spots.min())
+    drawn = spots <= max(share, spots.min())
+    return drawn & (spots < spots.max()) if sites.nunique() > 1 else drawn
 
 
 def check_disjoint(ids: np.ndarray, parts: np.ndarray, unit: str, where: str) -> None:

@@ -16,9 +16,17 @@ from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder, pixel_array
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 
+from domains.healthcare.image_codestream import stated_size
 from domains.healthcare.image_dicom_values import ELEMENTS, colours, grey, plain_bytes
 from domains.healthcare.image_pixels import (
     Slices,
@@ -38,6 +46,7 @@ Source = Path | str | bytes
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _HEAD = 4096
+_RLE_AT_MOST = 1.1  # of the bytes it stands for; its runs can also unfold to 64 times their length
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -178,6 +187,7 @@ def _frames(dataset: pydicom.Dataset) -> Frames:
     _check_syntax(dataset)
     kind = str(dataset.PhotometricInterpretation).strip()
     side = (int(dataset.Rows), int(dataset.Columns))
+    _check_compressed(dataset, side)
     several = () if int(dataset.get("SamplesPerPixel") or 1) == 1 else (3,)
     stored = np.asarray(pixel_array(dataset)).reshape(-1, *side, *several)
     if kind.startswith("MONOCHROME"):
@@ -194,6 +204,20 @@ def _check_pixels(dataset: pydicom.Dataset) -> None:
     check_size(columns, rows)
     if rows * columns * int(dataset.get("NumberOfFrames") or 1) > MAX_VOXELS:
         raise Unreadable("too many pixels")
+
+
+def _check_compressed(dataset: pydicom.Dataset, side: tuple[int, int]) -> None:
+    """Raise Unreadable for a compressed picture that would unfold to more than its header says."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_encapsulated:
+        return
+    samples = side[0] * side[1] * int(dataset.get("SamplesPerPixel") or 1)
+    most = _RLE_AT_MOST * samples * int(dataset.BitsAllocated) / 8 + _HEAD
+    count = int(dataset.get("NumberOfFrames") or 1)
+    for picture in generate_frames(dataset.PixelData, number_of_frames=count):
+        fits = len(picture) <= most if syntax == RLELossless else stated_size(picture) == side
+        if not fits:
+            raise Unreadable("DICOM file whose pixels are of another size than its header says")
 
 
 def _check_syntax(dataset: pydicom.Dataset) -> None:

@@ -28,6 +28,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".nii", ".nii.g
 FOREIGN = frozenset({".gif", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".heic", ".mhd", ".nrrd"})
 """Endings of images in formats that are not read, and said so."""
 
+_NAMED = (*SUFFIXES, *FOREIGN)
 _PICTURES = (".png", ".jpg", ".jpeg")
 _NIFTI = (".nii", ".nii.gz")
 _DICOM_AT, _DICOM = 128, b"DICM"
@@ -116,6 +117,11 @@ def kind_of(path: Path | str) -> str:
     if name.endswith((".dcm", ".dicom")) or is_unnamed_dicom(path):
         return "dicom"
     return "picture"
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file's name says that it is an image, of a format that is read or not."""
+    return name.lower().endswith(_NAMED)
 
 
 def is_unnamed_dicom(path: Path | str) -> bool:

@@ -77,10 +77,10 @@ def read_manifest(path: Path, columns: Columns, intake: Intake) -> Draft:
     if columns.time:
         records["time"] = _times(table[columns.time], columns.time, path)
     if columns.site:
-        records["site"] = table[columns.site].str.strip()
+        records["site"] = table[columns.site]
     for name in columns.more:
         if name not in _OWN:
-            records[name] = table[name].str.strip()
+            records[name] = table[name]
     return from_items(
         path,
         _items(path, table, columns, set(wrong)),
@@ -102,15 +102,21 @@ def _table(path: Path, columns: Columns) -> pd.DataFrame:
         raise InputError(f"{path}: empty or not a CSV file in UTF-8") from None
     if table.empty:
         raise InputError(f"{path}: no rows below the header")
+    if not isinstance(table.index, pd.RangeIndex):
+        raise InputError(f"{path}: rows have more cells than the header has names")
+    table = table.fillna("").apply(lambda column: column.str.strip())
     for key, name in _named(columns):
         if name not in table:
             raise InputError(
                 f"{path}: no column {name!r} (data.{key}); there are: {', '.join(table.columns)}"
             )
-        blank = np.flatnonzero(table[name].str.strip() == "")
+        blank = np.flatnonzero(table[name] == "")
         if len(blank) and key != "slices":
             raise InputError(f"{path}, row {blank[0] + 2}: column {name!r} is empty")
-    keys = [columns.image, columns.slice] if columns.slice else [columns.image]
+    keys = [columns.image]
+    if columns.slice:
+        table[columns.slice] = _numbers(table[columns.slice], path)
+        keys.append(columns.slice)
     repeated = np.flatnonzero(table[keys].duplicated())
     if len(repeated):
         raise InputError(f"{path}, row {repeated[0] + 2}: names an image that stands above already")
@@ -146,7 +152,7 @@ def _labelled(
 
 
 def _yes_or_no(values: pd.Series, path: Path) -> pd.Series:
-    found = values.str.strip().str.lower().map(_YES)
+    found = values.str.lower().map(_YES)
     unknown = np.flatnonzero(found.isna())
     if len(unknown):
         raise InputError(
@@ -157,7 +163,7 @@ def _yes_or_no(values: pd.Series, path: Path) -> pd.Series:
 
 
 def _given(values: pd.Series, path: Path) -> pd.Series:
-    parts = values.str.strip().str.lower().map(GIVEN)
+    parts = values.str.lower().map(GIVEN)
     unknown = np.flatnonzero(parts.isna())
     if len(unknown):
         row = unknown[0]
@@ -169,7 +175,7 @@ def _given(values: pd.Series, path: Path) -> pd.Series:
 
 
 def _times(values: pd.Series, name: str, path: Path) -> pd.Series:
-    times = pd.to_datetime(values.str.strip(), errors="coerce", format="ISO8601", utc=True)
+    times = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=True)
     unknown = np.flatnonzero(times.isna())
     if len(unknown):
         raise InputError(
@@ -179,20 +185,26 @@ def _times(values: pd.Series, name: str, path: Path) -> pd.Series:
     return times
 
 
+def _numbers(values: pd.Series, path: Path) -> pd.Series:
+    """Numbers of slices, spelled alike."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    wrong = np.flatnonzero(numbers.isna() | (numbers < 0) | (numbers % 1 != 0))
+    if len(wrong):
+        raise InputError(
+            f"{path}, row {wrong[0] + 2}: column {values.name!r} holds no number of a slice, "
+            "expected 0, 1, …"
+        )
+    return numbers.astype(int).astype(str)
+
+
 def _items(path: Path, table: pd.DataFrame, columns: Columns, without: set[int]) -> list[Item]:
     """A file for every row, or for all rows that are about its slices."""
-    files = table[columns.image].str.strip()
+    files = table[columns.image]
     if columns.slice is None:
         return [
             Item(path.parent / name, (row,)) for row, name in enumerate(files) if row not in without
         ]
-    numbers = pd.to_numeric(table[columns.slice], errors="coerce")
-    wrong = np.flatnonzero(numbers.isna() | (numbers < 0) | (numbers % 1 != 0))
-    if len(wrong):
-        raise InputError(
-            f"{path}, row {wrong[0] + 2}: column {columns.slice!r} holds no number of a slice, "
-            "expected 0, 1, …"
-        )
+    numbers = table[columns.slice]
     by_file: dict[str, list[int]] = {}
     for row, name in enumerate(files):
         if row not in without:

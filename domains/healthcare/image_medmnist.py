@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,21 +82,28 @@ def _several(
 
 
 def _part(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            images, labels = arrays[f"{name}_images"], arrays[f"{name}_labels"]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except KeyError as error:
-        raise InputError(f"{path}: {str(error.args[0]).split(' ')[0]} is not in the file") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
-        raise InputError(f"{path}: damaged, or holds objects that would need pickle") from None
+    images, labels = (_array(path, f"{name}_{what}") for what in ("images", "labels"))
+    if not len(images):
+        raise InputError(f"{path}: {name}_images is empty")
     labels = labels.reshape(len(labels), -1)
     if labels.dtype.kind not in "iub":
         raise InputError(f"{path}: {name}_labels are no whole numbers")
     if len(images) != len(labels):
         raise InputError(f"{path}: {len(images)} images and {len(labels)} labels in {name}")
     return images, labels
+
+
+def _array(path: Path, name: str) -> np.ndarray:
+    """One array of at least one dimension."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return np.atleast_1d(arrays[name])
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except KeyError:
+        raise InputError(f"{path}: {name} is not in the file") from None
+    except Exception:  # noqa: BLE001 - numpy, zip and deflate raise anything at damaged files
+        raise InputError(f"{path}: damaged, or holds objects that would need pickle") from None
 
 
 def _joined(labels: list[np.ndarray], path: Path) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import pandas as pd
 from domains.dataset import digest_files
 from domains.errors import InputError
 from domains.healthcare.image_draft import Draft, Item, write_files
-from domains.healthcare.image_files import FOREIGN, SUFFIXES, is_unnamed_dicom, kind_of
+from domains.healthcare.image_files import FOREIGN, is_image_name, is_unnamed_dicom, kind_of
 from domains.healthcare.image_pixels import Reading
 
 NO_PATIENTS = (
@@ -75,7 +76,7 @@ def read_folder(root: Path, intake: Intake) -> Draft:
     names = [item.file.relative_to(root).as_posix() for item in items]
     records = pd.DataFrame({"id": names, "label": labels, "patient": names})
     draft = from_items(root, items, records, classes, intake, {}, named=False)
-    draft.notes.extend(_passed_over(passed))
+    draft.notes.extend(_passed_over(root, passed))
     return draft
 
 
@@ -93,18 +94,19 @@ def _classes_of(root: Path) -> tuple[str, ...]:
 
 def _found(folder: Path, passed: Counter[str]) -> Iterator[Path]:
     """Files of a class that are images or say so by their ending; counts the others."""
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+    for path in sorted(each for each in folder.rglob("*") if _is_named(each)):
         ending = path.suffix.lower()
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue
-        if (
-            ending in FOREIGN
-            or path.name.lower().endswith(tuple(SUFFIXES))
-            or is_unnamed_dicom(path)
-        ):
+        if is_image_name(path.name) or is_unnamed_dicom(path):
             yield path
         else:
             passed[ending or "no ending"] += 1
+
+
+def _is_named(path: Path) -> bool:
+    """Whether it is a file, or a link that leads nowhere and stands for one."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def _volumes(files: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
@@ -121,11 +123,20 @@ def _volumes(files: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
         yield from map(tuple, grouped(dicom))
 
 
-def _passed_over(passed: Counter[str]) -> list[str]:
-    if not passed:
-        return []
-    listed = ", ".join(f"{count} {ending}" for ending, count in passed.most_common())
-    return [f"{passed.total()} file(s) that are no images were passed over: {listed}."]
+def _passed_over(root: Path, passed: Counter[str]) -> list[str]:
+    """Notes on what stands in the folder and is no image of a class."""
+    notes = []
+    if passed:
+        listed = ", ".join(f"{count} {ending}" for ending, count in passed.most_common())
+        notes.append(f"{passed.total()} file(s) that are no images were passed over: {listed}.")
+    files = [each.name for each in root.iterdir() if _is_named(each) and each.name[0] != "."]
+    beside = sum(map(is_image_name, files))
+    if beside:
+        notes.append(f"{beside} image(s) beside the folders of the classes were passed over.")
+    linked = sum(each.is_symlink() and each.is_dir() for each in root.rglob("*/*"))
+    if linked:
+        notes.append(f"{linked} linked folder(s) below a class were not entered.")
+    return notes
 
 
 def from_items(
@@ -173,7 +184,8 @@ def from_items(
         told = found.patients != ""
         made["patient"] = np.where(told, found.patients, made["patient"])
         named = bool(told.any())
-    read = [file for item in items for file in (item.series or (item.file,)) if file.is_file()]
+    named_files = (file for item in items for file in (item.series or (item.file,)))
+    read = [file for file in named_files if os.path.isfile(file)]  # a Path refuses long names
     digest = digest_files([path, *read] if path.is_file() else read, intake.digest_key)
     notes = [*_unnamed(named, sliced), *found.notes]
     return Draft(

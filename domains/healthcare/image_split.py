@@ -107,6 +107,11 @@ def _held(records: pd.DataFrame, rule: Rule, key: bytes, where: str) -> np.ndarr
 
 
 def _of_sites(sites: pd.Series, rule: Rule, key: bytes, where: str) -> np.ndarray:
+    if sites.nunique() < 2:
+        raise InputError(
+            f"{where}: all images are of one site, expected at least two to hold one out; let "
+            "data.split_by be patient"
+        )
     unknown = sorted(set(rule.test_sites) - set(sites))
     if unknown:
         raise InputError(

@@ -1,5 +1,6 @@
 """Sets of images: what is read, how it is split, and what is refused in one line."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -216,6 +217,35 @@ def test_manifests_that_cannot_be_used_name_row_and_column(tmp_path: Path) -> No
         image_set(tmp_path, kind="manifest", path=tmp_path / "manifest.csv")
 
 
+def test_blanks_around_a_cell_make_no_other_patient_and_no_other_class(tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path)
+    blank = frame.copy()
+    blank.loc[::2, ["path", "label", "patient_id"]] += " "
+    plain = manifest_set(tmp_path, frame).records()
+    found = manifest_set(tmp_path, blank, "blank").records()
+    assert found[["id", "label", "patient", "part"]].equals(
+        plain[["id", "label", "patient", "part"]]
+    )
+
+
+def test_torn_rows_of_a_manifest_are_refused(tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path)
+    lines = frame.to_csv(index=False).splitlines()
+    for changed, said in (
+        ([lines[0], *(f"{line},x" for line in lines[1:])], "more cells than the header"),
+        ([*lines[:5], lines[5].partition(",")[0], *lines[6:]], "row 6: column 'label' is empty"),
+    ):
+        (tmp_path / "torn.csv").write_text("\n".join(changed))
+        with pytest.raises(InputError, match=said):
+            image_set(tmp_path, kind="manifest", path=tmp_path / "torn.csv")
+
+
+def test_a_name_that_no_file_can_have_is_set_aside(tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path)
+    frame.loc[0, "path"], frame.loc[1, "path"] = "x" * 5000, "images/a\0.png"
+    assert len(manifest_set(tmp_path, frame).set_aside()) == 2
+
+
 def test_a_patient_on_both_sides_of_a_given_split_is_refused(tmp_path: Path) -> None:
     frame = write_manifest(tmp_path)
     frame["split"] = np.where(np.arange(len(frame)) % 2 == 0, "train", "test")
@@ -237,3 +267,28 @@ def test_damaged_medmnist_files_are_refused(tmp_path: Path) -> None:
     np.savez(path, train_images=np.array([{}, {}]), train_labels=np.zeros(2))
     with pytest.raises(InputError, match="pickle"):
         image_set(tmp_path, kind="medmnist", path=path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(InputError, match="damaged"):
+        image_set(tmp_path, kind="medmnist", path=path)
+    np.savez(path, train_images=np.zeros((2, 28, 28), np.uint8), train_labels=np.array(1))
+    with pytest.raises(InputError, match="2 images and 1 labels"):
+        image_set(tmp_path, kind="medmnist", path=path)
+    np.savez(path, train_images=np.zeros((0, 28, 28), np.uint8), train_labels=np.zeros(0, int))
+    with pytest.raises(InputError, match="train_images is empty"):
+        image_set(tmp_path, kind="medmnist", path=path)
+
+
+def test_a_medmnist_file_damaged_anywhere_is_refused_or_read(tmp_path: Path) -> None:
+    """A few bytes changed, at places drawn once, below the lengths that zip checks."""
+    path, draws = write_medmnist(tmp_path / "a.npz"), np.random.default_rng(0)
+    with np.load(path) as arrays:
+        np.savez_compressed(path, allow_pickle=False, **dict(arrays))
+    whole = path.read_bytes()
+    for _ in range(40):
+        changed = bytearray(whole)
+        for place in draws.integers(0, len(whole), 3):
+            changed[place] = draws.integers(256)
+        path.write_bytes(changed)
+        with contextlib.suppress(InputError):
+            image_set(tmp_path, kind="medmnist", path=path)

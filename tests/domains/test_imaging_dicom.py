@@ -1,16 +1,21 @@
 """DICOM files: values, windows, colours; damage is named; nobody is."""
 
 import logging
+import struct
 import warnings
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import Dataset, Sequence
 from pydicom.data import get_testdata_file
 from pydicom.data.data_manager import DATA_ROOT
-from pydicom.uid import UID
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from domains.healthcare.image_files import decode, decode_bytes, pictures
 from domains.healthcare.image_pixels import Reading, Slices, Unreadable, Window
@@ -162,6 +167,52 @@ def test_unknown_syntaxes_and_sizes_are_refused_before_a_pixel_is_read(tmp_path:
         (tmp_path / "c.dcm").write_bytes(content)
         with pytest.raises(Unreadable, match=reason):
             decode(tmp_path / "c.dcm")
+
+
+def _compressed(body: bytes, syntax: UID) -> bytes:
+    """A DICOM file of 40 × 40 pixels around a compressed picture."""
+    made = dicom(picture(0, 1))
+    made.file_meta.TransferSyntaxUID = syntax
+    made.PixelData = encapsulate([body])
+    made["PixelData"].VR = "OB"
+    stream = BytesIO()
+    made.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def _picture(form: str, pixels: np.ndarray, **keys: Any) -> bytes:
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, form, **keys)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("form", "syntax", "keys"),
+    [
+        ("JPEG", JPEGBaseline8Bit, {}),
+        ("JPEG2000", JPEG2000Lossless, {"no_jp2": True}),
+        ("JPEG2000", JPEG2000Lossless, {"no_jp2": False}),
+    ],
+)
+def test_a_picture_larger_than_its_header_says_is_never_decoded(
+    form: str, syntax: UID, keys: dict[str, Any]
+) -> None:
+    honest = _compressed(_picture(form, picture(0, 1), **keys), syntax)
+    assert decode_bytes(honest).shape == (40, 40, 3)
+    large = _compressed(_picture(form, np.zeros((600, 400), np.uint8), **keys), syntax)
+    with pytest.raises(Unreadable, match="another size than its header says"):
+        decode_bytes(large)
+
+
+def test_a_few_bytes_do_not_unfold_into_gigabytes() -> None:
+    """A JPEG-LS picture that states 60,000 × 60,000 pixels, and runs that never end."""
+    whole = _sample("MR_small_jpeg_ls_lossless.dcm").read_bytes()
+    place = whole.index(b"\xff\xf7") + 5
+    lying = whole[:place] + (60_000).to_bytes(2, "big") * 2 + whole[place + 4 :]
+    runs = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\x00" * 100_000
+    for file in (lying, _compressed(runs, RLELossless)):
+        with pytest.raises(Unreadable, match="another size than its header says"):
+            decode_bytes(file, Reading("own"))
 
 
 def _reason(read: Callable[[], object]) -> str:

@@ -10,6 +10,7 @@ from PIL import Image
 from domains.errors import InputError
 from domains.healthcare.image_overlap import external
 from domains.healthcare.image_split import EXCLUDED, Rule
+from domains.splits import draw_sites, split_key
 from tests.domains.sample_images import picture, save, write_folder, write_manifest
 from tests.domains.sample_sets import image_set, manifest_set
 
@@ -36,6 +37,16 @@ def test_by_site_no_site_is_tested_that_was_trained_on(tmp_path: Path) -> None:
     assert set(named.loc[named["part"] == "test", "site"]) == {"s2", "s5"}
     with pytest.raises(InputError, match="test_sites names 's9'"):
         manifest_set(tmp_path, _sites(tmp_path), site="clinic", rule=Rule("site", ("s9",)))
+
+
+def test_sites_are_drawn_on_both_sides_whatever_the_key(tmp_path: Path) -> None:
+    frame = _sites(tmp_path, sites=2)
+    sites = pd.Series(["a", "a", "b", "b", "b"])
+    for seed in range(60):
+        drawn = draw_sites(sites, 0.9, split_key(seed, None))
+        assert drawn[:2].all() != drawn[2:].all()
+    with pytest.raises(InputError, match="all images are of one site"):
+        manifest_set(tmp_path, frame.assign(clinic="s"), site="clinic", rule=Rule("site"))
 
 
 @pytest.mark.parametrize("first", ["2018-01-01", None])

@@ -87,6 +87,13 @@ def test_a_manifest_takes_volumes_and_single_slices_of_them(tmp_path: Path) -> N
     assert (data.images()[..., 0] != data.images()[..., 2]).any()
 
 
+def test_a_slice_named_in_two_spellings_is_named_twice(tmp_path: Path) -> None:
+    rows = [{"path": "0.nii", "label": k, "cut": cut} for k, cut in enumerate(("4", "4.0"))]
+    reading = Reading((0.0, 1020.0), Slices())
+    with pytest.raises(InputError, match="row 3: names an image that stands above"):
+        manifest_set(tmp_path, pd.DataFrame(rows), slice="cut", patient=None, reading=reading)
+
+
 def test_a_slice_that_is_not_there_is_set_aside_alone(tmp_path: Path) -> None:
     rows = []
     for number in range(40):
@@ -218,6 +225,18 @@ def test_readable_oddities_are_read(tmp_path: Path) -> None:
     assert any(
         "1 file(s) that are no images were passed over: 1 .txt" in n for n in data.dataset.notes
     )
+
+
+def test_what_stands_in_a_folder_and_is_no_image_of_a_class_is_told(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "in", each=40)
+    save(root / "lost.png", picture(0, 1))
+    (root / "c1" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    save(tmp_path / "more" / "a.png", picture(0, 2))
+    (root / "c0" / "more").symlink_to(tmp_path / "more")
+    data = image_set(tmp_path, kind="folder", path=root)
+    assert data.set_aside() == [(str(root / "c1" / "gone.png"), "no such file")]
+    assert any("1 image(s) beside the folders of the classes" in n for n in data.dataset.notes)
+    assert any("1 linked folder(s) below a class were not" in n for n in data.dataset.notes)
 
 
 def test_labels_outside_the_classes_and_missing_files_are_set_aside(tmp_path: Path) -> None:
