@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from domains.dataset import digest_files
 from domains.errors import InputError
-from domains.healthcare.image_files import FOREIGN, SUFFIXES, is_unnamed_dicom, pictures
+from domains.healthcare.image_files import is_image_name, is_unnamed_dicom, pictures
 from domains.healthcare.image_pixels import Reading, Unreadable
 from domains.tables import column_names
 from pipelines.scoring.pieces import Piece
@@ -24,7 +24,6 @@ from pipelines.scoring.tables import Torn, stream
 COLUMNS = ("path", "image")
 """Names a manifest's column of files goes by, if none is given."""
 
-_SUFFIXES = (*SUFFIXES, *FOREIGN)  # what cannot be read is rejected, not passed over
 _SLICES = 64
 """Images that a volume is taken for, when pieces are measured out."""
 
@@ -64,6 +63,7 @@ class ImageSource:
     ) -> None:
         self._column = None if path.is_dir() else _column(path, column)
         self._path, self._size, self._reading = path, size, reading
+        self._passed: Counter[str] = Counter()
         self._rows = max(rows // _SLICES, 1) if reading.slices else rows
 
     def digest(self, key: bytes) -> str:
@@ -92,8 +92,8 @@ class ImageSource:
             raise InputError(f"{self._path}: holds {kind}, nothing to score")
 
     def remarks(self) -> list[str]:
-        """None: see `pipelines.scoring.pieces.Source`."""
-        return []
+        """What was passed over: see `pipelines.scoring.pieces.Source`."""
+        return [f"{count} {what} passed over" for what, count in self._passed.items()]
 
     def _piece(self, part: list[Listed]) -> Piece:
         names: list[str | None] = []
@@ -113,7 +113,8 @@ class ImageSource:
     def _images(self) -> Iterator[Listed]:
         if self._column:
             return _listed(self._path, self._column)
-        return _walk(str(self._path), "")
+        self._passed.clear()
+        return _walk(str(self._path), "", self._passed)
 
 
 def _read(image: Listed, size: int, reading: Reading) -> Iterator[tuple[int | None, np.ndarray]]:
@@ -142,12 +143,13 @@ def _column(path: Path, column: str | None) -> str:
     return found
 
 
-def _walk(folder: str, above: str) -> Iterator[Listed]:
+def _walk(folder: str, above: str, passed: Counter[str]) -> Iterator[Listed]:
     """Images below a folder, by name; hidden files and folders are passed over.
 
     Args:
         folder: Where to look.
         above: What the names of its images begin with.
+        passed: Counts what else is not taken.
     """
     try:
         with os.scandir(folder) as found:
@@ -158,14 +160,16 @@ def _walk(folder: str, above: str) -> Iterator[Listed]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, f"{above}{entry.name}/")
-        elif entry.name.lower().endswith(_SUFFIXES) or _is_unnamed(entry):
+            yield from _walk(entry.path, f"{above}{entry.name}/", passed)
+        elif is_image_name(entry.name) or _is_unnamed(entry):
             yield Listed(_text(above + entry.name), entry.path)
+        else:
+            passed["linked folder(s)" if entry.is_dir() else "file(s) that are no images"] += 1
 
 
 def _is_unnamed(entry: os.DirEntry[str]) -> bool:
-    """Whether a file without an ending is DICOM, as archives write it."""
-    return "." not in entry.name and entry.is_file() and is_unnamed_dicom(entry.path)
+    """Whether a file of another name is DICOM: archives name files by their UID, or by nothing."""
+    return entry.is_file() and is_unnamed_dicom(entry.path)
 
 
 def _text(name: str) -> str:

@@ -158,6 +158,19 @@ def test_dicom_files_are_scored_as_the_same_picture_is(folder: Path, tmp_path: P
     assert "MRN" not in written
 
 
+def test_dicom_files_are_found_whatever_their_names_and_the_rest_is_told(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name in ("1.2.840.113619.2.5", "scan.v2", "IM0001"):
+        save_dicom(tmp_path / "in" / name, picture(0, 1))
+    (tmp_path / "in" / "notes.txt").write_text("passed over")
+    (tmp_path / "in" / "again").symlink_to(folder / "scans")
+    result = _score(tmp_path / "in", tmp_path / "out.csv")
+    assert (result["rows"], result["rejected"]) == (3, 0)
+    for said in ("1 file(s) that are no images passed over", "1 linked folder(s) passed over"):
+        assert said in result["warnings"]
+
+
 def test_a_volume_is_a_row_for_each_slice_the_model_takes(folder: Path, tmp_path: Path) -> None:
     reading = Reading((0.0, 1020.0), Slices(every=4, stack=3))
     register(_scorer(reading), "imaging-volumes")
