@@ -1,0 +1,138 @@
+"""What is measured on a fold: shared networks, single-task ones, boosting, and what is served."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from benchmarks._patients_data import Fold
+from domains.healthcare.outcome_scores import Score, compare, scores
+from domains.healthcare.patients import Cohort
+from models.multitask.boosting import boost
+from models.multitask.learning import Learned, Recipe, logits, train
+from models.multitask.patched import BOOSTING, SINGLE
+from models.multitask.scorer import predictions
+from pipelines.governance.gate import load_rules
+from pipelines.settings import PatientsConfig
+from pipelines.steps.patients.choosing import SHARED, choose
+from pipelines.steps.patients.prepare import EFFORTS
+
+DECIDED_ON = ("validation", "calibration")
+SERVED = "served"
+REPEATS = EFFORTS["full"].repeats
+Answers = dict[str, dict[str, np.ndarray]]
+"""Part → outcome → logits (n, size)."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What learned, and what it answers.
+
+    Attributes:
+        answers: On validation, calibration and test records.
+        seconds: Of processor, training.
+        unseen: Answers on `DECIDED_ON` by what trained on none of them, where `answers` are not.
+        epochs: Run, one number an independent network.
+    """
+
+    answers: Answers
+    seconds: float
+    unseen: Answers | None = None
+    epochs: tuple[int, ...] = ()
+
+
+def network(fold: Fold, recipe: Recipe) -> Arm:
+    """A network, or several that share nothing."""
+    learned, seconds = timed(lambda: learn(fold, recipe))
+    answers = _answers(fold, lambda c: logits(learned.network, fold.encoder.encode(c.features)))
+    return Arm(answers, seconds, epochs=tuple(each.epochs for each in learned.histories))
+
+
+def learn(fold: Fold, recipe: Recipe) -> Learned:
+    """A recipe's network, trained on the fold."""
+    return train(recipe, fold.codecs, fold.records("train"), fold.records("validation"))
+
+
+def timed(work: Callable[[], Learned]) -> tuple[Learned, float]:
+    """What it makes, and its seconds of processor."""
+    started = time.process_time()
+    return work(), time.process_time() - started
+
+
+def boosting(fold: Fold, seed: int) -> Arm:
+    """Boosted trees as the product makes them: on validation records too, with twins that are not.
+
+    What serves an outcome is chosen on records that the twins have not seen.
+    """
+    train, validation = fold.parts["train"], fold.parts["validation"]
+    started = time.process_time()
+    answers = _boosted(fold, train.joined(validation), seed)
+    return Arm(answers, time.process_time() - started, unseen=_boosted(fold, train, seed))
+
+
+def _boosted(fold: Fold, cohort: Cohort, seed: int) -> Answers:
+    x, kind = fold.encoder.ordinal(cohort.features), fold.encoder.categorical
+    targets = {n: codec.encode(cohort.targets.values[n]) for n, codec in fold.codecs.items()}
+    trees = {
+        n: boost(fold.codecs[n], x, y, categorical=kind, seed=seed) for n, y in targets.items()
+    }
+
+    def answer(records: Cohort) -> dict[str, np.ndarray]:
+        queries = fold.encoder.ordinal(records.features)
+        return {name: each.logits(queries) for name, each in trees.items()}
+
+    return _answers(fold, answer)
+
+
+def _answers(fold: Fold, answer: Callable[[Cohort], dict[str, np.ndarray]]) -> Answers:
+    return {part: answer(fold.parts[part]) for part in (*DECIDED_ON, "test")}
+
+
+def predicted(fold: Fold, arm: Arm) -> pd.DataFrame:
+    """What an arm says of the test records, in natural units and before calibration."""
+    return predictions(fold.codecs, arm.answers["test"], {})
+
+
+def validation(fold: Fold, arm: Arm) -> float:
+    """Mean over outcomes of the main metric on validation records."""
+    found = scores(
+        fold.codecs,
+        fold.parts["validation"].targets,
+        predictions(fold.codecs, (arm.unseen or arm.answers)["validation"], {}),
+    )
+    return float(np.mean([found[key](None) for key in keys_of(fold).values()]))
+
+
+def keys_of(fold: Fold) -> dict[str, str]:
+    """Outcome → key of its main metric."""
+    return {name: f"{name}.{codec.outcome.metric}" for name, codec in fold.codecs.items()}
+
+
+def choices(fold: Fold, arms: Mapping[str, Arm], seed: int) -> dict[str, str]:
+    """Outcome → what the product serves it by: its own rule, settings and margins."""
+    first, second = (fold.parts[part] for part in DECIDED_ON)
+    cohort, keys = first.joined(second), keys_of(fold)
+    names = (SHARED, SINGLE, BOOSTING)
+    judged = {name: _judged(fold, arms[name], cohort, set(keys.values())) for name in names}
+    comparison = compare(judged, cohort.patients, REPEATS, seed)
+    margins = load_rules("patients", "patients").noninferiority
+    made = choose(comparison, keys, names[1:], PatientsConfig().worse, margins)
+    return {choice.outcome: choice.by for choice in made}
+
+
+def _judged(fold: Fold, arm: Arm, cohort: Cohort, keys: set[str]) -> dict[str, Score]:
+    answers = arm.unseen or arm.answers
+    outputs = {
+        name: np.concatenate([answers[part][name] for part in DECIDED_ON]) for name in fold.codecs
+    }
+    found = scores(fold.codecs, cohort.targets, predictions(fold.codecs, outputs, {}))
+    return {key: score for key, score in found.items() if key in keys}
+
+
+def alone(recipe: Recipe) -> Recipe:
+    """Single-task networks of the same size."""
+    return replace(recipe, sharing="none", balancing="equal", settings={})
