@@ -25,7 +25,7 @@ from domains.concordance import Concordance, in_order
 Metric = Callable[..., float]
 """`(y, p, weight=None) -> float`."""
 
-LOWER_IS_BETTER = frozenset({"ece", "brier", "rmse", "mae"})
+LOWER_IS_BETTER = frozenset({"ece", "brier", "ibs", "rmse", "mae"})
 """Names of the metrics of which less is better; of all others, more is."""
 
 

@@ -60,6 +60,15 @@ class Codec:
             return (f"{name}.risk", *(f"{name}.at_{horizon:g}" for horizon in self.horizons))
         return (name,)
 
+    @property
+    def grid(self) -> np.ndarray:
+        """Survival: the ends of intervals up to the last horizon, (times,)."""
+        return np.array([cut for cut in self.cuts if cut <= max(self.horizons)])
+
+    def event_free(self, hazards: np.ndarray) -> np.ndarray:
+        """Survival: hazards (n, intervals) → probability of no event by `grid`, (n, times)."""
+        return np.asarray(np.cumprod(1.0 - hazards, axis=1)[:, : len(self.grid)])
+
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Targets → (n,) float64, or (n, 2) for survival and ordinal; NaN where unknown.
 

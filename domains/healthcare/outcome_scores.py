@@ -17,6 +17,7 @@ from domains.concordance import Concordance, in_order
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import Targets, known
 from domains.metrics import METRICS, Interval, interval, resamples
+from domains.survival import IntegratedBrier
 
 MEAN = "mean"
 Score = Callable[[np.ndarray | None], float]
@@ -24,18 +25,24 @@ Score = Callable[[np.ndarray | None], float]
 
 
 def scores(
-    codecs: Mapping[str, Codec], targets: Targets, predicted: pd.DataFrame
+    codecs: Mapping[str, Codec],
+    targets: Targets,
+    predicted: pd.DataFrame,
+    curves: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Score]:
     """Every metric of one model on some records.
 
-    Keys are `OUTCOME.METRIC` by kind (`domains.healthcare.outcome_spec.METRIC_OF`), and
-    `OUTCOME.ece` where probabilities are answered. An outcome is judged on the records that have
-    its label, amounts on the scale they were learned on.
+    Keys are `OUTCOME.METRIC` by kind (`domains.healthcare.outcome_spec.METRIC_OF`), and further
+    `OUTCOME.ece` where probabilities are answered, `OUTCOME.average_precision` of yes or no,
+    `OUTCOME.ibs` of survival (`domains.survival.IntegratedBrier`), and `OUTCOME.coverage` where
+    there are bounds. An outcome is judged on the records that have its label, amounts on the scale
+    they were learned on.
 
     Args:
         codecs: By outcome.
         targets: Of the records.
-        predicted: Columns as `Codec.decode` makes them.
+        predicted: Columns as `Codec.decode` makes them, and bounds `OUTCOME.low`, `OUTCOME.high`.
+        curves: Survival outcome → what `Codec.event_free` gave, (n, times).
     """
     found: dict[str, Score] = {}
     for name, codec in codecs.items():
@@ -43,17 +50,36 @@ def scores(
         rows = known(y)
         if not rows.any():
             continue
-        metric = codec.outcome.metric
-        if metric == "cindex":
-            found[f"{name}.cindex"] = partial(_weighted, Concordance(y[rows], p[rows]), rows)
-            continue
-        if metric == "ordering":
-            found[f"{name}.ordering"] = partial(_weighted, in_order(y[rows], p[rows]), rows)
-            continue
-        for key in (metric, "ece") if metric == "auroc" else (metric,):
-            of = partial(METRICS[key], y[rows], p[rows])
-            found[f"{name}.{key}"] = partial(_weighted, of, rows)
+        of = _of_kind(codec, y[rows], p[rows])
+        if curves and name in curves:
+            of["ibs"] = IntegratedBrier(y[rows], curves[name][rows], codec.grid)
+        if f"{name}.low" in predicted:
+            natural = targets.values[name].astype(float)[rows]
+            of["coverage"] = _mean_of(within(natural, predicted[rows], name))
+        found |= {f"{name}.{key}": partial(_weighted, score, rows) for key, score in of.items()}
     return found
+
+
+def within(values: np.ndarray, predicted: pd.DataFrame, name: str) -> np.ndarray:
+    """Whether values (n,) lie between an outcome's bounds, (n,) bool."""
+    low, high = (predicted[f"{name}.{end}"].to_numpy(dtype=float) for end in ("low", "high"))
+    return np.asarray((low <= values) & (values <= high))
+
+
+def _of_kind(codec: Codec, y: np.ndarray, p: np.ndarray) -> dict[str, Score]:
+    """Metrics of one outcome's labelled records."""
+    metric = codec.outcome.metric
+    if metric == "cindex":
+        return {metric: Concordance(y, p)}
+    if metric == "ordering":
+        return {metric: in_order(y, p)}
+    names = [metric, "ece"] if metric == "auroc" else [metric]
+    names += ["average_precision"] if codec.outcome.kind == "binary" else []
+    return {name: partial(METRICS[name], y, p) for name in names}
+
+
+def _mean_of(values: np.ndarray) -> Score:
+    return lambda weight: float(np.average(values, weights=weight))
 
 
 def judged(

@@ -75,18 +75,17 @@ LOSSES: dict[str, RecordLoss] = {
 """The loss of each kind of outcome."""
 
 
-def answer(codec: Codec, logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+def answer(codec: Codec, logits: np.ndarray) -> np.ndarray:
     """Logits (n, size) → what `Codec.decode` takes.
 
     Args:
         codec: Of the outcome.
         logits: Of any model: a network's head or a control's log-odds.
-        temperature: Divides the logits of binary and multiclass outcomes.
     """
     if codec.outcome.kind == "binary":
-        return probabilities(logits[:, 0], temperature)
+        return probabilities(logits[:, 0])
     if codec.outcome.kind == "multiclass":
-        return probabilities(logits, temperature)
+        return probabilities(logits)
     if codec.outcome.kind in ("ordinal", "survival"):
         hazards: np.ndarray = expit(np.asarray(logits, dtype=float))
         return hazards

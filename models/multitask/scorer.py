@@ -17,6 +17,7 @@ from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.patient_features import Encoder, Number
 from domains.unseen import Marks
 from models.intake import Field
+from models.multitask.calibrating import NONE, Calibrator
 from models.multitask.heads import answer
 from models.multitask.learning import logits
 from models.multitask.named import network
@@ -33,7 +34,8 @@ class PatientsScorer:
     """Raw rows → predictions of every outcome.
 
     Columns, by kind of outcome: binary `NAME` probability of yes; regression `NAME` in the
-    target's own unit; multiclass `NAME.CLASS` probabilities; survival `NAME.risk` (larger is
+    target's own unit, and of a count too, with bounds `NAME.low` and `NAME.high` where they are
+    calibrated; multiclass `NAME.CLASS` probabilities; survival `NAME.risk` (larger is
     sooner) and `NAME.at_H`, the probability of being event-free at H.
 
     Attributes:
@@ -42,7 +44,7 @@ class PatientsScorer:
         network: Encoded features → logits of every outcome.
         sharing: How the network shares, a name of `models.multitask.named.SHARING`.
         shape: What the network is built from.
-        temperatures: Calibration by outcome.
+        calibrators: By outcome; none of those that had too few labels.
         alone: Outcomes that the network answers by parts of their own, see
             `models.multitask.patched`.
     """
@@ -52,7 +54,7 @@ class PatientsScorer:
     network: Network
     sharing: str
     shape: Shape
-    temperatures: dict[str, float] = field(default_factory=dict)
+    calibrators: Mapping[str, Calibrator] = field(default_factory=dict)
     alone: tuple[str, ...] = ()
 
     @property
@@ -68,7 +70,11 @@ class PatientsScorer:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the predicted columns, outcome by outcome."""
-        return tuple(name for codec in self.codecs.values() for name in codec.columns)
+        return tuple(
+            column
+            for name, codec in self.codecs.items()
+            for column in (*codec.columns, *self.calibrators.get(name, NONE).columns(codec))
+        )
 
     def logits(self, inputs: pd.DataFrame, where: str = "input") -> dict[str, np.ndarray]:
         """Logits (n, size) of every outcome, before calibration."""
@@ -90,7 +96,7 @@ class PatientsScorer:
         if not len(inputs):
             return pd.DataFrame(columns=list(self.outputs), dtype=float), {}
         codes = self.encoder.encode(inputs)
-        found = predictions(self.codecs, logits(self.network, codes), self.temperatures)
+        found = predictions(self.codecs, logits(self.network, codes), self.calibrators)
         return found, self.encoder.unseen(codes)
 
     def example(self) -> pd.DataFrame:
@@ -113,7 +119,7 @@ class PatientsScorer:
             "shape": self.shape.to_json(),
             "features": self.encoder.to_json(),
             "outcomes": [codec.to_json() for codec in self.codecs.values()],
-            "temperatures": self.temperatures,
+            "calibration": {name: each.to_json() for name, each in self.calibrators.items()},
             "alone": list(self.alone),
         }
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
@@ -135,18 +141,41 @@ def load_scorer(folder: Path) -> PatientsScorer:
     built, alone = network(sharing, shape), tuple(description["alone"])
     built = Patched(shape, built, alone) if alone else built
     built.load_state_dict(load_file(folder / WEIGHTS))
-    temperatures = description["temperatures"]
-    return PatientsScorer(encoder, codecs, built.eval(), sharing, shape, temperatures, alone)
+    calibrators = _calibrators(description)
+    return PatientsScorer(encoder, codecs, built.eval(), sharing, shape, calibrators, alone)
+
+
+def _calibrators(description: Mapping[str, Any]) -> dict[str, Calibrator]:
+    """Packages from before there were other methods list temperatures."""
+    if "calibration" not in description:
+        heats = description["temperatures"].items()
+        return {name: Calibrator("temperature", heat) for name, heat in heats}
+    stored = description["calibration"].items()
+    return {name: Calibrator.from_json(values) for name, values in stored}
+
+
+def curves(
+    codecs: Mapping[str, Codec], outputs: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Logits of any model as event-free probabilities on `Codec.grid`, by survival outcome."""
+    return {
+        name: codec.event_free(answer(codec, outputs[name]))
+        for name, codec in codecs.items()
+        if codec.outcome.kind == "survival"
+    }
 
 
 def predictions(
     codecs: Mapping[str, Codec],
     outputs: Mapping[str, np.ndarray],
-    temperatures: Mapping[str, float],
+    calibrators: Mapping[str, Calibrator],
 ) -> pd.DataFrame:
     """Logits of any model, network or control, as predicted columns in natural units."""
     columns: dict[str, np.ndarray] = {}
     for name, codec in codecs.items():
-        values = codec.decode(answer(codec, outputs[name], temperatures.get(name, 1.0)))
-        columns.update(zip(codec.columns, values.T, strict=True))
+        fitted = calibrators.get(name, NONE)
+        said = answer(codec, fitted.logits(outputs[name]))
+        columns.update(zip(codec.columns, codec.decode(said).T, strict=True))
+        if bounds := fitted.columns(codec):
+            columns.update(zip(bounds, fitted.bounds(codec, said).T, strict=True))
     return pd.DataFrame(columns)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from domains.metrics import LOWER_IS_BETTER
+from domains.metrics import LOWER_IS_BETTER, Interval
 
 _METRICS = {
     "auroc": ("AUROC", "how often a random case ranks above a random non-case"),
@@ -13,6 +13,8 @@ _METRICS = {
     "average_precision": ("Average precision", "area under precision and recall"),
     "accuracy": ("Accuracy", "share of records put in the right class"),
     "ece": ("Calibration error", "gap between predicted and observed; 0 is best"),
+    "ibs": ("Integrated Brier score", "squared error of survival curves; 0 is best"),
+    "coverage": ("Coverage", "share of true values within their bounds"),
     "brier": ("Brier score", "mean squared error of the probability; 0 is best"),
     "ks": ("KS", "largest gap between the two score distributions"),
     "gini": ("Gini", "2 × AUROC − 1"),
@@ -41,6 +43,7 @@ _WHOLE = {
 _PARTS = {"external": "External test", "out_of_time": "Later approvals", "fairness": "Fairness"}
 _KEY_ORDER = ("auroc", "auroc_client_mean", "accuracy", "ece", "ks")
 _MAIN = ("auroc", "cindex", "r2", "accuracy")
+_UNRANKED = ("coverage",)
 _SUFFIXES = ("_low", "_high")
 _MINUS, _PERCENT = re.compile(r"(?<![\w.])-(?=\d)"), re.compile(r"(\d) ?%")
 _INTERVAL = re.compile(r"(\S+) \((\S+ to \S+)\)")
@@ -139,6 +142,19 @@ def interval(metrics: Mapping[str, float], name: str) -> str:
     return "" if low is None or high is None else f"{fixed(low)} to {fixed(high)}"
 
 
+def measured(found: Interval) -> str | None:
+    """A value with its interval, `0.842 (0.801 to 0.880)`; None where there is none."""
+    if not math.isfinite(found.value):
+        return None
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+
+
+def percent(found: Interval) -> str:
+    """A share with its interval, `91.2 % (88.0 to 94.1)`."""
+    value, low, high = (100 * each for each in (found.value, found.low, found.high))
+    return f"{value:.1f} % ({low:.1f} to {high:.1f})"
+
+
 def names(metrics: Iterable[str]) -> list[str]:
     """The metrics themselves, without the bounds of their intervals, in order."""
     known = list(dict.fromkeys(metrics))
@@ -167,9 +183,9 @@ def key_metrics(metrics: Iterable[str], count: int = 3) -> list[str]:
 
 
 def best(values: Mapping[str, float], name: str) -> str | None:
-    """The key of the best value of a metric; None where there is none."""
+    """The key of the best value of a metric; None where there is none, or it has no better way."""
     known = {key: value for key, value in values.items() if not math.isnan(value)}
-    if not known:
+    if not known or split_name(name)[1] in _UNRANKED:
         return None
     pick = min if split_name(name)[1] in LOWER_IS_BETTER else max
     return pick(known, key=lambda key: known[key])

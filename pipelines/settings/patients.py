@@ -95,6 +95,13 @@ class PatientsConfig(Job):
         None, ge=2, le=64, description="Members of a trunk tabm; default by scale"
     )
     hidden: int = Field(128, ge=4)
+    coverage: float = Field(
+        0.9,
+        ge=0.5,
+        lt=1.0,
+        description="Amounts and counts: share of new patients' records within NAME.low to "
+        "NAME.high",
+    )
     epochs: int | None = Field(None, ge=1, description="Default by scale; stops early")
 
     @property

@@ -9,7 +9,6 @@ import torch
 from domains.healthcare.outcome_codec import Codec
 from domains.metrics import METRICS
 from models.multitask.boosting import boosted_logits
-from models.multitask.calibrating import fit_temperatures
 from models.multitask.heads import LOSSES, answer, hazard_loss
 from models.multitask.learning import Recipe, logits, shuffled, train
 from models.multitask.masked import Records
@@ -183,14 +182,3 @@ def test_levels_of_an_ordinal_outcome_share_out_all_probability(codecs: dict[str
     found = codecs["grade"].decode(np.array([[0.5, 0.5], [1.0, 0.3], [0.0, 0.0]]))
     assert found[:, 1:].tolist() == [[0.5, 0.25, 0.25], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     assert found[:, 0].tolist() == [0.75, 0.0, 2.0]
-
-
-def test_temperatures_undo_overconfidence_and_need_labels(codecs: dict[str, Codec]) -> None:
-    rng = np.random.default_rng(0)
-    z = rng.normal(0, 1, (2000, 1))
-    y = (rng.random(2000) < 1 / (1 + np.exp(-z[:, 0]))).astype(float)
-    death = {"death": codecs["death"]}
-    fitted = fit_temperatures(death, {"death": 3 * z}, {"death": y})
-    assert fitted["death"] == pytest.approx(3, rel=0.1)
-    y[29:] = np.nan
-    assert fit_temperatures(death, {"death": z}, {"death": y}) == {}

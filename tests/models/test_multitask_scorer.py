@@ -12,12 +12,19 @@ from domains.healthcare.outcome_codec import fit_codec
 from domains.healthcare.patient_features import fit_encoder
 from domains.healthcare.patients import read_cohort
 from models import scorer as packed
+from models.isotonic import Curve
+from models.multitask.calibrating import Calibrator
 from models.multitask.named import SHARING, network
 from models.multitask.scorer import PatientsScorer
 from models.multitask.shape import Shape
 from models.multitask.trunk import TRUNKS
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 
+CALIBRATORS = {
+    "death": Calibrator("isotonic", curves=(Curve((-1.0, 1.0), (-0.5, 0.2)),)),
+    "place": Calibrator("temperature", 1.7),
+    "stay": Calibrator("conformal", coverage=0.9, below=0.8, above=1.2),
+}
 
 @pytest.fixture(scope="module", params=product(SHARING, TRUNKS))
 def scorer(request: pytest.FixtureRequest) -> PatientsScorer:
@@ -29,7 +36,7 @@ def scorer(request: pytest.FixtureRequest) -> PatientsScorer:
     members = 3 if trunk == "tabm" else 1
     shape = Shape(encoder.width, sizes, 8, trunk, members, encoder.numbers)
     built = network(sharing, shape).eval()
-    return PatientsScorer(encoder, codecs, built, sharing, shape, {"death": 1.7})
+    return PatientsScorer(encoder, codecs, built, sharing, shape, CALIBRATORS)
 
 
 def test_saved_and_loaded_answers_the_same(scorer: PatientsScorer, tmp_path: Path) -> None:
@@ -42,12 +49,14 @@ def test_saved_and_loaded_answers_the_same(scorer: PatientsScorer, tmp_path: Pat
 def test_every_outcome_is_answered_in_its_own_unit(scorer: PatientsScorer) -> None:
     answers = scorer.predict(sample_patients(50, seed=2))
     assert list(answers) == [
-        *("death", "place.home", "place.hospice", "place.ward", "stay"),
+        *("death", "place.home", "place.hospice", "place.ward", "stay", "stay.low", "stay.high"),
         *("survival.risk", "survival.at_5", "survival.at_20"),
     ]
     assert answers["death"].between(0, 1).all()
     assert np.allclose(answers.filter(like="place.").sum(axis=1), 1)
     assert (answers["stay"] > 0).all()
+    assert (answers["stay.low"] < answers["stay"]).all()
+    assert (answers["stay"] < answers["stay.high"]).all()
     assert (answers["survival.at_20"] <= answers["survival.at_5"]).all()
 
 

@@ -10,12 +10,12 @@ import numpy as np
 from domains.metrics import Interval, interval, resamples
 from models.imaging.task import kind_of
 from pipelines.evidence import Cell, Table
+from pipelines.reporting.wording import measured
 from pipelines.steps.imaging.curve import PROBE, RANDOM, SIZE, TUNED, Curve
 from pipelines.steps.imaging.curve_points import Point
 from pipelines.steps.imaging.measuring import Sure, ranking
 from pipelines.steps.imaging.packing import calibrated
 from pipelines.steps.imaging.prepare import Prepared
-from pipelines.steps.imaging.trust import cell
 
 _DRAWS = 200
 
@@ -203,9 +203,9 @@ def _table(spots: Sequence[Spot], base: str) -> Table:
             spot.series,
             spot.repeats,
             round(spot.patients),
-            cell(spot.test),
+            measured(spot.test),
             None if np.isnan(spot.train.value) else f"{spot.train.value:.3f}",
-            cell(spot.gap),
+            measured(spot.gap),
         ]
         for spot in sorted(spots, key=lambda spot: spot.count)
     ]

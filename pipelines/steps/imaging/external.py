@@ -10,9 +10,10 @@ from domains.healthcare.image_set import ImageSet
 from domains.metrics import Interval, Metric, interval, named, resamples
 from models.imaging.scorer import ImagingScorer
 from pipelines.evidence import Cell, Table
+from pipelines.reporting.wording import measured
 from pipelines.steps.imaging.measuring import Sure, metrics_of
 from pipelines.steps.imaging.tested import Answered, Tested, answer
-from pipelines.steps.imaging.trust import Trust, cell
+from pipelines.steps.imaging.trust import Trust
 
 _TOLD = {"auroc": "AUROC", "accuracy": "accuracy", "ece": "calibration error",
          "average_precision": "average precision", "sensitivity": "sensitivity at one half",
@@ -91,7 +92,7 @@ def _promises(
 
 
 def _row(name: str, here: Interval, there: Interval, drop: Interval | None) -> list[Cell]:
-    return [name, cell(here), cell(there), None if drop is None else cell(drop)]
+    return [name, measured(here), measured(there), None if drop is None else measured(drop)]
 
 
 def _said(outside: ImageSet, here: Interval, there: Interval, drop: Interval) -> str:

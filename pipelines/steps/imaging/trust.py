@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from domains.metrics import Interval, auroc, average_precision, named
+from domains.metrics import auroc, average_precision, named
 from models.conformal import fewest_patients
 from models.imaging.scorer import ImagingScorer
 from pipelines.evidence import Cell, Table
+from pipelines.reporting.wording import measured, percent
 from pipelines.steps.imaging.measuring import Sure
 from pipelines.steps.imaging.packing import FEWEST
 from pipelines.steps.imaging.tested import Answered, Tested
@@ -64,7 +65,7 @@ def _sets(found: Trust, scorer: ImagingScorer, on: Answered, sure: Sure) -> None
             f"Every answer carries a prediction set, promised to hold the true class for "
             f"{sets.coverage:.0%} of new patients like these ({sets.method.upper()}, set by "
             f"{sets.patients} calibration patients). On test images it does so for "
-            f"{_percent(covered)}, with {mean.value:.2f} of {len(scorer.classes)} classes in a "
+            f"{percent(covered)}, with {mean.value:.2f} of {len(scorer.classes)} classes in a "
             f"set; {one.value:.0%} of the sets name one class."
         )
     found.tables.append(_sets_table(scorer, on, hit, size, sure))
@@ -123,7 +124,7 @@ def _point(found: Trust, tested: Tested, sure: Sure, classes: tuple[str, ...]) -
     found.said.append(
         f"With {classes[1]} called above a probability of {point.threshold:.3f}, which gives "
         f"calibration images a specificity of {point.aim:.0%}, test images have a sensitivity of "
-        f"{_percent(sensed)} at a specificity of {_percent(reached)}."
+        f"{percent(sensed)} at a specificity of {percent(reached)}."
     )
 
 
@@ -138,7 +139,7 @@ def _strangers(found: Trust, scorer: ImagingScorer, on: Answered, sure: Sure) ->
         basis = f"the farthest image of {known.patients} calibration patients is the limit"
     found.said.append(
         f"An image whose features lie far from the training images' is answered with a warning "
-        f"({basis}). Of test images, which are like them, {_percent(alarms)} are warned of falsely."
+        f"({basis}). Of test images, which are like them, {percent(alarms)} are warned of falsely."
     )
 
 
@@ -148,23 +149,10 @@ def _each_class(on: Answered, classes: tuple[str, ...], sure: Sure) -> Table:
     for k, name in enumerate(classes):
         y = (on.y[:, k] if labels else on.y == k).astype(int)
         area, precision = (sure.of(m, y, on.p[:, k]) for m in (auroc, average_precision))
-        rows.append([name, int(y.sum()), cell(area), cell(precision)])
+        rows.append([name, int(y.sum()), measured(area), measured(precision)])
     return Table(
         "Each label" if labels else "Each class against the rest",
         "Test images, 95 % intervals by patient; a dash where all or none of them have it.",
         ["label" if labels else "class", "images", "AUROC", "average precision"],
         rows,
     )
-
-
-def cell(interval: Interval) -> str | None:
-    """`0.842 (0.801 to 0.880)`; None where it cannot be told."""
-    if not np.isfinite(interval.value):
-        return None
-    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
-
-
-def _percent(interval: Interval) -> str:
-    """`91.2 % (88.0 to 94.1)`."""
-    value, low, high = (100 * each for each in (interval.value, interval.low, interval.high))
-    return f"{value:.1f} % ({low:.1f} to {high:.1f})"

@@ -1,29 +1,145 @@
-"""How well the model's probabilities meant what they said, before calibration and after."""
+"""Whether what the model says of its own answers holds: probabilities, bounds, survival curves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import numpy as np
 
-from domains.healthcare.outcome_scores import judged
 from domains.healthcare.outcome_targets import known
-from domains.metrics import ece
-from pipelines.steps.patients.tested import UNCALIBRATED, Tested
+from domains.metrics import Interval, ece, interval, resamples
+from domains.survival import kaplan_meier
+from models.multitask.calibrating import LEAST, least_patients
+from pipelines.evidence import Cell, Table
+from pipelines.reporting.wording import measured, percent
+from pipelines.steps.patients.tested import MARGINAL, UNCALIBRATED, Tested
+
+_SECTION = "calibration"
+_AMOUNTS = ("regression", "count")
 
 
-def told(tested: Tested, fitted: Mapping[str, float]) -> dict[str, dict[str, float | str]]:
-    """Per outcome: method, temperature, and the expected calibration error before and after."""
-    found: dict[str, dict[str, float | str]] = {}
+def told(tested: Tested) -> dict[str, dict[str, float | str | int | None]]:
+    """Per outcome of probabilities: method, and the expected calibration error before and after."""
+    found: dict[str, dict[str, float | str | int | None]] = {}
     for name, codec in tested.codecs.items():
         if codec.outcome.metric != "auroc":
             continue
-        errors = []
-        for frame in (tested.frames[UNCALIBRATED], tested.frames[tested.model]):
-            y, p = judged(codec, tested.cohort.targets.values[name], frame)
-            errors.append(ece(y[known(y)], p[known(y)]) if known(y).any() else float("nan"))
+        fitted = tested.calibrators.get(name)
+        heated = fitted is not None and fitted.method == "temperature"
+        errors = [_error(tested, name, model) for model in (UNCALIBRATED, tested.model)]
         found[name] = {
-            "method": "temperature" if name in fitted else "none: too few labels",
-            "temperature": fitted.get(name, 1.0),
+            "method": fitted.method if fitted else f"none: fewer than {LEAST} labels",
+            "temperature": fitted.temperature if fitted and heated else None,
+            "records": fitted.labels if fitted else None,
             "ece_before": errors[0],
             "ece_after": errors[1],
         }
     return found
+
+
+def _error(tested: Tested, name: str, model: str) -> float:
+    y, p = tested.labelled(name, model)
+    return ece(y, p) if len(y) else float("nan")
+
+
+def tables(tested: Tested, coverage: float) -> list[Table]:
+    """Bounds of amounts and counts, survival against Kaplan–Meier; none without such outcomes."""
+    return [*_bounds(tested, coverage), *_curves(tested), *_horizons(tested)]
+
+
+def remarks(tested: Tested, coverage: float) -> list[str]:
+    """What the bounds promised and what they kept, an outcome a sentence."""
+    lines = []
+    for name, fitted in tested.calibrators.items():
+        key = f"{name}.coverage"
+        if fitted.method == "conformal" and key in tested.comparison.values[tested.model]:
+            kept = tested.comparison.interval(tested.model, key)
+            lines.append(
+                f"{name}: promised to lie between {name}.low and {name}.high for {coverage:.0%} of "
+                f"new patients like these, it does so for {percent(kept)} of the test records."
+            )
+    if few := _uncalibrated(tested):
+        lines.append(
+            f"Too few calibration patients have a label for {', '.join(few)}: probabilities take "
+            f"{LEAST}, bounds at {coverage:.0%} take {least_patients(coverage)}; they are answered "
+            "as the network gives them, without bounds."
+        )
+    return lines
+
+
+def _uncalibrated(tested: Tested) -> list[str]:
+    kinds = ("binary", "multiclass", *_AMOUNTS)
+    able = [name for name, codec in tested.codecs.items() if codec.outcome.kind in kinds]
+    return [name for name in able if name not in tested.calibrators]
+
+
+def _bounds(tested: Tested, coverage: float) -> list[Table]:
+    rows: list[list[Cell]] = []
+    for name, fitted in tested.calibrators.items():
+        key = f"{name}.coverage"
+        if fitted.method != "conformal" or key not in tested.comparison.values[tested.model]:
+            continue
+        kept = tested.comparison.interval(tested.model, key)
+        frame = tested.frames[tested.model]
+        width = float(np.median(frame[f"{name}.high"] - frame[f"{name}.low"]))
+        rows.append([name, fitted.labels, coverage, kept.value, kept.low, kept.high, width])
+    if not rows:
+        return []
+    caption = (
+        "Split conformal bounds around amounts and counts, set by the calibration records. The "
+        "promise is for new patients like these, over all of them together: of one group, or of "
+        "patients from elsewhere, nothing is promised. Half of the widths are below the middle one."
+    )
+    heads = ["outcome", "records", "promised", "within, test", "low", "high", "middle width"]
+    return [Table("Bounds", caption, heads, rows, section=_SECTION)]
+
+
+def _curves(tested: Tested) -> list[Table]:
+    found = tested.comparison
+    rows: list[list[Cell]] = []
+    for key in (key for key in found.values[tested.model] if key.endswith(".ibs")):
+        name = key.removesuffix(".ibs")
+        score = found.interval(tested.model, key)
+        gap = found.difference(tested.model, MARGINAL, key)
+        until = float(tested.codecs[name].grid[-1])
+        rows.append([name, until, measured(score), found.values[MARGINAL][key], measured(gap)])
+    if not rows:
+        return []
+    caption = (
+        "Brier score under censoring, from 0 to the last horizon; less is better, and 0 is best. "
+        "Kaplan–Meier is the same curve for everyone, that of the test records themselves."
+    )
+    heads = ["outcome", "up to", "integrated Brier score", "Kaplan–Meier", "difference"]
+    return [Table("Survival curves", caption, heads, rows, section=_SECTION)]
+
+
+def _horizons(tested: Tested) -> list[Table]:
+    rows: list[list[Cell]] = []
+    for name, codec in tested.codecs.items():
+        if codec.outcome.kind != "survival":
+            continue
+        for horizon in codec.horizons:
+            said, happened = at_horizon(tested, name, horizon)
+            if len(said):
+                seen = _observed(tested, name, happened, horizon)
+                rows.append([name, horizon, float(said.mean()), seen.value, seen.low, seen.high])
+    if not rows:
+        return []
+    caption = (
+        "Mean probability of being event-free that the model gives, and the share that Kaplan and "
+        "Meier's estimate finds on the test records, with 95 % intervals by patient."
+    )
+    heads = ["outcome", "horizon", "predicted", "observed", "low", "high"]
+    return [Table("Event-free at the horizons", caption, heads, rows, section=_SECTION)]
+
+
+def at_horizon(tested: Tested, name: str, horizon: float) -> tuple[np.ndarray, np.ndarray]:
+    """Event-free probability at a horizon (n,), and time and event (n, 2), where known."""
+    y = tested.cohort.targets.values[name]
+    said = tested.frames[tested.model][f"{name}.at_{horizon:g}"].to_numpy(dtype=float)
+    return said[known(y)], y[known(y)]
+
+
+def _observed(tested: Tested, name: str, y: np.ndarray, horizon: float) -> Interval:
+    at = np.array([horizon])
+    drawn = resamples(len(y), tested.patients(name), tested.repeats, tested.seed)
+    draws = [float(kaplan_meier(y, at, weight)[0]) for weight in drawn]
+    return interval(float(kaplan_meier(y, at)[0]), draws)

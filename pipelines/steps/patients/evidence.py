@@ -11,7 +11,7 @@ from pipelines.stages import stage
 from pipelines.steps.patients import calibration, figures, interference, listed, words
 from pipelines.steps.patients.prepare import EXTERNAL, Prepared
 from pipelines.steps.patients.tested import ITSELF, read_test
-from pipelines.steps.patients.training import Trained, temperatures
+from pipelines.steps.patients.training import Trained
 from pipelines.tracking import Job, log_arm
 
 
@@ -48,17 +48,21 @@ def evaluate(job: Job, prepared: Prepared, package: Path, trained: Sequence[Trai
         split=prepared.split,
         metrics=metrics[model.name],
         arms=arms,
-        calibration=calibration.told(tested, temperatures(prepared, model)),
+        calibration=calibration.told(tested),
         findings=[
             *words.findings(comparison, codecs, model.name, rivals, tested.alone),
-            *interference.findings(model, list(codecs), tested.alone),
+            *interference.findings(model, list(codecs)),
             *words.cost({each.name: each.seconds for each in trained}),
         ],
         limits=words.limits(
             codecs, tested.cohort.targets, prepared.warnings, prepared.dataset.public
         ),
         figures=figures.draw(job.folder / "figures", tested, trained),
-        tables=listed.made(prepared, tested, model.name, rivals),
+        tables=[
+            *listed.made(prepared, tested, model.name, rivals),
+            *calibration.tables(tested, job.config.coverage),
+        ],
+        remarks={"calibration": calibration.remarks(tested, job.config.coverage)},
     )
 
 

@@ -16,7 +16,7 @@ from pipelines.progress import say
 from pipelines.settings import PatientsConfig
 from pipelines.stages import stage
 from pipelines.steps.patients.prepare import Prepared
-from pipelines.steps.patients.training import Trained, temperatures
+from pipelines.steps.patients.training import Trained, calibrators
 from pipelines.tracking import Job
 
 SINGLE = "single-task"
@@ -25,22 +25,22 @@ DECIDED_ON = ("validation", "calibration")
 
 @stage()
 def calibrate(job: Job, prepared: Prepared, model: Trained, controls: Sequence[Trained]) -> Path:
-    """Fit a temperature an outcome on the calibration records; returns the packed model.
+    """Calibrate every outcome on the calibration records; returns the packed model.
 
     An outcome that the shared network answers worse than its single-task network does, by more
     than the configuration's `worse`, is packed with that one. Test records have no say.
     """
     config: PatientsConfig = job.config
     scorer: PatientsScorer = load_scorer(job.folder / model.name)
-    found = temperatures(prepared, model)
+    found = calibrators(job, prepared, model)
     single = next((each for each in controls if each.name == SINGLE), None)
     losing = () if single is None else worse(prepared, model, single, config.worse)
     if single is not None and losing:
-        own = temperatures(prepared, single)
+        own = calibrators(job, prepared, single)
         found |= {name: own[name] for name in losing if name in own}
         scorer = _patched(scorer, load_scorer(job.folder / SINGLE), losing)
         say(f"served by networks of their own: {', '.join(losing)}")
-    return replace(scorer, temperatures=found).save(job.folder / "package")
+    return replace(scorer, calibrators=found).save(job.folder / "package")
 
 
 def worse(prepared: Prepared, model: Trained, single: Trained, margin: float) -> tuple[str, ...]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_scores import Comparison, compare, scores
+from domains.healthcare.outcome_scores import Comparison, Score, compare, judged, scores
+from domains.healthcare.outcome_targets import known
 from domains.healthcare.patients import Cohort
 from domains.metrics import named
-from models.multitask.scorer import PatientsScorer, load_scorer, predictions
+from domains.survival import kaplan_meier
+from models.multitask.calibrating import Calibrator
+from models.multitask.scorer import PatientsScorer, curves, load_scorer, predictions
 from pipelines.steps.patients.prepare import EFFORTS, Prepared
-from pipelines.steps.patients.training import Trained, temperatures
+from pipelines.steps.patients.training import Trained, calibrators
 from pipelines.tracking import Job
 
-ITSELF, UNCALIBRATED = "shared itself", "uncalibrated"
+ITSELF, UNCALIBRATED, MARGINAL = "shared itself", "uncalibrated", "Kaplan-Meier"
 
 
 @dataclass(frozen=True)
@@ -29,17 +32,24 @@ class Tested:
         cohort: The records.
         codecs: By outcome.
         frames: Model → predicted columns, the packed model first; under `UNCALIBRATED` the
-            network's own answers before calibration.
+            packed model's before calibration.
         comparison: The packed model and its controls by name; under `ITSELF` the network that all
-            outcomes share, without those that answer `alone` in its place.
+            outcomes share, without those that answer `alone` in its place; under `MARGINAL` the
+            same survival curve for everyone, that of these records themselves.
+        repeats: Resamples of patients that intervals come from.
+        seed: Of the resampling.
         alone: Outcomes that another model answers.
+        calibrators: Of the packed model.
     """
 
     cohort: Cohort
     codecs: dict[str, Codec]
     frames: dict[str, pd.DataFrame]
     comparison: Comparison
+    repeats: int
+    seed: int
     alone: tuple[str, ...] = ()
+    calibrators: Mapping[str, Calibrator] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -53,6 +63,24 @@ class Tested:
             found |= named(key, self.comparison.interval(name, key))
         return {key: value for key, value in found.items() if np.isfinite(value)}
 
+    def binary(self) -> list[str]:
+        """Yes-or-no outcomes of which these records hold both."""
+        return [
+            name
+            for name, codec in self.codecs.items()
+            if codec.outcome.kind == "binary" and len(np.unique(self.labelled(name)[0])) > 1
+        ]
+
+    def labelled(self, name: str, model: str = "") -> tuple[np.ndarray, np.ndarray]:
+        """Targets and a model's predictions of one outcome, where it is known."""
+        frame = self.frames[model or self.model]
+        y, p = judged(self.codecs[name], self.cohort.targets.values[name], frame)
+        return y[known(y)], p[known(y)]
+
+    def patients(self, name: str) -> np.ndarray:
+        """Patients of the records where an outcome is known."""
+        return self.cohort.patients[known(self.cohort.targets.values[name])]
+
 
 def read_test(
     job: Job, prepared: Prepared, package: Path, trained: Sequence[Trained], part: str
@@ -64,16 +92,36 @@ def read_test(
     scorer: PatientsScorer = load_scorer(package)
     cohort, codecs = prepared.read(part), scorer.codecs
     model, *controls = trained
-    frames = {model.name: scorer.predict(cohort.features)}
-    for control in controls:
-        answers = control.read(part, codecs)
-        frames[control.name] = predictions(codecs, answers, temperatures(prepared, control))
-    models = {name: scores(codecs, cohort.targets, frame) for name, frame in frames.items()}
-    alone, logits = tuple(scorer.alone), model.read(part, codecs)
+    outputs = {model.name: scorer.logits(cohort.features)}
+    outputs |= {control.name: control.read(part, codecs) for control in controls}
+    fitted = {model.name: scorer.calibrators}
+    fitted |= {control.name: calibrators(job, prepared, control) for control in controls}
+    frames = {name: predictions(codecs, said, fitted[name]) for name, said in outputs.items()}
+    models = {
+        name: scores(codecs, cohort.targets, frame, curves(codecs, outputs[name]))
+        for name, frame in frames.items()
+    }
+    alone = tuple(scorer.alone)
     if alone:
-        own = predictions(codecs, logits, temperatures(prepared, model))
-        models[ITSELF] = scores({name: codecs[name] for name in alone}, cohort.targets, own)
-    effort = EFFORTS[job.config.scale]
-    found = compare(models, cohort.patients, effort.repeats, job.config.seed)
-    frames[UNCALIBRATED] = predictions(codecs, logits, {})
-    return Tested(cohort, codecs, frames, found.completed(ITSELF, model.name), alone)
+        chosen, own = {name: codecs[name] for name in alone}, model.read(part, codecs)
+        frame = predictions(chosen, own, calibrators(job, prepared, model))
+        models[ITSELF] = scores(chosen, cohort.targets, frame, curves(chosen, own))
+    models[MARGINAL] = _marginal(codecs, cohort, frames[model.name])
+    repeats, seed = EFFORTS[job.config.scale].repeats, job.config.seed
+    found = compare(models, cohort.patients, repeats, seed).completed(ITSELF, model.name)
+    frames[UNCALIBRATED] = predictions(codecs, outputs[model.name], {})
+    return Tested(cohort, codecs, frames, found, repeats, seed, alone, scorer.calibrators)
+
+
+def _marginal(
+    codecs: Mapping[str, Codec], cohort: Cohort, frame: pd.DataFrame
+) -> dict[str, Score]:
+    """What one curve for everyone reaches by the integrated Brier score."""
+    kept = {name: codec for name, codec in codecs.items() if codec.outcome.kind == "survival"}
+    flat = {}
+    for name, codec in kept.items():
+        y = cohort.targets.values[name]
+        curve = kaplan_meier(y[known(y)], codec.grid)
+        flat[name] = np.tile(curve, (len(cohort), 1))
+    found = scores(kept, cohort.targets, frame, flat)
+    return {key: score for key, score in found.items() if key.endswith(".ibs")}

@@ -15,7 +15,7 @@ from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.patient_features import Encoder
 from domains.healthcare.patients import Cohort
 from models.multitask.boosting import boosted_logits
-from models.multitask.calibrating import fit_temperatures
+from models.multitask.calibrating import Calibrator, fit_calibrators
 from models.multitask.grouping import proposed
 from models.multitask.learning import Recipe, train
 from models.multitask.masked import Records
@@ -225,9 +225,10 @@ def _answer(
     return path
 
 
-def temperatures(prepared: Prepared, model: Trained) -> dict[str, float]:
-    """Temperatures of a model or control from its own answers on the calibration records."""
+def calibrators(job: Job, prepared: Prepared, model: Trained) -> dict[str, Calibrator]:
+    """Calibration of a model or control from its own answers on the calibration records."""
     _, codecs = prepared.read_rules()
     cohort = prepared.read("calibration")
     targets = {name: codec.encode(cohort.targets.values[name]) for name, codec in codecs.items()}
-    return fit_temperatures(codecs, model.read("calibration", codecs), targets)
+    outputs, coverage = model.read("calibration", codecs), job.config.coverage
+    return fit_calibrators(codecs, outputs, targets, cohort.patients, coverage)

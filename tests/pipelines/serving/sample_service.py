@@ -31,6 +31,7 @@ from models.imaging.backbones import Classifier, settle
 from models.imaging.backbones import build as build_encoder
 from models.imaging.features import to_batch
 from models.imaging.scorer import ImagingScorer
+from models.multitask.calibrating import Calibrator
 from models.multitask.named import network
 from models.multitask.scorer import PatientsScorer
 from models.multitask.shape import Shape
@@ -75,7 +76,9 @@ def patients_scorer() -> PatientsScorer:
     sizes = {name: codec.size for name, codec in codecs.items()}
     shape = Shape(encoder.width, sizes, 8)
     built = network("hard", shape)
-    return PatientsScorer(encoder, codecs, built, "hard", shape, {"death": 1.7})
+    return PatientsScorer(
+        encoder, codecs, built, "hard", shape, {"death": Calibrator(temperature=1.7)}
+    )
 
 
 def imaging_scorer() -> ImagingScorer:
