@@ -44,16 +44,18 @@ def load_weights(backbone: Backbone, file: Path) -> Backbone:
     see `fitted_stem`.
 
     Raises:
-        InputError: Missing or damaged file, a pickle of objects, or tensors that do not fit.
+        InputError: Missing or damaged file, a pickle of objects, or tensors that do not fit or are
+            not finite.
     """
     state = dict(_renamed({n: t for n, t in _bare(_read(file)) if not n.startswith(_HEADS)}))
     for name in _STEMS & state.keys():
-        if state[name].ndim == 4:
+        if state[name].ndim == 4 and state[name].shape[1]:
             state[name] = fitted_stem(state[name], backbone.channels)
     own = backbone.net.state_dict()
     # BatchNorm counts its batches; older files do not say, and nothing here asks.
     state = {n: t for n, t in own.items() if n.endswith("num_batches_tracked")} | state
     _check_fit(own, state, file, backbone.name)
+    _check_values(own, state, file)
     backbone.net.load_state_dict(state)
     return backbone
 
@@ -136,6 +138,24 @@ def _check_fit(
         f"{file}: the weights do not fit {backbone}: {', '.join(said)}; "
         "set backbone: to the net they were saved from"
     )
+
+
+def _check_values(own: Mapping[str, Tensor], state: dict[str, Tensor], file: Path) -> None:
+    """Finite real numbers everywhere, and no negative variance: else every feature is NaN."""
+    wrong = [
+        name
+        for name, tensor in sorted(state.items())
+        if own[name].is_floating_point()
+        and not (tensor.is_floating_point() and tensor.isfinite().all())
+    ]
+    wrong += [
+        name for name in sorted(state) if name.endswith("running_var") if state[name].min() < 0
+    ]
+    if wrong:
+        raise InputError(
+            f"{file}: {len(wrong)} of {len(own)} tensors hold other than finite real numbers"
+            f"{_such_as(wrong)}; quantised weights and those of a failed training cannot be used"
+        )
 
 
 def _such_as(names: list[str]) -> str:

@@ -18,10 +18,11 @@ METRIC_NAMES = {
     "r2": "R²",
     "d2": "D²",
 }
+GROUPED = "grouped"
 RIVALS = {
     "single-task": "its own single-task network",
     "boosting": "gradient boosting",
-    "grouped": "sharing within the proposed groups",
+    GROUPED: "sharing within the proposed groups",
 }
 AGAINST = RIVALS | {"single-task": "single-task networks"}
 _FEW = 20
@@ -51,7 +52,7 @@ def headline(comparison: Comparison, model: str, rivals: list[str], outcomes: in
     of = dict.fromkeys(key.rpartition(".")[2] for key in ranked(comparison.values[model]))
     measure = " and ".join(METRIC_NAMES[metric] for metric in of)
     text = f"{what}: mean {measure} {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
-    for rival in rivals:
+    for rival in (rival for rival in rivals if rival != GROUPED):
         gap = comparison.difference(model, rival, MEAN)
         text += f", {gap.value:+.3f} against {AGAINST[rival]} ({gap.low:+.3f} to {gap.high:+.3f})"
     return f"{text}, on {n:,} test records."

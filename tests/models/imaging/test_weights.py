@@ -65,6 +65,22 @@ def test_weights_that_do_not_fit_are_counted(tmp_path: Path) -> None:
     assert "1 of another shape (such as features.norm0.bias: (3,), expected (64,))" in said
 
 
+@pytest.mark.parametrize("how", ["missing", "infinite", "whole", "negative"])
+def test_weights_that_would_make_noise_of_every_image_are_refused(how: str, tmp_path: Path) -> None:
+    state = {n: t.contiguous() for n, t in build("resnet18", 32, seed=1).net.state_dict().items()}
+    if how == "whole":
+        state = {name: tensor.to(torch.int8) for name, tensor in state.items()}
+    elif how == "negative":
+        state["bn1.running_var"] = -torch.ones(64)
+    else:
+        spoilt = state["layer1.0.conv1.weight"].clone()
+        spoilt[0, 0, 0, 0] = float("nan" if how == "missing" else "inf")
+        state["layer1.0.conv1.weight"] = spoilt
+    save_file(state, tmp_path / "spoilt.safetensors")
+    with pytest.raises(InputError, match=r"of 120 tensors hold other than finite real .*such as"):
+        load_weights(build("resnet18", 32), tmp_path / "spoilt.safetensors")
+
+
 def test_a_pickle_is_refused(tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 2), tmp_path / "module.pt")
     with pytest.raises(InputError, match="pickle that builds objects is refused"):
