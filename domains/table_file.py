@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,9 @@ class TableFile:
         """
         names, start = list(self.columns), 0
         with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(_PIECE, columns=names):
+            groups = range(file.num_row_groups)  # one by one: more are read ahead
+            batches = (file.iter_batches(_PIECE, [group], names) for group in groups)
+            for batch in chain.from_iterable(batches):
                 piece = check_columns(pa.Table.from_batches([batch]).select(names), self.path)
                 if self.rows is not None:
                     first, last = np.searchsorted(self.rows, [start, start + len(batch)])

@@ -34,19 +34,25 @@ def write_cohort(cohort: Cohort, parts: np.ndarray, path: Path) -> Path:
     return path
 
 
-def read_part(path: Path, outcomes: tuple[Outcome, ...], part: str) -> Cohort:
-    """The records of one part, in their order."""
-    frame = _read(path, part)
-    features = [name for name in frame.columns if name.startswith(_FEATURE)]
-    return _cohort(
-        frame[features].rename(columns=lambda name: name.removeprefix(_FEATURE)), frame, outcomes
+def read_part(path: Path, outcomes: tuple[Outcome, ...], part: str, every: int = 1) -> Cohort:
+    """The records of one part, in their order, or every so many-th of them."""
+    kept, start = [], 0
+    for piece in feature_pieces(path, part):
+        kept.append(piece.iloc[-start % every :: every])
+        start += len(piece)
+    columns = [name for outcome in outcomes for name in _columns(outcome)]
+    frame = _read(path, part, [*columns, _PATIENT, _RECORD]).iloc[::every]
+    return Cohort(
+        pd.concat(kept, ignore_index=True),
+        Targets(outcomes, {o.name: _target(frame, o) for o in outcomes}),
+        frame[_PATIENT].to_numpy(dtype=object),
+        frame[_RECORD].to_numpy(dtype=object),
     )
 
 
 def read_targets_of(path: Path, outcomes: tuple[Outcome, ...], part: str) -> Targets:
     """What is known of every outcome in one part; no feature is read."""
-    columns = [name for o in outcomes for name in _columns(o)]
-    frame = _read(path, part, list(dict.fromkeys(columns)))
+    frame = _read(path, part, [name for outcome in outcomes for name in _columns(outcome)])
     return Targets(outcomes, {o.name: _target(frame, o) for o in outcomes})
 
 
@@ -91,18 +97,9 @@ def _columns(outcome: Outcome) -> list[str]:
     return [f"{column}.time", f"{column}.event"] if outcome.kind == "survival" else [column]
 
 
-def _read(path: Path, part: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    found = pd.read_parquet(path, columns=columns, filters=[(_PART, "==", part)])
+def _read(path: Path, part: str, columns: Sequence[str]) -> pd.DataFrame:
+    found = pd.read_parquet(path, columns=list(columns), filters=[(_PART, "==", part)])
     return found.reset_index(drop=True)
-
-
-def _cohort(features: pd.DataFrame, frame: pd.DataFrame, outcomes: tuple[Outcome, ...]) -> Cohort:
-    return Cohort(
-        features,
-        Targets(outcomes, {o.name: _target(frame, o) for o in outcomes}),
-        frame[_PATIENT].to_numpy(dtype=object),
-        frame[_RECORD].to_numpy(dtype=object),
-    )
 
 
 def _target(frame: pd.DataFrame, outcome: Outcome) -> np.ndarray:

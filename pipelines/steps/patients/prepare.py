@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ from pipelines.progress import say
 from pipelines.settings import PatientsConfig, home_key
 from pipelines.stages import stage
 from pipelines.steps.patients.data import Loaded, load, locate
+from pipelines.steps.patients.groups import write_groups
 from pipelines.tracking import Job, log_data
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 PARTS = {"train": 0.62, "validation": 0.10, "calibration": 0.08, "test": 0.20}
 EXTERNAL = "external"
 EVERY = 10**9
+BOOSTED = 100_000
 _LEAST_LABELS = 10
 
 
@@ -92,9 +94,9 @@ class Prepared:
         codecs = [Codec.from_json(values) for values in rules["outcomes"]]
         return Encoder.from_json(rules["features"]), {c.outcome.name: c for c in codecs}
 
-    def read(self, part: str) -> Cohort:
-        """The records of one part."""
-        return read_part(self._path(part), self._outcomes(), part)
+    def read(self, part: str, every: int = 1) -> Cohort:
+        """The records of one part, or every so many-th of them."""
+        return read_part(self._path(part), self._outcomes(), part, every)
 
     def targets(self, part: str) -> Targets:
         """What is known of the outcomes in one part; no feature is read."""
@@ -144,11 +146,18 @@ def prepare(job: Job, path: Path) -> Prepared:
         split[EXTERNAL] = _external(job, loaded, loaded.external, schema)
     say(f"{len(parts)} records, {len(encoder.features)} features, {len(codecs)} outcomes")
     warnings = [suspect.said(public) for suspect in found]
+    if (every := boosted_every(split)) > 1 and wants_controls(config, public):
+        warnings.append(
+            f"Gradient boosting learns from every {every}th training record, for it needs them in "
+            "memory: one that learns from all may be better."
+        )
     for warning in warnings:
         say(warning)
+    records = write_cohort(loaded.cohort, parts, job.folder / "records.parquet")
+    write_groups(loaded.groups, parts, records)
     return Prepared(
         dataset=loaded.dataset,
-        records=write_cohort(loaded.cohort, parts, job.folder / "records.parquet"),
+        records=records,
         rules=_write_rules(job.folder / "rules.json", encoder, codecs),
         split=split,
         warnings=warnings,
@@ -227,6 +236,12 @@ def _write_rules(path: Path, encoder: Encoder, codecs: dict[str, Codec]) -> Path
 
 def _count(cohort: Cohort, rows: np.ndarray) -> dict[str, int]:
     return {"records": int(rows.sum()), "groups": len(np.unique(cohort.patients[rows]))}
+
+
+def boosted_every(split: Mapping[str, Mapping[str, int]]) -> int:
+    """Of a job's training and validation records every so many-th is for gradient boosting, which
+    needs them in memory: all, unless more than `BOOSTED` train."""
+    return -(-split["train"]["records"] // BOOSTED)
 
 
 def wants_controls(config: PatientsConfig, public: bool) -> bool:
