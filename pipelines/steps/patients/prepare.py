@@ -34,7 +34,6 @@ from pipelines.progress import say
 from pipelines.settings import PatientsConfig, home_key
 from pipelines.stages import stage
 from pipelines.steps.patients.data import Loaded, load, locate
-from pipelines.steps.patients.groups import write_groups
 from pipelines.tracking import Job, log_data
 
 if TYPE_CHECKING:
@@ -148,13 +147,12 @@ def prepare(job: Job, path: Path) -> Prepared:
     warnings = [suspect.said(public) for suspect in found]
     if (every := boosted_every(split)) > 1 and wants_controls(config, public):
         warnings.append(
-            f"Gradient boosting learns from every {every}th training record, for it needs them in "
+            f"Gradient boosting learns from one in {every} training records, for it needs them in "
             "memory: one that learns from all may be better."
         )
     for warning in warnings:
         say(warning)
     records = write_cohort(loaded.cohort, parts, job.folder / "records.parquet")
-    write_groups(loaded.groups, parts, records)
     return Prepared(
         dataset=loaded.dataset,
         records=records,
