@@ -16,14 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import xlogy
 
 from domains.concordance import Concordance, in_order
+from domains.ranked import Areas, Precision
 
 Metric = Callable[..., float]
 """`(y, p, weight=None) -> float`."""
+Prepared = Callable[[np.ndarray | None], float]
+"""Weights of the records (n,), or None for equal ones → one number."""
 
 LOWER_IS_BETTER = frozenset({"ece", "brier", "ibs", "rmse", "mae"})
 """Names of the metrics of which less is better; of all others, more is."""
@@ -47,63 +51,12 @@ def auroc(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> flo
 
     Several classes: the mean over those that carry weight, each against the rest.
     """
-    y, p = np.asarray(y), np.asarray(p, dtype=float)
-    w = _weights(y, weight)
-    if p.ndim == 2:
-        areas = np.array([_binary_auroc(y == k, p[:, k], w) for k in range(p.shape[1])])
-        present = areas[np.isfinite(areas)]  # a rare class may be absent from a resample
-        return float(present.mean()) if len(present) else float("nan")
-    return _binary_auroc(y > 0, p, w)
-
-
-def _binary_auroc(positive: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
-    return Area(p)(positive, w)
-
-
-class Area:
-    """Area under the ROC curve of one score, sorted once for many labels and weightings.
-
-    >>> Area(np.array([0.1, 0.4, 0.4]))(np.array([False, False, True]))
-    0.75
-
-    Args:
-        p: Scores, (n,).
-    """
-
-    def __init__(self, p: np.ndarray) -> None:
-        self._order = np.argsort(p, kind="stable")
-        ordered = p[self._order]
-        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-
-    def __call__(self, positive: np.ndarray, weight: np.ndarray | None = None) -> float:
-        """Ties counted half; NaN when only one class carries weight.
-
-        Args:
-            positive: (n,) bool.
-            weight: (n,); None: equal ones.
-        """
-        w = _weights(positive, weight)[self._order]
-        yes = positive[self._order]
-        pos_tied = np.add.reduceat(np.where(yes, w, 0.0), self._starts)
-        neg_tied = np.add.reduceat(np.where(yes, 0.0, w), self._starts)
-        total = pos_tied.sum() * neg_tied.sum()
-        if total == 0:
-            return float("nan")
-        below = np.cumsum(neg_tied) - neg_tied
-        return float(pos_tied @ (below + neg_tied / 2) / total)
+    return Areas(y, p)(weight)
 
 
 def average_precision(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Area under the precision–recall curve as average precision (binary)."""
-    y, p = np.asarray(y) > 0, np.asarray(p, dtype=float)
-    w = _weights(y, weight)
-    order = np.argsort(-p, kind="stable")
-    hits, seen = np.cumsum(np.where(y, w, 0.0)[order]), np.cumsum(w[order])
-    last = np.r_[p[order][1:] != p[order][:-1], True] & (seen > 0)
-    if hits[-1] == 0:
-        return float("nan")
-    recall = hits[last] / hits[-1]
-    return float(np.sum(np.diff(np.r_[0.0, recall]) * hits[last] / seen[last]))
+    return Precision(y, p)(weight)
 
 
 def accuracy(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
@@ -271,3 +224,15 @@ METRICS: dict[str, Metric] = {
     "cindex": cindex,
 }
 """Metrics by the names used in reports and in the gate's rules."""
+
+_SORTED: dict[str, Callable[[np.ndarray, np.ndarray], Prepared]] = {
+    "auroc": Areas,
+    "average_precision": Precision,
+    "cindex": Concordance,
+    "ordering": in_order,
+}
+
+
+def prepared(name: str, y: np.ndarray, p: np.ndarray) -> Prepared:
+    """One of `METRICS` on fixed records, for many weightings: what is ranked is sorted once."""
+    return _SORTED[name](y, p) if name in _SORTED else partial(METRICS[name], y, p)

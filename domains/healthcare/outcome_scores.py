@@ -13,10 +13,9 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from domains.concordance import Concordance, in_order
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import Targets, known
-from domains.metrics import METRICS, Interval, interval, resamples
+from domains.metrics import Interval, interval, prepared, resamples
 from domains.survival import IntegratedBrier
 
 MEAN = "mean"
@@ -69,13 +68,9 @@ def within(values: np.ndarray, predicted: pd.DataFrame, name: str) -> np.ndarray
 def _of_kind(codec: Codec, y: np.ndarray, p: np.ndarray) -> dict[str, Score]:
     """Metrics of one outcome's labelled records."""
     metric = codec.outcome.metric
-    if metric == "cindex":
-        return {metric: Concordance(y, p)}
-    if metric == "ordering":
-        return {metric: in_order(y, p)}
     names = [metric, "ece"] if metric == "auroc" else [metric]
     names += ["average_precision"] if codec.outcome.kind == "binary" else []
-    return {name: partial(METRICS[name], y, p) for name in names}
+    return {name: prepared(name, y, p) for name in names}
 
 
 def _mean_of(values: np.ndarray) -> Score:

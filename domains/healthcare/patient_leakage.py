@@ -10,7 +10,8 @@ import numpy as np
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import Targets, known
 from domains.healthcare.patient_features import Category, Encoder
-from domains.metrics import Area, auroc
+from domains.metrics import auroc
+from domains.ranked import Area
 from domains.table_file import Records
 
 SUSPICIOUS = 0.97

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from domains import durable
-from domains.metrics import METRICS, Interval, bootstrap, ece, paired_bootstrap
+from domains.metrics import Interval, bootstrap, ece, paired_bootstrap, prepared
 
 _META = b"careledger.outcomes"
 
@@ -199,15 +199,15 @@ def _mean_of(
     frame: pd.DataFrame, outcomes: tuple[HeldOutcome, ...], prefix: str
 ) -> Callable[[np.ndarray | None], float]:
     """Weights of the records → mean of the outcomes' metrics; arrays are taken out once."""
-    pairs = [(METRICS[o.metric], *_pair(frame, o, prefix)) for o in outcomes]
+    metrics = []
+    for outcome in outcomes:
+        y, p, known = _pair(frame, outcome, prefix)
+        metrics.append((prepared(outcome.metric, y[known], p[known]), known))
 
     def mean(weight: np.ndarray | None) -> float:
         return float(
             np.mean(
-                [
-                    metric(y[known], p[known], None if weight is None else weight[known])
-                    for metric, y, p, known in pairs
-                ]
+                [metric(None if weight is None else weight[known]) for metric, known in metrics]
             )
         )
 
