@@ -18,6 +18,7 @@ from domains.healthcare.patient_features import Encoder, Number
 from domains.unseen import Marks
 from models.intake import Field
 from models.multitask.calibrating import NONE, Calibrator
+from models.multitask.explaining import REASONS, Reason, explained, in_words, reasons
 from models.multitask.heads import answer
 from models.multitask.learning import logits
 from models.multitask.named import network
@@ -99,15 +100,23 @@ class PatientsScorer:
         found = predictions(self.codecs, logits(self.network, codes), self.calibrators)
         return found, self.encoder.unseen(codes)
 
+    def reasons(self, inputs: pd.DataFrame, top: int = REASONS) -> list[list[Reason]]:
+        """What moves each record's answers most; see `models.multitask.explaining`."""
+        return reasons(explained(self, inputs), self.predict(inputs), top)
+
+    def explain(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        """`reasons` as columns `OUTCOME.reason_1` …: `+age` where age raises the answer."""
+        return in_words(self, inputs)
+
     def example(self) -> pd.DataFrame:
         """Two made-up records, one typical and one with nothing known: no patient's values."""
         columns: dict[str, list[Any]] = {}
         for feature in self.encoder.features:
             if isinstance(feature, Number):
-                middle = feature.values[len(feature.values) // 2] if feature.values else 0.0
+                middle = feature.typical if feature.values else 0.0
                 columns[feature.name] = [float(f"{middle:.2g}"), np.nan]
             else:
-                columns[feature.name] = [next(iter(feature.levels), "other"), None]
+                columns[feature.name] = [feature.typical, None]
         return pd.DataFrame(columns)
 
     def save(self, folder: Path) -> Path:

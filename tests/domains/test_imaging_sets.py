@@ -46,6 +46,16 @@ def test_dicom_files_in_folders_are_split_by_the_patient_they_name(tmp_path: Pat
     assert not any("No patient ids" in note for note in data.dataset.notes)
 
 
+def test_files_that_name_no_patient_among_those_that_do_are_counted(tmp_path: Path) -> None:
+    for label in range(2):
+        for number in range(60):
+            who = {"PatientID": f"P{number % 20}"} if number >= 3 else {}
+            file = tmp_path / "in" / f"c{label}" / f"IM{number}"
+            save_dicom(file, picture(label, 1000 * label + number), **who)
+    data = image_set(tmp_path, kind="folder", path=tmp_path / "in")
+    assert any("6 image(s) name no patient" in note for note in data.dataset.notes)
+
+
 def test_every_series_below_a_class_is_a_volume(tmp_path: Path) -> None:
     for label in range(2):
         for number in range(25):

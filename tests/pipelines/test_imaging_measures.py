@@ -50,6 +50,17 @@ def test_the_threshold_reaches_the_specificity_on_the_records_that_set_it(aim: f
     assert operating_point(np.ones(5, int), on.p[:5], aim) is None
 
 
+@pytest.mark.parametrize(("aim", "negatives"), [(0.8, 12), (0.9, 30), (0.95, 40)])
+def test_new_negatives_are_spared_as_often_as_was_aimed_at(aim: float, negatives: int) -> None:
+    draws = np.random.default_rng(0).random((4000, negatives + 20))
+    spared = []
+    for row in draws:
+        point = operating_point(np.zeros(negatives, int), row[:negatives], aim)
+        assert point is not None
+        spared.append((row[negatives:] <= point.threshold).mean())
+    assert aim - 0.003 <= np.mean(spared) <= aim + 1 / negatives
+
+
 def test_every_patient_counts_once_however_many_images() -> None:
     groups = np.array([0] * 8 + [1, 2])
     hit = np.array([0.0] * 8 + [1.0, 1.0])

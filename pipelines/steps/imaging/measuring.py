@@ -58,7 +58,10 @@ class Point:
 
 
 def operating_point(y: np.ndarray, p: np.ndarray, aim: float) -> Point | None:
-    """The lowest threshold at which calibration records have at least the specificity aimed at.
+    """The lowest threshold below which a new negative record stays with the probability aimed at.
+
+    That is the ⌈aim · (n + 1)⌉-th smallest of n calibration negatives, or the largest where they
+    are too few for the aim; the plain quantile would fall short of it on new records.
 
     Args:
         y: 0 or 1, (n,).
@@ -71,7 +74,7 @@ def operating_point(y: np.ndarray, p: np.ndarray, aim: float) -> Point | None:
     negatives = np.sort(p[y == 0])
     if not len(negatives):
         return None
-    place = min(int(np.ceil(aim * len(negatives) - 1e-9)), len(negatives)) - 1
+    place = min(int(np.ceil(aim * (len(negatives) + 1) - 1e-9)), len(negatives)) - 1
     return Point(float(negatives[max(place, 0)]), aim, len(negatives))
 
 

@@ -122,9 +122,9 @@ def _point(found: Trust, tested: Tested, sure: Sure, classes: tuple[str, ...]) -
     found.metrics |= named("sensitivity_at_specificity", sensed)
     found.metrics |= named("specificity_reached", reached)
     found.said.append(
-        f"With {classes[1]} called above a probability of {point.threshold:.3f}, which gives "
-        f"calibration images a specificity of {point.aim:.0%}, test images have a sensitivity of "
-        f"{percent(sensed)} at a specificity of {percent(reached)}."
+        f"With {classes[1]} called above a probability of {point.threshold:.3g}, set on "
+        f"calibration images for a specificity of {point.aim:.0%}, test images have a sensitivity "
+        f"of {percent(sensed)} at a specificity of {percent(reached)}."
     )
 
 
