@@ -48,6 +48,17 @@ class ReasonCode(BaseModel):
     )
 
 
+class OutcomeReason(BaseModel):
+    """What moves an answer to a patient's record."""
+
+    outcome: str = Field(description="Predicted column; of several classes the most probable one")
+    column: str = Field(description="Raw column")
+    change: float = Field(
+        description="By how much it moves the answer from the typical record's; a Shapley value"
+    )
+    scale: str = Field(description="Of the change: log-odds, logarithm, or its own unit")
+
+
 class Answered(BaseModel):
     """Predictions in the order of the request."""
 
@@ -60,8 +71,10 @@ class Answered(BaseModel):
         "learned from, and a `warning` where that is above 1"
     )
     rejected: list[RejectedRow]
-    reasons: list[list[ReasonCode] | None] | None = Field(
-        default=None, description="Where asked for: the strongest first, four at most"
+    reasons: list[list[ReasonCode | OutcomeReason] | None] | None = Field(
+        default=None,
+        description="Where asked for: the strongest first, four at most; of patients, four of each "
+        "outcome at most",
     )
     warnings: list[str] | None = Field(
         default=None,

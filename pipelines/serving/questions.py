@@ -20,6 +20,9 @@ from pipelines.serving.version import Version
 JSON = "application/json"
 IMAGES = ("image/png", "image/jpeg", "application/dicom")
 
+MOST_EXPLAINED = {"patients": 500}
+"""Records of one request that can be explained: by kind of model, where it takes long."""
+
 Row = dict[str, Any] | np.ndarray
 """A record by column, or an image's pixels as the model takes them, uint8 (side, side, 3)."""
 
@@ -130,6 +133,12 @@ def _reasons(asked: dict[str, Any], version: Version) -> bool:
 def _records(records: list[Any], version: Version, limits: Limits, reasons: bool) -> Question:
     if len(records) > limits.rows:
         raise _too_many(limits)
+    if reasons and len(records) > (most := MOST_EXPLAINED.get(version.kind, limits.rows)):
+        raise Refusal(
+            413,
+            f"'reasons': a request may ask for those of {most:,} records; send fewer at once, or "
+            "use `careledger score --reasons`",
+        )
     rows, places, wrong = [], [], {}
     for place, record in enumerate(records):
         if isinstance(record, dict) and version.columns <= record.keys():

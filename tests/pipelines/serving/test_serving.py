@@ -229,7 +229,7 @@ def test_mlflows_forms_give_the_same_predictions(served_loans: Served) -> None:
 
 
 def test_reasons_are_given_on_request_where_the_model_has_them(
-    served_loans: Served, served_patients: Served
+    served_loans: Served,
 ) -> None:
     rows = loans(5)
     answer = served_loans.predict(records=[*rows[:2], {}, *rows[2:]], reasons=True)
@@ -239,12 +239,6 @@ def test_reasons_are_given_on_request_where_the_model_has_them(
     assert [[code["column"] for code in codes] for codes in given] == [
         [code.column for code in codes] for codes in expected
     ]
-    patient = {"age": 60, "lab": 1, "ward": "surgery", "smoker": 1}
-    status, answer, _ = served_patients.ask(
-        "POST", "/predict", {"records": [patient], "reasons": True}
-    )
-    assert status == 422
-    assert "a model of patients gives no reason codes" in answer["detail"]
 
 
 def test_metrics_count_requests_rows_and_the_version(served_loans: Served) -> None:
