@@ -90,6 +90,11 @@ Records = pd.DataFrame | TableFile
 """Records in memory or on disk; both are asked for a column by its name."""
 
 
+def in_memory(table: Records) -> pd.DataFrame:
+    """All of a table's columns, of all its records."""
+    return table if isinstance(table, pd.DataFrame) else read_table(table.path, table.columns)
+
+
 def open_table(path: Path) -> Records:
     """The table in a file: at once, or where it is Parquet and large a column at a time.
 

@@ -11,6 +11,7 @@ import pandas as pd
 from domains.errors import InputError
 from domains.healthcare.outcome_checks import check_enough, check_learnable, few
 from domains.healthcare.outcome_spec import Outcome, Value, class_name
+from domains.table_file import Records
 
 _MOST_CLASSES = 50
 
@@ -58,7 +59,7 @@ def coded(column: pd.Series, missing: Sequence[Value] = ()) -> tuple[np.ndarray,
 
 
 def read_targets(
-    frame: pd.DataFrame,
+    frame: Records,
     outcomes: Sequence[Outcome],
     where: str,
     *,
@@ -142,11 +143,11 @@ def _seen(column: pd.Series, outcome: Outcome) -> list[str]:
     return sorted(set(class_names(column, outcome.missing)) - {None})
 
 
-def _binary(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
+def _binary(frame: Records, outcome: Outcome, place: str) -> np.ndarray:
     return _yes_or_no(frame[str(outcome.column)], outcome, place)
 
 
-def _multiclass(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
+def _multiclass(frame: Records, outcome: Outcome, place: str) -> np.ndarray:
     names = class_names(frame[str(outcome.column)], outcome.missing)
     seen = set(names) - {None}
     if len(seen) > _MOST_CLASSES:
@@ -157,7 +158,7 @@ def _multiclass(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray
     return names
 
 
-def _ordinal(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
+def _ordinal(frame: Records, outcome: Outcome, place: str) -> np.ndarray:
     names = _multiclass(frame, outcome, place)
     seen = set(names) - {None}
     if not outcome.levels and (words := sorted(name for name in seen if not _numeric(name))):
@@ -183,7 +184,7 @@ def _numeric(name: str) -> bool:
     return True
 
 
-def _count(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
+def _count(frame: Records, outcome: Outcome, place: str) -> np.ndarray:
     values = numbers(frame[str(outcome.column)], outcome.missing, place)
     wrong = np.flatnonzero((values < 0) | (values % 1 > 0))
     if len(wrong):
@@ -195,7 +196,7 @@ def _count(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
     return values
 
 
-def _regression(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
+def _regression(frame: Records, outcome: Outcome, place: str) -> np.ndarray:
     values = numbers(frame[str(outcome.column)], outcome.missing, place)
     negative = np.flatnonzero(values < 0)
     if outcome.transform == "log1p" and len(negative):
@@ -207,7 +208,7 @@ def _regression(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray
     return values
 
 
-def _survival(frame: pd.DataFrame, outcome: Outcome, place: str) -> np.ndarray:
+def _survival(frame: Records, outcome: Outcome, place: str) -> np.ndarray:
     time = numbers(frame[str(outcome.time)], outcome.missing, place)
     column = frame[str(outcome.event)]
     place = f"{place.rpartition(', column ')[0]}, event column {outcome.event}"

@@ -235,11 +235,9 @@ def round_digits(values: np.ndarray) -> np.ndarray:
 
 def _fit(column: pd.Series, patients: np.ndarray | None) -> Feature:
     name = str(column.name)
-    names = class_names(column) if not pd.api.types.is_numeric_dtype(column.dtype) else None
-    if names is None or pd.to_numeric(pd.Series(names), errors="coerce").notna().sum() == sum(
-        names != None  # noqa: E711 (elementwise)
-    ):
+    if pd.api.types.is_numeric_dtype(column.dtype) or _spells_numbers(column):
         return _fit_number(name, numbers(column, (), name), patients)
+    names = class_names(column)
     counts = pd.Series(names).value_counts()
     if patients is not None:
         had_by = pd.Series(patients).groupby(np.asarray(names, dtype=object)).nunique()
@@ -247,6 +245,12 @@ def _fit(column: pd.Series, patients: np.ndarray | None) -> Feature:
     common = counts[counts >= min(_LEAST_SEEN, max(1, len(names) // 50))].index[:_MOST_LEVELS]
     listed = [str(level) for level in common]
     return Category(name, tuple(sorted(listed)), next(iter(listed), ""))
+
+
+def _spells_numbers(column: pd.Series) -> bool:
+    """Whether every cell that is not empty is a number, each distinct one looked at once."""
+    seen = pd.Series([name for name in coded(column)[1] if name is not None], dtype=object)
+    return bool(pd.to_numeric(seen, errors="coerce").notna().all())
 
 
 def _fit_number(name: str, raw: np.ndarray, patients: np.ndarray | None) -> Number:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,9 +17,11 @@ from domains.healthcare.patient_columns import check_features
 from domains.row_ids import row_ids
 from domains.table_file import Records, TableFile
 
+Features = TypeVar("Features", bound=Records)
+
 
 @dataclass(frozen=True)
-class Cohort:
+class Cohort(Generic[Features]):
     """Records of patients.
 
     Attributes:
@@ -28,7 +31,7 @@ class Cohort:
         records: Id of each record, (n,), the same for the same record in every run.
     """
 
-    features: Records
+    features: Features
     targets: Targets
     patients: np.ndarray
     records: np.ndarray
@@ -45,14 +48,10 @@ class Cohort:
             self.records[rows],
         )
 
-    def joined(self, other: Cohort) -> Cohort:
+    def joined(self: Cohort[pd.DataFrame], other: Cohort[pd.DataFrame]) -> Cohort[pd.DataFrame]:
         """These records and then the other's, with these features."""
-        features = pd.concat(
-            [
-                pd.DataFrame({name: each[name] for name in self.features})
-                for each in (self.features, other.features)
-            ]
-        )
+        names = list(self.features.columns)
+        features = pd.concat([self.features, other.features.reindex(columns=names)])
         values = {
             name: np.concatenate([mine, other.targets.values[name]])
             for name, mine in self.targets.values.items()

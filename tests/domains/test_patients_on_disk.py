@@ -1,6 +1,7 @@
 """Patients in a large file: the same cohort, rules and codes as of a file that is read at once."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from domains.healthcare.patient_leakage import suspects
 from domains.healthcare.patient_store import feature_pieces, read_part, write_cohort
 from domains.healthcare.patients import Cohort, read_cohort
 from domains.table_file import TableFile
-from domains.tables import read_table
+from domains.tables import column_names, read_table
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 
 PARTS = np.array(["train", "train", "test"] * 300, dtype=object)
@@ -29,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 def _both(path: Path) -> tuple[Cohort, Cohort]:
     whole = read_table(path)
-    tables = (whole, TableFile(path, tuple(whole)))
+    tables = (whole, TableFile(path, tuple(column_names(path))))
     at_once, on_disk = (read_cohort(t, OUTCOMES, path.name, patient="id") for t in tables)
     assert isinstance(on_disk.features, TableFile)
     return at_once, on_disk
@@ -86,7 +87,7 @@ def test_inputs_made_of_codes_are_scores_gaps_and_one_hot_levels(path: Path) -> 
 
 
 DAYS = pd.date_range("2020-01-01", periods=900).strftime("%Y-%m-%d")
-WRONG = {
+WRONG: dict[str, Any] = {
     "holds dates": DAYS,
     "holds one value in all 900 rows": np.ones(900),
     "899 cells hold numbers and 1 text, the first in row 700": np.where(
@@ -103,7 +104,7 @@ WRONG = {
 def test_columns_that_are_no_features_are_refused_in_the_same_line(said: str, path: Path) -> None:
     read_table(path).assign(odd=WRONG[said]).to_parquet(path, row_group_size=170)
     lines = []
-    for table in (read_table(path), TableFile(path, tuple(read_table(path)))):
+    for table in (read_table(path), TableFile(path, tuple(column_names(path)))):
         with pytest.raises(InputError, match=f"patients.parquet: column odd:? {said}") as raised:
             read_cohort(table, OUTCOMES, path.name, patient="id")
         lines.append(str(raised.value))

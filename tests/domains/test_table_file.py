@@ -14,7 +14,7 @@ from domains import table_file
 from domains.errors import InputError
 from domains.row_ids import row_ids
 from domains.table_file import TableFile, open_table
-from domains.tables import read_table
+from domains.tables import column_names, read_table
 
 COUNT = 101
 
@@ -45,7 +45,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def _file(path: Path) -> TableFile:
-    return TableFile(path, tuple(read_table(path)))
+    return TableFile(path, tuple(column_names(path)))
 
 
 def test_each_column_is_that_of_the_table_at_once(path: Path) -> None:

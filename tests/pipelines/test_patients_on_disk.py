@@ -50,7 +50,10 @@ def test_the_same_model_bit_by_bit(
 ) -> None:
     frame = sample_patients(1200).drop(columns=["id", "days"])
     frame.to_parquet(tmp_path / "patients.parquet", row_group_size=333)
-    values = {"data": {"path": "patients.parquet", "public": True}, "outcomes": OUTCOMES}
+    values: dict[str, Any] = {
+        "data": {"path": "patients.parquet", "public": True},
+        "outcomes": OUTCOMES,
+    }
     values |= {"scale": "tiny", "epochs": 2, "hidden": 8}
     (tmp_path / "job.yaml").write_text(json.dumps(values))
     at_once = _run(tmp_path)
@@ -59,8 +62,8 @@ def test_the_same_model_bit_by_bit(
     monkeypatch.setattr(kept, "MOST_BYTES", 10)
     on_disk = _run(tmp_path)
     assert (at_once.pop("coded"), on_disk.pop("coded")) == (False, True)
-    for name, values in at_once.pop("logits").items():
-        assert np.array_equal(values, on_disk["logits"][name])
+    for name, answers in at_once.pop("logits").items():
+        assert np.array_equal(answers, on_disk["logits"][name])
     assert np.array_equal(at_once.pop("inputs"), on_disk["inputs"])
     for key, value in at_once.items():
         assert on_disk[key] == value, key

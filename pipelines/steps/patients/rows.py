@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from domains.tables import column_names, read_table
+from domains.table_file import in_memory
+from domains.tables import column_names
 from pipelines.settings import PatientsConfig
 from pipelines.steps.patients.data import declared, locate
 from pipelines.steps.patients.tables import own_table, study_of, study_table
@@ -27,15 +28,13 @@ def rows_of(config: PatientsConfig, path: Path | None = None) -> pd.DataFrame:
     study = study_of(data)
     if study is not None:
         locate(config)
-        trained = study_table(study, data).frame
+        trained = in_memory(study_table(study, data).frame)
     else:
         table = own_table(locate(config), data, data.patient, outcomes, tuple(config.exclude))
-        trained = (
-            table.frame if isinstance(table.frame, pd.DataFrame) else read_table(locate(config))
-        )
+        trained = in_memory(table.frame)
     if path is None:
         return trained
     known = {*config.exclude, *(name for outcome in outcomes for name in outcome.columns)}
     aside = tuple(name for name in column_names(path) if name in known)
     like = tuple(map(str, trained.columns))
-    return own_table(path, data, data.patient, (), aside, like=like).frame
+    return in_memory(own_table(path, data, data.patient, (), aside, like=like).frame)
