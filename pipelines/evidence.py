@@ -85,6 +85,9 @@ class Evidence:
     - `monitoring`: what to watch once the model is used, and when to act, from the run's numbers.
     - `findings`: the few sentences that matter most, computed from numbers.
     - `remarks`: section of the report → further such sentences, told there.
+    - `served`: outcome → what answers it (`by`), why (`why`), and the shared network's difference
+      from its single-task network on test records (`less_own`: value, low and high; None where
+      there is none); empty for models that are one piece.
     - `limits`: what the numbers do not cover, in plain sentences.
     """
 
@@ -104,6 +107,7 @@ class Evidence:
     fairness: list[Table] = field(default_factory=list)
     monitoring: Table | None = None
     remarks: dict[str, list[str]] = field(default_factory=dict)
+    served: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def every_sentence(self) -> list[str]:
         """Findings, then the remarks of every section."""

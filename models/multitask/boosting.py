@@ -6,81 +6,127 @@ as they are. Its answers come as logits, so that calibration and metrics treat e
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from scipy.special import logit
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import known
+from models.multitask.boosted import Boosted
+from models.multitask.forest import CODES, Forest
 
-_EDGE = 1e-6
 
-
-def boosted_logits(
+def boost(
     codec: Codec,
     x: np.ndarray,
     y: np.ndarray,
-    queries: np.ndarray,
     *,
     categorical: np.ndarray,
     seed: int,
     rounds: int = 100,
-) -> np.ndarray:
-    """Train on the labelled records and answer queries.
+) -> Boosted:
+    """Train on the labelled records.
+
+    Survival and ordinal outcomes are boosted on person-periods, one row a patient and interval, or
+    level, that was reached: the same likelihood that the network's hazard head has, on the same
+    intervals.
 
     Args:
         codec: Of the outcome.
         x: (n, features) plain numbers and category codes, NaN where missing.
         y: Encoded targets, NaN where unknown.
-        queries: (m, features).
         categorical: Which features are categories, (features,) bool.
         seed: Of the trees.
         rounds: Boosting rounds.
-
-    Returns:
-        (m, size): log-odds, log probabilities, the standardised value, the logarithm of a count
-        over its mean, or log-odds of the hazard, by kind.
     """
     rows = known(y)
+    x, y, kind = x[rows], y[rows], codec.outcome.kind
+    if kind in ("ordinal", "survival"):
+        x, y = _periods(x, y)
+        categorical = np.append(categorical, False)
     # scikit-learn cannot bin a column without a value, and labelled records may leave one so.
-    filled = ~np.isnan(x[rows]).all(axis=0)
-    x, queries, categorical = x[:, filled], queries[:, filled], categorical[filled]
-    settings = {"categorical_features": categorical, "random_state": seed, "max_iter": rounds}
-    if codec.outcome.kind == "regression":
-        model = HistGradientBoostingRegressor(**settings).fit(x[rows], y[rows])
-        return np.asarray(model.predict(queries), dtype=float)[:, None]
-    if codec.outcome.kind == "count":
-        counted = HistGradientBoostingRegressor(loss="poisson", **settings).fit(x[rows], y[rows])
-        return np.log(np.maximum(counted.predict(queries), _EDGE))[:, None]
+    filled = np.flatnonzero(~np.isnan(x).all(axis=0))
+    settings: dict[str, Any] = {
+        "categorical_features": categorical[filled],
+        "random_state": seed,
+        "max_iter": rounds,
+    }
+    if kind in ("regression", "count"):
+        loss = "poisson" if kind == "count" else "squared_error"
+        model = HistGradientBoostingRegressor(loss=loss, **settings).fit(x[:, filled], y)
+        return Boosted(kind, codec.size, _forest(model, filled))
     # Early stopping would hold out person-periods of patients that stay in training.
-    settings["early_stopping"] = False
-    if codec.outcome.kind in ("ordinal", "survival"):
-        return _hazards(codec, x[rows], y[rows], queries, settings)
-    model = HistGradientBoostingClassifier(**settings).fit(x[rows], y[rows].astype(int))
-    p = np.clip(model.predict_proba(queries), _EDGE, 1 - _EDGE)
-    if codec.outcome.kind == "binary":
-        return np.asarray(logit(p[:, 1:]), dtype=float)
-    out = np.full((len(queries), codec.size), np.log(_EDGE))
-    out[:, model.classes_] = np.log(p)
-    return out
+    model = HistGradientBoostingClassifier(early_stopping=False, **settings)
+    model.fit(x[:, filled], y.astype(int))
+    classes = tuple(model.classes_.tolist()) if kind == "multiclass" else ()
+    return Boosted(kind, codec.size, _forest(model, filled), classes)
 
 
-def _hazards(
-    codec: Codec, x: np.ndarray, y: np.ndarray, queries: np.ndarray, settings: dict[str, object]
-) -> np.ndarray:
-    """Hazards by boosting on person-periods: one row a patient and interval, or level, reached.
-
-    The same likelihood that the network's hazard head has, on the same intervals.
-    """
+def _periods(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Person-periods with the number of the interval behind the features, and what happened."""
     survived, event = y[:, 0].astype(int), y[:, 1].astype(int)
     reached = survived + event
     person = np.repeat(np.arange(len(x)), reached)
     interval = np.concatenate([np.arange(n) for n in reached]) if len(reached) else np.array([])
     happened = (event[person] == 1) & (interval == survived[person])
-    categorical = np.append(np.asarray(settings["categorical_features"]), False)
-    model = HistGradientBoostingClassifier(**{**settings, "categorical_features": categorical})
-    model.fit(np.column_stack([x[person], interval]), happened.astype(int))
-    cells = np.repeat(queries, codec.size, axis=0)
-    cells = np.column_stack([cells, np.tile(np.arange(codec.size), len(queries))])
-    p = np.clip(model.predict_proba(cells)[:, 1], _EDGE, 1 - _EDGE)
-    return np.asarray(logit(p), dtype=float).reshape(len(queries), codec.size)
+    return np.column_stack([x[person], interval]), happened
+
+
+def _forest(model: Any, columns: np.ndarray) -> Forest:
+    """The trees of a fitted model.
+
+    scikit-learn has no public way to them. It moves categories to the front and numbers them anew;
+    here nodes ask for the columns and codes that came in.
+
+    Args:
+        columns: Place of each column that the model was fitted on.
+    """
+    trees = [tree for grown in model._predictors for tree in grown]
+    ends = np.cumsum([0, *(len(tree.nodes) for tree in trees)])
+    nodes = np.concatenate([tree.nodes for tree in trees])
+    start = np.repeat(ends[:-1], np.diff(ends))
+    leaf, here = nodes["is_leaf"] == 1, np.arange(len(nodes))
+    moved, categories = _moved(model)
+    feature = columns[moved[nodes["feature_idx"]]]
+    baseline = np.ravel(model._baseline_prediction).astype(float)
+    return Forest(
+        feature=np.where(leaf, 0, feature).astype(np.int32),
+        threshold=np.ascontiguousarray(nodes["num_threshold"]),
+        codes=np.concatenate([_codes(tree, categories) for tree in trees]),
+        missing=nodes["missing_go_to_left"] == 1,
+        left=np.where(leaf, here, start + nodes["left"]).astype(np.int32),
+        right=np.where(leaf, here, start + nodes["right"]).astype(np.int32),
+        value=np.where(leaf, nodes["value"], 0.0),
+        roots=ends[:-1].reshape(-1, len(baseline)).astype(np.int32),
+        start=baseline,
+    )
+
+
+def _moved(model: Any) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Column that came in of each that the trees ask for; codes of the first, the categories."""
+    chosen = model.is_categorical_
+    if chosen is None:
+        return np.arange(model.n_features_in_), []
+    fitted = model._preprocessor.named_transformers_["encoder"].categories_
+    categories = [codes[~np.isnan(codes)].astype(np.uint64) for codes in fitted]
+    if max((int(codes.max(initial=0)) for codes in categories), default=0) >= CODES:
+        raise ValueError(f"categories beyond the {CODES} that a node can tell apart")
+    return np.concatenate([np.flatnonzero(chosen), np.flatnonzero(~chosen)]), categories
+
+
+def _codes(tree: Any, categories: list[np.ndarray]) -> np.ndarray:
+    """Categories that go left at each node, as bits; unknown ones go where missing values go."""
+    nodes, one = tree.nodes, np.uint64(1)
+    found = np.zeros(len(nodes), dtype=np.uint64)
+    for place in np.flatnonzero((nodes["is_categorical"] == 1) & (nodes["is_leaf"] == 0)):
+        node = nodes[place]
+        codes = categories[node["feature_idx"]]
+        number = np.arange(len(codes))
+        bits = tree.raw_left_cat_bitsets[node["bitset_idx"]]
+        left = codes[(bits[number // 32] >> (number % 32).astype(np.uint32)) & 1 == 1]
+        if node["missing_go_to_left"]:
+            unknown = np.setdiff1d(np.arange(CODES, dtype=np.uint64), codes)
+            left = np.append(left, unknown)
+        found[place] = np.bitwise_or.reduce(one << left)
+    return found

@@ -15,7 +15,6 @@ from models.multitask.coded import Coded
 from models.multitask.heads import LOSSES
 from models.multitask.sharing.network import Network
 
-
 _ROWS = 8192  # validated at once
 _MOST = 65_536  # records that a constant answer is fitted on
 

@@ -8,6 +8,9 @@ from models.multitask.shape import Shape
 from models.multitask.sharing.network import Network
 from models.multitask.sharing.none import Separate
 
+SINGLE, BOOSTING = "single-task", "boosting"
+"""What may answer an outcome in place of the network that all share."""
+
 
 class Patched(Network):
     """All outcomes of one network, but for some, which single-outcome networks answer.

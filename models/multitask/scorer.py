@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.patient_features import Encoder, Number
 from domains.unseen import Marks
 from models.intake import Field
+from models.multitask.boosted import Boosted, load_boosted, save_boosted
 from models.multitask.calibrating import NONE, Calibrator
 from models.multitask.explaining import REASONS, Reason, explained, in_words, reasons
 from models.multitask.heads import answer
 from models.multitask.learning import logits
 from models.multitask.named import network
-from models.multitask.patched import Patched
+from models.multitask.patched import BOOSTING, SINGLE, Patched
 from models.multitask.shape import Shape
 from models.multitask.sharing.network import Network
 from models.scorer import DESCRIPTION, describe
@@ -46,8 +47,10 @@ class PatientsScorer:
         sharing: How the network shares, a name of `models.multitask.named.SHARING`.
         shape: What the network is built from.
         calibrators: By outcome; none of those that had too few labels.
-        alone: Outcomes that the network answers by parts of their own, see
-            `models.multitask.patched`.
+        alone: Outcomes that are not answered by what all share → what answers them:
+            `single-task`, a network of their own inside the network (`models.multitask.patched`),
+            or `boosting`.
+        boosted: Trees of the outcomes that `boosting` answers.
     """
 
     encoder: Encoder
@@ -56,7 +59,8 @@ class PatientsScorer:
     sharing: str
     shape: Shape
     calibrators: Mapping[str, Calibrator] = field(default_factory=dict)
-    alone: tuple[str, ...] = ()
+    alone: Mapping[str, str] = field(default_factory=dict)
+    boosted: Mapping[str, Boosted] = field(default_factory=dict)
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -79,7 +83,7 @@ class PatientsScorer:
 
     def logits(self, inputs: pd.DataFrame, where: str = "input") -> dict[str, np.ndarray]:
         """Logits (n, size) of every outcome, before calibration."""
-        return logits(self.network, self.encoder.encode(inputs, where))
+        return self._answered(self.encoder.encode(inputs, where), inputs)
 
     def predict(self, inputs: Any) -> pd.DataFrame:
         """One row of predictions a record, in the same order.
@@ -97,8 +101,15 @@ class PatientsScorer:
         if not len(inputs):
             return pd.DataFrame(columns=list(self.outputs), dtype=float), {}
         codes = self.encoder.encode(inputs)
-        found = predictions(self.codecs, logits(self.network, codes), self.calibrators)
+        found = predictions(self.codecs, self._answered(codes, inputs), self.calibrators)
         return found, self.encoder.unseen(codes)
+
+    def _answered(self, codes: np.ndarray, inputs: pd.DataFrame) -> dict[str, np.ndarray]:
+        found = logits(self.network, codes)
+        if self.boosted:
+            x = self.encoder.ordinal(inputs)
+            found |= {name: model.logits(x) for name, model in self.boosted.items()}
+        return found
 
     def reasons(self, inputs: pd.DataFrame, top: int = REASONS) -> list[list[Reason]]:
         """What moves each record's answers most; see `models.multitask.explaining`."""
@@ -120,7 +131,7 @@ class PatientsScorer:
         return pd.DataFrame(columns)
 
     def save(self, folder: Path) -> Path:
-        """Write `scorer.json` and `weights.safetensors`; returns the folder."""
+        """Write `scorer.json`, the weights, and boosted trees if any; returns the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         description = {
             "kind": "patients",
@@ -129,10 +140,12 @@ class PatientsScorer:
             "features": self.encoder.to_json(),
             "outcomes": [codec.to_json() for codec in self.codecs.values()],
             "calibration": {name: each.to_json() for name, each in self.calibrators.items()},
-            "alone": list(self.alone),
+            "alone": dict(self.alone),
         }
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         save_file(self.network.state_dict(), folder / WEIGHTS)
+        if self.boosted:
+            save_boosted(self.boosted, folder)
         return folder
 
 
@@ -140,18 +153,34 @@ def load_scorer(folder: Path) -> PatientsScorer:
     """Read what `PatientsScorer.save` wrote.
 
     Raises:
-        InputError: The folder holds no packed model.
+        InputError: The folder holds no packed model, or boosted trees that are none.
     """
     description = describe(folder)
     encoder = Encoder.from_json(description["features"])
     made = [Codec.from_json(values) for values in description["outcomes"]]
     codecs = {codec.outcome.name: codec for codec in made}
     sharing, shape = description["sharing"], Shape.from_json(description["shape"])
-    built, alone = network(sharing, shape), tuple(description["alone"])
-    built = Patched(shape, built, alone) if alone else built
+    alone = _alone(description["alone"])
+    own, trees = served_by(alone, SINGLE), served_by(alone, BOOSTING)
+    built = network(sharing, shape)
+    built = Patched(shape, built, own) if own else built
     built.load_state_dict(load_file(folder / WEIGHTS))
+    chosen = {name: codecs[name] for name in trees}
+    boosted = load_boosted(folder, chosen, len(encoder.features)) if trees else {}
     calibrators = _calibrators(description)
-    return PatientsScorer(encoder, codecs, built.eval(), sharing, shape, calibrators, alone)
+    return PatientsScorer(
+        encoder, codecs, built.eval(), sharing, shape, calibrators, alone, boosted
+    )
+
+
+def served_by(alone: Mapping[str, str], kind: str) -> tuple[str, ...]:
+    """The outcomes that one kind of model answers."""
+    return tuple(name for name, by in alone.items() if by == kind)
+
+
+def _alone(stored: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
+    """Packages from before boosting could answer list the outcomes of single-task networks."""
+    return dict(stored) if isinstance(stored, Mapping) else dict.fromkeys(stored, SINGLE)
 
 
 def _calibrators(description: Mapping[str, Any]) -> dict[str, Calibrator]:

@@ -12,6 +12,12 @@ from domains.errors import InputError
 from domains.metrics import Interval
 from pipelines.governance import decided
 from pipelines.governance.held_out import Answers, calibration_error, difference, primary
+from pipelines.governance.noninferiority import (
+    Noninferiority,
+    beyond,
+    read_margins,
+    shared_less_own,
+)
 
 RULES = Path(__file__).resolve().parents[2] / "mlflow" / "promotion.toml"
 REQUIRED = frozenset({"floor", "margin", "max_ece", "min_records", "evidence"})
@@ -21,6 +27,7 @@ KNOWN = REQUIRED | {
     "slope",
     "min_approval_ratio",
     "max_calibration_difference",
+    "noninferiority",
 }
 AWAITING = "approval: awaiting approval by a person"
 
@@ -39,6 +46,7 @@ class Rules:
     slope: tuple[float, float] | None = None
     min_approval_ratio: float | None = None
     max_calibration_difference: float | None = None
+    noninferiority: Noninferiority | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,8 @@ def load_rules(pipeline: str, name: str, path: Path = RULES) -> Rules:
         if not isinstance(slope, list) or len(slope) != 2 or not slope[0] < slope[1]:
             raise InputError(f"{path}: slope {slope!r} for {pipeline}; two rising numbers")
         chosen["slope"] = tuple(slope)
+    if "noninferiority" in chosen:
+        chosen["noninferiority"] = read_margins(chosen["noninferiority"], path, pipeline)
     return Rules(**{**chosen, "evidence": tuple(chosen["evidence"])})
 
 
@@ -119,7 +129,7 @@ def check(rules: Rules, evidence: dict[str, Any], new: Answers, best: Answers | 
         best: Answers of the best champion so far; None when there has been none.
     """
     checks = [_complete(rules, evidence), _floor(rules, new), _calibrated(rules, new)]
-    checks += [*_sloped(rules, new), *_fair(rules, new)]
+    checks += [*_sloped(rules, new), *_fair(rules, new), *_noninferior(rules, evidence)]
     ahead = best is None
     if best is not None:
         compared, ahead = _no_worse(rules, new, best)
@@ -194,6 +204,17 @@ def _fair(rules: Rules, new: Answers) -> list[Check]:
             most = rules.max_calibration_difference
             checks.append(_not_beyond(rule, gap, -math.inf, most))
     return checks
+
+
+def _noninferior(rules: Rules, evidence: dict[str, Any]) -> list[Check]:
+    """Of outcomes of a shared network; nothing is said where none was trained alone beside it."""
+    gaps = shared_less_own(evidence)
+    if rules.noninferiority is None or not gaps:
+        return []
+    lost = beyond(rules.noninferiority, gaps)
+    compared = f"{len(gaps)} outcomes of the shared network against their single-task networks"
+    detail = "; ".join(lost) or f"{compared}: none lies wholly beyond its margin"
+    return [Check("no outcome worse than alone", not lost, detail)]
 
 
 def _not_beyond(rule: str, found: Interval, low: float, high: float) -> Check:

@@ -16,7 +16,7 @@ from domains.errors import InputError
 from models import scorer as packed
 from models.multitask.grouping import conflicts, proposed
 from models.multitask.named import network
-from models.multitask.patched import Patched
+from models.multitask.patched import SINGLE, Patched
 from models.multitask.scorer import PatientsScorer
 from models.multitask.shape import Shape
 from tests.domains.sample_patients import EVERY_KIND, patients_of_every_kind
@@ -63,7 +63,8 @@ def test_some_outcomes_are_answered_by_networks_of_their_own_after_loading_too(
     patched = Patched(shape, main, ("stay", "grade"))
     patched.take(single)
     whole = PatientsScorer(encoder(), found, main, "groups", shape)
-    mixed = replace(whole, network=patched.eval(), alone=("stay", "grade"))
+    alone = dict.fromkeys(("stay", "grade"), SINGLE)
+    mixed = replace(whole, network=patched.eval(), alone=alone)
     apart = replace(whole, network=single, sharing="none")
     rows = patients_of_every_kind(40, seed=3)
     answers = packed.load(mixed.save(tmp_path / "package")).predict(rows)

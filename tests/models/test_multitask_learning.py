@@ -8,7 +8,7 @@ import torch
 
 from domains.healthcare.outcome_codec import Codec
 from domains.metrics import METRICS
-from models.multitask.boosting import boosted_logits
+from models.multitask.boosting import boost
 from models.multitask.heads import LOSSES, answer, hazard_loss
 from models.multitask.learning import Recipe, logits, shuffled, train
 from models.multitask.masked import Records
@@ -146,15 +146,14 @@ def test_boosting_answers_every_kind(
     x = training.x.astype(float)
     x[:, 2] = np.nan  # a column without any value must not stop it
     out = {
-        name: boosted_logits(
+        name: boost(
             codec,
             x,
             training.y[name],
-            validation.x.astype(float),
             categorical=np.zeros(x.shape[1], bool),
             seed=0,
             rounds=20,
-        )
+        ).logits(validation.x.astype(float))
         for name, codec in codecs.items()
     }
     assert {name: v.shape for name, v in out.items()} == {

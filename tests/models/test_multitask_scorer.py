@@ -26,6 +26,7 @@ CALIBRATORS = {
     "stay": Calibrator("conformal", coverage=0.9, below=0.8, above=1.2),
 }
 
+
 @pytest.fixture(scope="module", params=product(SHARING, TRUNKS))
 def scorer(request: pytest.FixtureRequest) -> PatientsScorer:
     cohort = read_cohort(sample_patients(), OUTCOMES, "f", patient="id")

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
+from models.multitask.patched import SINGLE
 from pipelines.evidence import Arm, Evidence
 from pipelines.progress import say
 from pipelines.stages import stage
-from pipelines.steps.patients import calibration, figures, interference, listed, words
+from pipelines.steps.patients import calibration, choosing, figures, interference, listed, words
+from pipelines.steps.patients.choosing import Choice
 from pipelines.steps.patients.prepare import EXTERNAL, Prepared
-from pipelines.steps.patients.tested import ITSELF, read_test
+from pipelines.steps.patients.served import Served
+from pipelines.steps.patients.tested import ITSELF, Tested, read_test
 from pipelines.steps.patients.training import Trained
 from pipelines.tracking import Job, log_arm
 
 
 @stage()
-def evaluate(job: Job, prepared: Prepared, package: Path, trained: Sequence[Trained]) -> Evidence:
+def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Trained]) -> Evidence:
     """Metrics of the packed model and its controls, each with its interval by patient.
 
     The packed model is judged by what it answers to raw records, as it will be served.
     """
     model, *controls = trained
-    tested = read_test(job, prepared, package, trained, "test")
+    tested = read_test(job, prepared, served.package, trained, "test")
     metrics = {each.name: tested.metrics(each.name) for each in trained}
     if EXTERNAL in prepared.split:
-        external = read_test(job, prepared, package, trained, EXTERNAL)
+        external = read_test(job, prepared, served.package, trained, EXTERNAL)
         for each in trained:
             found = external.metrics(each.name)
             metrics[each.name] |= {f"{EXTERNAL}.{key}": value for key, value in found.items()}
@@ -38,7 +41,7 @@ def evaluate(job: Job, prepared: Prepared, package: Path, trained: Sequence[Trai
     rivals = [control.name for control in controls]
     comparison, codecs = tested.comparison, tested.codecs
     headline = words.headline(
-        comparison, model.name, rivals, len(codecs), prepared.split["test"]["records"]
+        comparison, model.name, rivals, len(codecs), prepared.split["test"]["records"], tested.alone
     )
     say(headline)
     return Evidence(
@@ -51,6 +54,7 @@ def evaluate(job: Job, prepared: Prepared, package: Path, trained: Sequence[Trai
         calibration=calibration.told(tested),
         findings=[
             *words.findings(comparison, codecs, model.name, rivals, tested.alone),
+            *choosing.sentences(model.name, served.choices, served.records),
             *interference.findings(model, list(codecs)),
             *words.cost({each.name: each.seconds for each in trained}),
         ],
@@ -63,7 +67,21 @@ def evaluate(job: Job, prepared: Prepared, package: Path, trained: Sequence[Trai
             *calibration.tables(tested, job.config.coverage),
         ],
         remarks={"calibration": calibration.remarks(tested, job.config.coverage)},
+        served=_served(served.choices, tested),
     )
+
+
+def _served(choices: Sequence[Choice], tested: Tested) -> dict[str, dict[str, Any]]:
+    """By what each outcome is served, and how the shared network stands to its own network."""
+    keys = words.main_keys(tested.codecs, tested.comparison, tested.model)
+    found: dict[str, dict[str, Any]] = {}
+    for choice in choices:
+        less_own = None
+        if choice.outcome in keys:
+            gap = tested.comparison.difference(ITSELF, SINGLE, keys[choice.outcome])
+            less_own = [gap.value, gap.low, gap.high]
+        found[choice.outcome] = {"by": choice.by, "why": choice.why, "less_own": less_own}
+    return found
 
 
 def _arm(trained: Trained, metrics: dict[str, float], chosen: bool) -> Arm:

@@ -38,7 +38,7 @@ class Tested:
             same survival curve for everyone, that of these records themselves.
         repeats: Resamples of patients that intervals come from.
         seed: Of the resampling.
-        alone: Outcomes that another model answers.
+        alone: Outcomes that another model answers → which.
         calibrators: Of the packed model.
     """
 
@@ -48,7 +48,7 @@ class Tested:
     comparison: Comparison
     repeats: int
     seed: int
-    alone: tuple[str, ...] = ()
+    alone: Mapping[str, str] = field(default_factory=dict)
     calibrators: Mapping[str, Calibrator] = field(default_factory=dict)
 
     @property
@@ -101,7 +101,7 @@ def read_test(
         name: scores(codecs, cohort.targets, frame, curves(codecs, outputs[name]))
         for name, frame in frames.items()
     }
-    alone = tuple(scorer.alone)
+    alone = dict(scorer.alone)
     if alone:
         chosen, own = {name: codecs[name] for name in alone}, model.read(part, codecs)
         frame = predictions(chosen, own, calibrators(job, prepared, model))
@@ -113,9 +113,7 @@ def read_test(
     return Tested(cohort, codecs, frames, found, repeats, seed, alone, scorer.calibrators)
 
 
-def _marginal(
-    codecs: Mapping[str, Codec], cohort: Cohort, frame: pd.DataFrame
-) -> dict[str, Score]:
+def _marginal(codecs: Mapping[str, Codec], cohort: Cohort, frame: pd.DataFrame) -> dict[str, Score]:
     """What one curve for everyone reaches by the integrated Brier score."""
     kept = {name: codec for name, codec in codecs.items() if codec.outcome.kind == "survival"}
     flat = {}

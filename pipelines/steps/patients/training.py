@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from safetensors.numpy import load_file, save_file
 
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.patient_features import Encoder
 from domains.healthcare.patients import Cohort
-from models.multitask.boosting import boosted_logits
+from models.multitask.boosted import Boosted, save_boosted
+from models.multitask.boosting import boost
 from models.multitask.calibrating import Calibrator, fit_calibrators
 from models.multitask.grouping import proposed
 from models.multitask.learning import Recipe, train
 from models.multitask.masked import Records
+from models.multitask.patched import BOOSTING, SINGLE
 from models.multitask.scorer import PatientsScorer
 from pipelines.evidence import Role
 from pipelines.life.arms import checkpoint, once
 from pipelines.progress import say
 from pipelines.settings import PatientsConfig
 from pipelines.stages import stage
-from pipelines.steps.patients.prepare import EFFORTS, EXTERNAL, Prepared, wants_controls
+from pipelines.steps.patients.inputs import inputs
+from pipelines.steps.patients.prepare import (
+    EFFORTS,
+    EXTERNAL,
+    Prepared,
+    boosted_every,
+    wants_controls,
+)
 from pipelines.tracking import Job
 
 ANSWERED = ("validation", "calibration", "test", EXTERNAL)
-
+DECIDED_ON = ("validation", "calibration")
 
 Groups = tuple[tuple[str, ...], ...]
 SHARED = {
@@ -46,7 +57,9 @@ SHARED = {
 class Trained:
     """A trained model or control: its logits on every answered part are a safetensors file.
 
-    `cosines` is the `.npy` file of `angles`; None where outcomes share nothing.
+    `cosines` is the `.npy` file of `angles`; None where outcomes share nothing. `unseen` are
+    answers on validation and calibration records by what trained on neither; None where `logits`
+    are such.
     """
 
     name: str
@@ -56,22 +69,31 @@ class Trained:
     logits: Path
     history: list[dict[str, float]] = field(default_factory=list)
     cosines: Path | None = None
+    unseen: Path | None = None
 
     def angles(self) -> np.ndarray:
-        """Cosines between the outcomes' gradients after each epoch, (epochs, m, m) float32."""
+        """Cosines between the outcomes' gradients after some epochs, (epochs, m, m) float32."""
         return np.zeros((0, 0, 0)) if self.cosines is None else np.load(self.cosines)
 
     def read(self, part: str, outcomes: Mapping[str, Codec]) -> dict[str, np.ndarray]:
         """Logits of one part by outcome, (n, size)."""
-        stored = load_file(self.logits)
-        return {name: stored[f"{part}/{name}"] for name in outcomes}
+        return _stored(self.logits, part, outcomes)
+
+    def read_unseen(self, part: str, outcomes: Mapping[str, Codec]) -> dict[str, np.ndarray]:
+        """Logits of a part of `DECIDED_ON`, by what did not train on it."""
+        return _stored(self.unseen or self.logits, part, outcomes)
+
+
+def _stored(path: Path, part: str, outcomes: Mapping[str, Codec]) -> dict[str, np.ndarray]:
+    stored = load_file(path)
+    return {name: stored[f"{part}/{name}"] for name in outcomes}
 
 
 @stage(kind="training")
 def train_model(job: Job, prepared: Prepared) -> Trained:
     """Train the configured network on all outcomes and pack it, not yet calibrated."""
     config: PatientsConfig = job.config
-    name = "single-task" if config.sharing == "none" else "shared"
+    name = SINGLE if config.sharing == "none" else "shared"
     note = f"{SHARED[config.sharing]}; losses balanced: {config.balancing}"
     return _network(job, prepared, name, "arm", config.sharing, note, config.grouped)
 
@@ -85,8 +107,8 @@ def train_controls(job: Job, prepared: Prepared, model: Trained) -> list[Trained
     found = _grouped(job, prepared, model)
     if config.sharing != "none":
         note = "one network of the same size an outcome, each stopped at its own best epoch"
-        found.append(_network(job, prepared, "single-task", "control", "none", note))
-    boosting = once(job, Trained, "boosting", lambda: _boosting(job, prepared))
+        found.append(_network(job, prepared, SINGLE, "control", "none", note))
+    boosting = once(job, Trained, BOOSTING, lambda: _boosting(job, prepared))
     return [*found, boosting]
 
 
@@ -133,7 +155,7 @@ def _new_network(
     )
     encoder, codecs = prepared.read_rules()
     training, validation = (
-        encoded(prepared.read(part), encoder, codecs) for part in ("train", "validation")
+        inputs(prepared, part, encoder, codecs) for part in ("train", "validation")
     )
     started = time.process_time()
     kept = checkpoint(job, name)
@@ -145,7 +167,8 @@ def _new_network(
     scorer.save(job.folder / name)
     epochs = ", ".join(str(history.best_epoch) for history in histories)
     say(f"{name}: {seconds:.1f} CPU s, best epoch {epochs}")
-    answers = _answer(job, prepared, name, lambda cohort: scorer.logits(cohort.features))
+    path = job.folder / f"{name}.logits"
+    answers = _answer(prepared, path, scorer.logits)
     merged = _merged([history.history for history in histories], list(codecs))
     return Trained(name, role, note, seconds, answers, merged, _kept(job, name, learned.cosines))
 
@@ -171,36 +194,44 @@ def _merged(histories: list[list[dict[str, float]]], names: list[str]) -> list[d
 
 
 def _boosting(job: Job, prepared: Prepared) -> Trained:
-    """Boosting needs no validation records to stop on, and so it trains on those as well."""
-    config: PatientsConfig = job.config
-    encoder, codecs = prepared.read_rules()
-    cohort = prepared.read("train").joined(prepared.read("validation"))
-    x = encoder.ordinal(cohort.features)
-    parts = {part: encoder.ordinal(prepared.read(part).features) for part in _answered(prepared)}
-    queries = np.concatenate(list(parts.values()))
-    edges = np.cumsum([len(part) for part in parts.values()])[:-1]
-    found, started = {}, time.process_time()
-    for name, codec in codecs.items():
-        out = boosted_logits(
-            codec,
-            x,
-            codec.encode(cohort.targets.values[name]),
-            queries,
-            categorical=encoder.categorical,
-            seed=config.seed,
-            rounds=EFFORTS[config.scale].rounds,
-        )
-        pieces = zip(parts, np.split(out, edges), strict=True)
-        found.update({f"{part}/{name}": np.ascontiguousarray(piece) for part, piece in pieces})
+    """Boosting needs no validation records to stop on, and so it trains on those as well.
+
+    What serves an outcome is chosen on validation and calibration records together, and there
+    boosting is judged by twins that trained on training records alone.
+    """
+    encoder, _ = prepared.read_rules()
+    every = boosted_every(prepared.split)
+    train, validation = (prepared.read(part, every) for part in ("train", "validation"))
+    started = time.process_time()
+    models = _boosted(job, prepared, train.joined(validation))
     seconds = time.process_time() - started
-    say(f"boosting: {seconds:.1f} CPU s")
-    path = job.folder / "boosting.logits"
-    save_file(found, path)
+    twins = _boosted(job, prepared, train)
+    (job.folder / BOOSTING).mkdir(exist_ok=True)
+    save_boosted(models, job.folder / BOOSTING)
+    say(f"{BOOSTING}: {seconds:.1f} CPU s")
+
+    def of(trees: Mapping[str, Boosted], features: pd.DataFrame) -> dict[str, np.ndarray]:
+        x = encoder.ordinal(features)
+        return {name: model.logits(x) for name, model in trees.items()}
+
+    answers = _answer(prepared, job.folder / f"{BOOSTING}.logits", partial(of, models))
+    unseen = _answer(prepared, job.folder / f"{BOOSTING}.unseen", partial(of, twins), DECIDED_ON)
     note = (
         "scikit-learn's HistGradientBoosting, one an outcome, default settings, trained on the "
         "validation records too"
     )
-    return Trained("boosting", "control", note, seconds, path)
+    if every > 1:
+        note += f"; on every {every}th record of both"
+    return Trained(BOOSTING, "control", note, seconds, answers, unseen=unseen)
+
+
+def _boosted(job: Job, prepared: Prepared, cohort: Cohort) -> dict[str, Boosted]:
+    config: PatientsConfig = job.config
+    encoder, codecs = prepared.read_rules()
+    x, rounds = encoder.ordinal(cohort.features), EFFORTS[config.scale].rounds
+    how: dict[str, Any] = {"categorical": encoder.categorical, "seed": config.seed}
+    targets = {name: codec.encode(cohort.targets.values[name]) for name, codec in codecs.items()}
+    return {name: boost(codecs[name], x, y, rounds=rounds, **how) for name, y in targets.items()}
 
 
 def encoded(cohort: Cohort, encoder: Encoder, codecs: Mapping[str, Codec]) -> Records:
@@ -209,18 +240,18 @@ def encoded(cohort: Cohort, encoder: Encoder, codecs: Mapping[str, Codec]) -> Re
     return Records(encoder.encode(cohort.features), targets, encoder.numbers)
 
 
-def _answered(prepared: Prepared) -> list[str]:
-    return [part for part in ANSWERED if part in prepared.split]
-
-
 def _answer(
-    job: Job, prepared: Prepared, name: str, logits: Callable[[Cohort], dict[str, np.ndarray]]
+    prepared: Prepared,
+    path: Path,
+    logits: Callable[[pd.DataFrame], dict[str, np.ndarray]],
+    parts: Sequence[str] = ANSWERED,
 ) -> Path:
+    """Write down the logits of those parts that there are, so many records at a time."""
     found = {}
-    for part in _answered(prepared):
-        for outcome, values in logits(prepared.read(part)).items():
-            found[f"{part}/{outcome}"] = values
-    path = job.folder / f"{name}.logits"
+    for part in (part for part in parts if part in prepared.split):
+        answers = [logits(piece) for piece in prepared.pieces(part) if len(piece)]
+        for outcome in answers[0]:
+            found[f"{part}/{outcome}"] = np.concatenate([answer[outcome] for answer in answers])
     save_file(found, path)
     return path
 

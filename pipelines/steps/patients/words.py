@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -42,10 +42,19 @@ def standing(gap: Interval) -> str:
     return "behind" if gap.high < 0 else "level with"
 
 
-def headline(comparison: Comparison, model: str, rivals: list[str], outcomes: int, n: int) -> str:
-    """One sentence with the result in it."""
+def headline(
+    comparison: Comparison,
+    model: str,
+    rivals: list[str],
+    outcomes: int,
+    n: int,
+    alone: Collection[str] = (),
+) -> str:
+    """One sentence with the result in it; of a network that answers all but those `alone`."""
     which = {"shared": "One network", "single-task": "A network each"}[model]
     what = f"{which} for {outcomes} outcome{'s' if outcomes > 1 else ''}"
+    if alone:
+        what += f", {len(alone)} of them answered by models of their own"
     if MEAN not in comparison.values[model]:
         return f"{what}, on {n:,} test records."
     found = comparison.interval(model, MEAN)
@@ -63,11 +72,11 @@ def findings(
     codecs: Mapping[str, Codec],
     model: str,
     rivals: list[str],
-    alone: Sequence[str] = (),
+    alone: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Who won and who lost: a count against each control, then a sentence an outcome.
 
-    Those that answer `alone` are their single-task networks, and are not compared with them.
+    An outcome that is answered `alone`, by one of the rivals, is not compared with that one.
     """
     keys = main_keys(codecs, comparison, model)
     lines = [_count(comparison, keys, model, rival) for rival in rivals]
@@ -75,8 +84,8 @@ def findings(
         value = comparison.values[model][key]
         text = f"{name}: {METRIC_NAMES[codecs[name].outcome.metric]} {value:.3f}"
         for rival in rivals:
-            if rival == "single-task" and name in alone:
-                text += "; served by its own single-task network"
+            if alone and alone.get(name) == rival:
+                text += f"; served by {RIVALS[rival]}"
                 continue
             gap = comparison.difference(model, rival, key)
             text += f"; {standing(gap)} {RIVALS[rival]} ({_gap(gap)})"

@@ -1,0 +1,139 @@
+"""What answers each outcome: the network that all share, or a model of its own in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+from domains.healthcare.outcome_scores import Comparison
+from domains.metrics import Interval
+from models.multitask.patched import SINGLE
+from pipelines.governance.noninferiority import Noninferiority
+
+SHARED = "shared"
+Why = Literal["kept", "behind", "not shown", "no label"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One outcome's, made on decision records.
+
+    Attributes:
+        outcome: Its name.
+        by: What answers it, `shared` or the name of a control.
+        why: `kept`: nothing spoke against sharing; `behind`: it was behind `by` by more than is
+            allowed; `not shown`: it may be too far behind its single-task network; `no label`:
+            decision records could not tell.
+        gaps: The shared network less each rival.
+        allowed: How far it may be behind the better rival.
+        margin: How far its interval may reach below its single-task network.
+    """
+
+    outcome: str
+    by: str
+    why: Why
+    gaps: Mapping[str, Interval]
+    allowed: float
+    margin: float
+
+
+def choose(
+    comparison: Comparison,
+    keys: Mapping[str, str],
+    rivals: Sequence[str],
+    allowed: float,
+    margins: Noninferiority | None,
+) -> tuple[Choice, ...]:
+    """Where an outcome is better off without sharing.
+
+    It is answered by the better of its rivals where the shared network is behind that one by more
+    than is allowed, as a point estimate, or where the lower end of the interval of its difference
+    from its single-task network does not reach the margin of non-inferiority.
+
+    Args:
+        comparison: Of `shared` and the rivals, on records that none of them trained on.
+        keys: Outcome → key of its main metric.
+        rivals: Names of the models that could answer in its place.
+        allowed: In the main metric.
+        margins: By outcome; None: the interval has no say.
+    """
+    return tuple(
+        _choose(comparison, name, key, rivals, allowed, margins.of(name) if margins else inf)
+        for name, key in keys.items()
+    )
+
+
+def _choose(
+    comparison: Comparison,
+    name: str,
+    key: str,
+    rivals: Sequence[str],
+    allowed: float,
+    margin: float,
+) -> Choice:
+    if any(key not in comparison.values[each] for each in (SHARED, *rivals)):
+        return Choice(name, SHARED, "no label", {}, allowed, margin)
+    gaps = {rival: comparison.difference(SHARED, rival, key) for rival in rivals}
+    best = min(rivals, key=lambda rival: gaps[rival].value)
+    if gaps[best].value < -allowed:
+        return Choice(name, best, "behind", gaps, allowed, margin)
+    if SINGLE in gaps and gaps[SINGLE].low < -margin:
+        return Choice(name, best, "not shown", gaps, allowed, margin)
+    return Choice(name, SHARED, "kept", gaps, allowed, margin)
+
+
+def sentences(model: str, choices: Sequence[Choice], records: int) -> list[str]:
+    """By what each outcome of a shared network is served, and why.
+
+    Args:
+        model: Name of the trained network.
+        choices: Of all outcomes; none where no rival was trained.
+        records: How many they were made on.
+    """
+    if model != SHARED:
+        return []
+    if not choices:
+        return ["Not compared with single-task networks: none was trained, so nothing is served."]
+    on = f"{records:,} records that no rival trained on"
+    apart = [_apart(choice, on) for choice in choices if choice.by != SHARED]
+    kept = [choice for choice in choices if choice.why == "kept"]
+    if kept:
+        listed = "; ".join(f"{choice.outcome} {_against(choice)}" for choice in kept)
+        apart.append(f"Served by the shared network, by its differences on {on}: {listed}.")
+    if untold := [choice.outcome for choice in choices if choice.why == "no label"]:
+        apart.append(
+            f"Served by the shared network and not compared: {', '.join(untold)}; {on} have too "
+            "few labels."
+        )
+    return apart
+
+
+def _apart(choice: Choice, on: str) -> str:
+    text = f"{choice.outcome} is served by its {_MODELS[choice.by]} inside the same version: "
+    if choice.why == "behind":
+        gap = choice.gaps[choice.by]
+        return (
+            f"{text}on {on} the shared network was behind it by {-gap.value:.3f} "
+            f"({_interval(gap)}), and {choice.allowed:g} is allowed."
+        )
+    gap = choice.gaps[SINGLE]
+    return (
+        f"{text}{on} do not show that the shared network is not worse than the single-task one by "
+        f"more than {choice.margin:g} ({gap.value:+.3f}, {_interval(gap)})."
+    )
+
+
+_MODELS = {"single-task": "single-task network", "boosting": "boosted trees"}
+
+
+def _against(choice: Choice) -> str:
+    return ", ".join(
+        f"{gap.value:+.3f} against its {_MODELS[rival]} ({_interval(gap)})"
+        for rival, gap in choice.gaps.items()
+    )
+
+
+def _interval(gap: Interval) -> str:
+    return f"95 % interval {gap.low:+.3f} to {gap.high:+.3f}"
