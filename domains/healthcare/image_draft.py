@@ -43,6 +43,7 @@ class Draft:
         notes: What was found while reading.
         multilabel: Whether an image can have several labels, or none.
         named: Whether `patient` names patients, not images or volumes.
+        hashed: Whether it does so by the keyed hash of what DICOM files name.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class Draft:
     notes: list[str] = field(default_factory=list)
     multilabel: bool = False
     named: bool = False
+    hashed: bool = False
 
 
 @dataclass(frozen=True)

@@ -74,18 +74,33 @@ def _parted(given: ImageSet, other: ImageSet, one: str, another: str) -> tuple[p
     records = given.records()
     copies = _copied(given, other)
     known = np.zeros(len(records), dtype=bool)
-    if given.names_patients() and other.names_patients():
+    named = given.names_patients() and other.names_patients()
+    if named and _named_alike(given, other):
         known = records["patient"].isin(other.records()["patient"]).to_numpy()
     groups = records["group"]
     out = groups.isin(groups[copies | known]).to_numpy()
     records.loc[out, "part"] = EXCLUDED
+    unlike = _UNLIKE.format(one, another) if named and not _named_alike(given, other) else ""
     if not out.any():
-        return records, ""
+        return records, unlike
     return records, (
         f"{int(out.sum())} {one} images were left out: {int(copies.sum())} are copies of {another} "
         f"images, {int(known.sum())} show patients whom the {another} names too, the rest belong "
-        "with these."
+        f"with these.{' ' if unlike else ''}{unlike}"
     )
+
+
+_UNLIKE = (
+    "The {} and the {} images name patients in different ways (a column, DICOM files, or a secret "
+    "of their own), which cannot be compared: a patient of both is found by copied pictures alone."
+)
+
+
+def _named_alike(given: ImageSet, other: ImageSet) -> bool:
+    """Whether equal names mean equal patients: hashes do under one key, and never equal ids."""
+    if given.hashed != other.hashed:
+        return False
+    return not given.hashed or given.dataset.public == other.dataset.public
 
 
 def _noted(given: ImageSet, records: pd.DataFrame, note: str) -> ImageSet:

@@ -180,17 +180,28 @@ def from_items(
     made = records.iloc[found.rows].reset_index(drop=True)
     sliced = found.slices >= 0
     made["id"] = np.where(sliced, made["id"] + "#" + found.slices.astype(str), made["id"])
-    nameless = 0
+    nameless, hashed = 0, False
     if not named:
         told = found.patients != ""
         made["patient"] = np.where(told, found.patients, made["patient"])
-        named, nameless = bool(told.any()), int((~told).sum())
+        named = hashed = bool(told.any())
+        nameless = int((~told).sum())
     named_files = (file for item in items for file in (item.series or (item.file,)))
     read = [file for file in named_files if os.path.isfile(file)]  # a Path refuses long names
     digest = digest_files([path, *read] if path.is_file() else read, intake.digest_key)
     notes = [*_unnamed(named, sliced, nameless), *found.notes]
     return Draft(
-        intake.folder, made, classes, (), digest, path, found.prints, notes, multilabel, named
+        intake.folder,
+        made,
+        classes,
+        (),
+        digest,
+        path,
+        found.prints,
+        notes,
+        multilabel,
+        named,
+        hashed,
     )
 
 

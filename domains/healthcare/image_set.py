@@ -28,6 +28,7 @@ class ImageSet:
         multilabel: Whether an image can have several of `classes`, or none.
         named: Whether the patients are known; otherwise every image or volume stands for one.
         reading: How its files became images.
+        hashed: Whether patients are known by the keyed hash of what DICOM files name.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class ImageSet:
     multilabel: bool = False
     named: bool = False
     reading: Reading = AS_STATED
+    hashed: bool = False
 
     def images(self) -> np.ndarray:
         """Memory-mapped uint8, (n, size, size, channels), channels 3 or, if so read, 1."""

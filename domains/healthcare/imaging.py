@@ -99,6 +99,7 @@ def prepare(request: Request, folder: Path, size: int, key: bytes) -> ImageSet:
         draft.multilabel,
         draft.named,
         request.reading,
+        draft.hashed,
     )
 
 

@@ -11,7 +11,7 @@ from domains.errors import InputError
 from domains.healthcare.image_overlap import external
 from domains.healthcare.image_split import EXCLUDED, Rule
 from domains.splits import draw_sites, split_key
-from tests.domains.sample_images import picture, save, write_folder, write_manifest
+from tests.domains.sample_images import picture, save, save_dicom, write_folder, write_manifest
 from tests.domains.sample_sets import image_set, manifest_set
 
 
@@ -116,6 +116,24 @@ def test_an_external_set_is_tested_whole_but_for_what_the_target_holds(tmp_path:
     assert (records["part"] == EXCLUDED).sum() == 10
     assert test.classes == target.classes
     assert any("10 external images were left out" in note for note in test.dataset.notes)
+
+
+def test_patients_named_in_two_ways_are_not_said_to_have_been_compared(tmp_path: Path) -> None:
+    for place, seed in (("here", 0), ("there", 9000)):
+        for number in range(120):
+            who = {"PatientID": f"p{number // 2}"}
+            pixels = picture(number % 2, seed + number)
+            save_dicom(tmp_path / place / f"c{number % 2}" / f"{number}.dcm", pixels, **who)
+    here = image_set(tmp_path, kind="folder", path=tmp_path / "here")
+    keys = {"kind": "folder", "path": tmp_path / "there", "whole": True}
+    with pytest.raises(InputError, match="0 external test images"):  # the same people, by hash
+        external(image_set(tmp_path, "same", **keys), here)
+    private = external(image_set(tmp_path, "private", public=False, **keys), here)
+    frame = write_manifest(tmp_path).replace({"well": "c0", "sick": "c1"})
+    other = external(image_set(tmp_path, "other", **keys), manifest_set(tmp_path, frame))
+    for test in (private, other):
+        assert (test.records()["part"] == "test").all()
+        assert any("by copied pictures alone" in note for note in test.dataset.notes)
 
 
 def test_an_external_set_has_the_targets_class_numbers(tmp_path: Path) -> None:
