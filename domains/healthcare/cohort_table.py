@@ -15,14 +15,21 @@ import pandas as pd
 
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import known
-from domains.healthcare.patient_features import Category, Encoder, Feature, round_digits
+from domains.healthcare.patient_features import (
+    Category,
+    Encoder,
+    Feature,
+    Number,
+    round_digits,
+)
 from domains.healthcare.patients import Cohort
 
 FEWEST = 5
 """Patients of private records of whom something is told together."""
 REFERENCE = "train"
-HIDDEN = f"fewer than {FEWEST}"
+HIDDEN = f"<{FEWEST}"
 MISSING, OTHER = "missing", "other"
+_TOO_FEW = "(too few)"
 
 Distance = Callable[[np.ndarray, np.ndarray], float | None]
 
@@ -53,8 +60,8 @@ def table_one(
 ) -> list[Line]:
     """Records, patients, every outcome and every feature of each part.
 
-    Numbers are median [quartiles], levels n (%) of the records, missing cells n (%). Levels are
-    those that the encoder lists; others stand together.
+    Numbers are median [quartiles], levels n (%) of the records that have one, missing cells n (%).
+    Levels are those that the encoder lists, others stand together; of 0 and 1 the ones are told.
 
     Args:
         parts: Part → its records; `train` is what the others are compared with.
@@ -119,7 +126,7 @@ class _Count:
         if not present.any():
             return "–"
         if not self.public and _patients(patients[present]) < 4 * FEWEST:
-            return f"of {HIDDEN}" if _patients(patients[present]) < FEWEST else "of too few"
+            return _TOO_FEW
         low, middle, high = round_digits(np.quantile(values[present], [0.25, 0.5, 0.75]))
         return f"{middle:,.10g} [{low:,.10g}, {high:,.10g}]"
 
@@ -127,15 +134,21 @@ class _Count:
 def _feature_lines(feature: Feature, parts: Mapping[str, Cohort], count: _Count) -> list[Line]:
     values = {part: feature.ordinal(c.features[feature.name], part) for part, c in parts.items()}
     patients = {part: cohort.patients for part, cohort in parts.items()}
-    if isinstance(feature, Category):
+    if isinstance(feature, Category) or _yes_or_no(feature):
         apart = _apart(values, apart_levels, count)
-        levels = (*feature.levels, OTHER)
+        levels = (*feature.levels, OTHER) if isinstance(feature, Category) else ("0", "1")
         found = _level_lines(feature.name, levels, values, patients, count, apart)
+        found = found if isinstance(feature, Category) else found[1:]
     else:
         apart = _apart(values, apart_numbers, count)
         cells = {part: count.middle(value, patients[part]) for part, value in values.items()}
         found = [Line(feature.name, "", cells, apart)]
     return [*found, *_missing(feature.name, values, patients, count)]
+
+
+def _yes_or_no(feature: Number) -> bool:
+    """Whether every value that training held is 0 or 1."""
+    return bool(feature.values) and set(feature.values) <= {0.0, 1.0}
 
 
 def _outcome_lines(

@@ -9,6 +9,7 @@ from pipelines.evidence import Arm
 from pipelines.reporting import wording
 
 _ELSEWHERE = ("external.", "validation.")  # not of the test records that arms are compared on
+_OF_ONE = "shared."  # a part of the registered model by itself, which no other training has
 _IMPLIED = {"gini": "auroc"}  # says what the other one says
 _ACROSS, _MANY = 5, 5  # columns that fit; trainings that do not fit side by side
 
@@ -46,7 +47,7 @@ def boards(arms: Sequence[Arm]) -> list[Board]:
     Where measures are told by outcome, they stay together in one table.
     """
     compared = wording.names(name for arm in arms for name in arm.metrics)
-    compared = [name for name in compared if not name.startswith(_ELSEWHERE)]
+    compared = [name for name in compared if not name.startswith((*_ELSEWHERE, _OF_ONE))]
     if not any(name in compared for name in wording.main_metrics(compared) if "." not in name):
         return [_board("", compared, arms)] if compared else []
     parts = dict.fromkeys(wording.split_name(name)[0] for name in compared)

@@ -39,3 +39,40 @@ def heat(path: Path, values: Array, names: Sequence[str], label: str) -> Path:
         return figure
 
     return save(path, draw)
+
+
+def parts_of_whole(path: Path, values: Array, rows: Sequence[str], names: Sequence[str]) -> Path:
+    """Every part in its cell as percent of its column's whole, the darker the more.
+
+    Args:
+        path: Of the picture.
+        values: (n, m), 0 to 1.
+        rows: Names of the n rows.
+        names: Of the m columns.
+    """
+
+    def draw(width: float) -> Figure:
+        wide = width == WIDE
+        label = 1.6 if wide else 0.95
+        across = min(width, label + 0.75 * len(names))
+        figure = paper(across, 0.23 * len(rows) + 1.0)
+        axes = figure.subplots()
+        axes.imshow(values, cmap="Blues", vmin=0, vmax=max(float(values.max()), 0.2), aspect="auto")
+        axes.grid(visible=False)
+        limit = 26 if wide else 14
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="left", rotation_mode="anchor")
+        axes.xaxis.tick_top()
+        axes.set_yticks(range(len(rows)), [_shortened(row, limit) for row in rows])
+        for row, column in np.ndindex(values.shape):
+            value = float(values[row, column])
+            colour = "white" if value > 0.6 * max(float(values.max()), 0.2) else INK
+            if value >= 0.005:
+                axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center",
+                          color=colour, fontsize=7.5 if wide else 6.5)  # fmt: skip
+        return figure
+
+    return save(path, draw)
+
+
+def _shortened(label: str, limit: int) -> str:
+    return label if len(label) <= limit else f"{label[: limit - 1]}…"

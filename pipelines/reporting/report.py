@@ -27,6 +27,7 @@ _ANCHORS = (
     ("decisions", "Decisions"),
     ("calibration", "Calibration"),
     ("fairness", "Fairness"),
+    ("explained", "What answers rest on"),
     ("scorecard", "The scorecard"),
     ("rounds", "Who took part"),
     ("privacy", "Privacy"),
@@ -44,13 +45,14 @@ SECTIONS = {
     "decisions": ("decisions",),
     "calibration": ("calibration", "reliability"),
     "fairness": ("fairness",),
+    "explained": ("explained",),
     "rounds": ("rounds",),
     "privacy": ("privacy", "budget", "epsilon"),
     "data": ("data", "samples", "split"),
 }
-_TABLED = ("worth", "joining", "decisions", "calibration", "rounds")
+_TABLED = ("worth", "joining", "decisions", "calibration", "explained", "rounds", "data")
 """Sections that take tables; all others stand at the end."""
-_OF_RECORDS = ("findings", "joining", "decisions", "fairness", "closer")
+_OF_RECORDS = ("findings", "joining", "decisions", "fairness", "explained", "closer")
 """Sections that are there only where held-out records' numbers may be told and there are any."""
 
 

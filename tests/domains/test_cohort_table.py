@@ -45,6 +45,8 @@ def test_public_cells_are_the_records_own_numbers(parts: dict[str, Cohort]) -> N
     assert found == pytest.approx(ages.tolist(), rel=5e-3)
     surgery = (test.features["ward"] == "surgery").sum()
     assert lines["ward", "surgery"].cells["test"] == f"{surgery} ({surgery / 200:.1%})"
+    smokers = test.features["smoker"].sum()
+    assert lines["smoker", "1"].cells["test"] == f"{smokers} ({smokers / 200:.1%})"
     missing = test.features["lab"].isna().sum()
     assert lines["lab", "missing"].cells["test"] == f"{missing} ({missing / 200:.1%})"
     died = test.targets.values["death"]
@@ -79,7 +81,7 @@ def test_of_private_records_nothing_is_told_of_fewer_than_five_patients() -> Non
     lines = {(x.name, x.level): x for x in _table({"train": training, "test": test}, public=False)}
     assert lines["ward", "medicine"].cells["test"] == HIDDEN
     assert lines["ward", "surgery"].cells["test"] == "35 (88%)"
-    assert lines["lab", ""].cells["test"] == f"of {HIDDEN}"
+    assert lines["lab", ""].cells["test"] == "(too few)"
     assert lines["lab", ""].apart["test"] is None
     told = [cell for line in lines.values() if line.level for cell in line.cells.values()]
     assert all(cell == HIDDEN or int(cell.split(" ")[0]) % 5 == 0 for cell in told)
@@ -93,7 +95,7 @@ def test_records_of_few_patients_are_few() -> None:
     lines = _table({"train": _cohort(200, 0), "test": test}, public=False)
     for line in lines:
         if line.name not in ("records", "patients"):
-            assert line.cells["test"] in (HIDDEN, f"of {HIDDEN}")
+            assert line.cells["test"] in (HIDDEN, "(too few)")
 
 
 def test_parts_that_are_alike_are_not_apart_and_shifted_ones_are() -> None:
