@@ -17,6 +17,7 @@ from pipelines.finish import publish
 from pipelines.governance.approval import settled
 from pipelines.settings import PatientsConfig
 from pipelines.steps.patients.evidence import evaluate
+from pipelines.steps.patients.explaining import explain
 from pipelines.steps.patients.held_out import held_out
 from pipelines.steps.patients.prepare import fetch_data, prepare
 from pipelines.steps.patients.served import calibrate
@@ -35,13 +36,14 @@ def patients(config: PatientsConfig) -> dict[str, Any]:
     Returns:
         The JSON of a training run.
     """
-    with open_job("patients", config, stages=7) as job:
+    with open_job("patients", config, stages=8) as job:
         records = fetch_data(job)
         prepared = prepare(job, records)
         model = train_model(job, prepared)
         controls = train_controls(job, prepared, model)
         served = calibrate(job, prepared, model, controls)
         evidence = evaluate(job, prepared, served, [model, *controls])
+        evidence = explain(job, prepared, served.package, evidence)
         example = load_scorer(served.package).example()
         held = held_out(prepared, config.seed)
         return settled(job, publish(job, evidence, served.package, example, held))

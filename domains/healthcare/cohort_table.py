@@ -15,13 +15,7 @@ import pandas as pd
 
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import known
-from domains.healthcare.patient_features import (
-    Category,
-    Encoder,
-    Feature,
-    Number,
-    round_digits,
-)
+from domains.healthcare.patient_features import Category, Encoder, Feature, round_digits
 from domains.healthcare.patients import Cohort
 
 FEWEST = 5
@@ -134,7 +128,7 @@ class _Count:
 def _feature_lines(feature: Feature, parts: Mapping[str, Cohort], count: _Count) -> list[Line]:
     values = {part: feature.ordinal(c.features[feature.name], part) for part, c in parts.items()}
     patients = {part: cohort.patients for part, cohort in parts.items()}
-    if isinstance(feature, Category) or _yes_or_no(feature):
+    if isinstance(feature, Category) or _yes_or_no(values[REFERENCE]):
         apart = _apart(values, apart_levels, count)
         levels = (*feature.levels, OTHER) if isinstance(feature, Category) else ("0", "1")
         found = _level_lines(feature.name, levels, values, patients, count, apart)
@@ -146,9 +140,10 @@ def _feature_lines(feature: Feature, parts: Mapping[str, Cohort], count: _Count)
     return [*found, *_missing(feature.name, values, patients, count)]
 
 
-def _yes_or_no(feature: Number) -> bool:
-    """Whether every value that training held is 0 or 1."""
-    return bool(feature.values) and set(feature.values) <= {0.0, 1.0}
+def _yes_or_no(values: np.ndarray) -> bool:
+    """Whether a number is 0 or 1 wherever it is known, and known somewhere."""
+    present = values[~np.isnan(values)]
+    return bool(len(present)) and bool(np.isin(present, (0.0, 1.0)).all())
 
 
 def _outcome_lines(

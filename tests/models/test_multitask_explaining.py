@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from math import factorial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,14 +33,14 @@ class Known:
 
     encoder: Encoder
     codecs: Mapping[str, Codec]
-    log_odds: Callable[[pd.DataFrame], np.ndarray]
+    log_odds: Callable[[pd.DataFrame], Any]
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
         """One column, `death`."""
         return pd.DataFrame({"death": expit(np.asarray(self.log_odds(inputs), dtype=float))})
 
 
-def known(log_odds: Callable[[pd.DataFrame], np.ndarray], frame: pd.DataFrame) -> Known:
+def known(log_odds: Callable[[pd.DataFrame], Any], frame: pd.DataFrame) -> Known:
     codec = fit_codec(Outcome("death", "binary", column="died"), np.array([0.0, 1.0] * 10))
     return Known(fit_encoder(frame), {"death": codec}, log_odds)
 

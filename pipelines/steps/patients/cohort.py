@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -18,19 +18,19 @@ _LEVELS = 6  # of a feature there
 _FILE = "cohort.csv"
 
 
-def tables(job: Job, prepared: Prepared, weights: Mapping[str, float]) -> list[Table]:
+def tables(job: Job, prepared: Prepared, weights: pd.Series) -> list[Table]:
     """Records, outcomes and the features that answers lean on most, by part of the split.
 
     Args:
         job: Takes the whole table as an artifact.
         prepared: Records.
-        weights: Feature → how much answers lean on it.
+        weights: How much answers lean on each feature, by its name.
     """
     encoder, codecs = prepared.read_rules()
     parts = {part: prepared.read(part) for part in prepared.split}
     lines = table_one(parts, encoder, codecs, prepared.dataset.public)
     keep(job, _whole(lines, list(parts)), _FILE)
-    most = sorted(encoder.columns, key=lambda name: -weights.get(name, 0.0))[:_SHOWN]
+    most = weights.sort_values(ascending=False, kind="stable").index[:_SHOWN].tolist()
     shown = [line for line in lines if line.name not in encoder.columns or line.name in most]
     left_out = len(encoder.columns) - len(most)
     caption = (

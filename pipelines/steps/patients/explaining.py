@@ -54,7 +54,7 @@ def explain(job: Job, prepared: Prepared, package: Path, evidence: Evidence) -> 
         if prepared.dataset.public
         else _made_up(folder, scorer)
     )
-    table_one = cohort.tables(job, prepared, part.mean(axis=1).to_dict())
+    table_one = cohort.tables(job, prepared, part.mean(axis=1))
     return replace(
         evidence,
         figures=[*evidence.figures, _heat(folder, part, len(drawn)), *single[0]],
@@ -143,8 +143,8 @@ def _single_records(folder: Path, scorer: PatientsScorer, records: pd.DataFrame)
         for name in most
     ]
     columns = ["column", names[0], "moves it by", names[1], "moves it by"]
-    told = Table(f"Two records and {column}", "A dash: missing.", columns, rows, section=SECTION)
-    return [figure], [told]
+    table = Table(f"Two records and {column}", "A dash: missing.", columns, rows, section=SECTION)
+    return [figure], [table]
 
 
 def _made_up(folder: Path, scorer: PatientsScorer) -> Shown:
