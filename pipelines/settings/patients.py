@@ -79,8 +79,8 @@ class PatientsConfig(Job):
     worse: float = Field(
         0.01,
         ge=0,
-        description="An outcome that the shared network answers worse by more than this on "
-        "records that train neither is served by its single-task network",
+        description="An outcome that the shared network answers worse by more than this, on "
+        "records that train neither, is served by its single-task network or boosted trees",
     )
     sharing_settings: dict[str, float] = Field(
         default={}, description="soft: tie 0.01; cross-stitch: own 0.9; mmoe: experts 4"
@@ -95,6 +95,11 @@ class PatientsConfig(Job):
         None, ge=2, le=64, description="Members of a trunk tabm; default by scale"
     )
     hidden: int = Field(128, ge=4)
+    slices: list[str] = Field(
+        default=[],
+        description="Columns (sex, race, age …) by whose values results are told apart, beside "
+        "data.site; studies have theirs",
+    )
     coverage: float = Field(
         0.9,
         ge=0.5,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from domains.healthcare.slicing import group_names
 from domains.metrics import auroc, average_precision
 from models.imaging.conformal import Sets
 from pipelines.settings import ImagingConfig
@@ -21,7 +22,7 @@ from pipelines.steps.imaging.measuring import (
     operating_point,
 )
 from pipelines.steps.imaging.packing import calibrated, temperature
-from pipelines.steps.imaging.slices import _groups, by_group
+from pipelines.steps.imaging.slices import by_group
 from pipelines.steps.imaging.tested import Answered
 from pipelines.steps.imaging.trust import Trust, examine
 
@@ -114,10 +115,10 @@ def test_small_groups_are_counted_and_not_measured() -> None:
 
 def test_numbers_are_cut_in_thirds_of_training_records_and_words_are_kept() -> None:
     ages = pd.Series([str(age) for age in range(20, 80)] + [""])
-    cut = _groups(ages, np.arange(60))
+    cut = group_names(ages, np.arange(60))
     assert pd.Series(cut[:60]).value_counts().tolist() == [20, 20, 20]
     assert cut[60] == "not stated"
-    assert set(_groups(pd.Series(["F", "M", ""]), np.arange(3))) == {"F", "M", "not stated"}
+    assert set(group_names(pd.Series(["F", "M", ""]), np.arange(3))) == {"F", "M", "not stated"}
 
 
 def test_the_drop_elsewhere_is_found_with_an_interval_that_holds_both_draws() -> None:

@@ -76,7 +76,7 @@ def test_a_version_is_registered_with_every_metric_and_its_interval(run: dict[st
 
 def test_both_controls_have_the_same_metrics(run: dict[str, Any]) -> None:
     controls = run["result"]["controls"]
-    assert set(controls) == {"single-task", "boosting"}
+    assert {"single-task", "boosting"} <= set(controls)
     served = set(run["result"]["metrics"])
     own = {name for name in served if name.startswith("shared.")}
     here = {name for name in served - own if not name.startswith("external.")}

@@ -7,16 +7,12 @@ import pandas as pd
 
 from domains.errors import InputError
 from domains.healthcare.image_set import ImageSet
+from domains.healthcare.slicing import FEWEST_CASES, FEWEST_PATIENTS, group_names, in_order
 from domains.metrics import ece
 from pipelines.evidence import Cell, Table
 from pipelines.settings import ImagingConfig
 from pipelines.steps.imaging.measuring import Sure, macro, ranking
 from pipelines.steps.imaging.tested import Tested
-
-_FEWEST_PATIENTS = 20
-_FEWEST_CASES = 5
-_MOST_VALUES = 8
-_UNKNOWN = "not stated"
 
 
 def slice_columns(config: ImagingConfig, images: ImageSet) -> pd.DataFrame:
@@ -40,30 +36,18 @@ def by_group(columns: pd.DataFrame, images: ImageSet, tested: Tested, sure: Sure
     rows: list[list[Cell]] = []
     train = images.rows("train")
     for name in columns:
-        groups = _groups(columns[name], train)[tested.rows]
-        for value in sorted(set(groups), key=lambda each: (each == _UNKNOWN, each)):
+        groups = group_names(columns[name], train)[tested.rows]
+        for value in in_order(groups):
             rows.append(_row(f"{name}: {value}", groups == value, tested, sure))
     if not rows:
         return []
     caption = (
-        f"Test images, 95 % intervals by patient. A group of fewer than {_FEWEST_PATIENTS} "
-        f"patients, or with fewer than {_FEWEST_CASES} images of a class, is counted and not "
+        f"Test images, 95 % intervals by patient. A group of fewer than {FEWEST_PATIENTS} "
+        f"patients, or with fewer than {FEWEST_CASES} images of a class, is counted and not "
         "measured. Groups that differ may differ by chance, or in how hard their images are."
     )
     columns_of = ["group", "images", "patients", "AUROC", "low", "high", "ECE", "remark"]
     return [Table("By group", caption, columns_of, rows)]
-
-
-def _groups(values: pd.Series, train: np.ndarray) -> np.ndarray:
-    """Names of groups, (n,): the values themselves, or thirds of numbers of many values."""
-    numbers = pd.to_numeric(values, errors="coerce")
-    whole = (numbers.notna() | (values == "")).all()
-    if whole and numbers.nunique() > _MOST_VALUES:
-        low, high = np.nanquantile(numbers.to_numpy()[train], [1 / 3, 2 / 3])
-        cells = np.searchsorted([low, high], numbers.to_numpy(), side="left")
-        names = np.array([f"up to {low:g}", f"above {low:g} to {high:g}", f"above {high:g}"])
-        return np.where(numbers.isna(), _UNKNOWN, names[np.minimum(cells, 2)])
-    return values.where(values != "", _UNKNOWN).to_numpy(dtype=str)
 
 
 def _row(name: str, which: np.ndarray, tested: Tested, sure: Sure) -> list[Cell]:
@@ -71,10 +55,10 @@ def _row(name: str, which: np.ndarray, tested: Tested, sure: Sure) -> list[Cell]
     own = tested.groups[which]
     patients = len(np.unique(own))
     head: list[Cell] = [name, int(which.sum()), patients]
-    if patients < _FEWEST_PATIENTS:
-        return [*head, None, None, None, None, f"fewer than {_FEWEST_PATIENTS} patients"]
-    if _rarest(y) < _FEWEST_CASES:
-        return [*head, None, None, None, None, f"a class with fewer than {_FEWEST_CASES} images"]
+    if patients < FEWEST_PATIENTS:
+        return [*head, None, None, None, None, f"fewer than {FEWEST_PATIENTS} patients"]
+    if _rarest(y) < FEWEST_CASES:
+        return [*head, None, None, None, None, f"a class with fewer than {FEWEST_CASES} images"]
     among = Sure(own, sure.repeats, sure.seed)
     area = among.of(ranking(y), y, p)
     error = macro(ece)(y, p) if y.ndim == 2 else ece(y, p)

@@ -80,7 +80,8 @@ def _bounds(tested: Tested, coverage: float) -> list[Table]:
         kept = tested.comparison.interval(tested.model, key)
         frame = tested.frames[tested.model]
         width = float(np.median(frame[f"{name}.high"] - frame[f"{name}.low"]))
-        rows.append([name, fitted.labels, coverage, kept.value, kept.low, kept.high, width])
+        shares = [coverage, kept.value, kept.low, kept.high]
+        rows.append([name, fitted.labels, *shares, _plain(width)])
     if not rows:
         return []
     caption = (
@@ -100,7 +101,9 @@ def _curves(tested: Tested) -> list[Table]:
         score = found.interval(tested.model, key)
         gap = found.difference(tested.model, MARGINAL, key)
         until = float(tested.codecs[name].grid[-1])
-        rows.append([name, until, measured(score), found.values[MARGINAL][key], measured(gap)])
+        rows.append(
+            [name, _plain(until), measured(score), found.values[MARGINAL][key], measured(gap)]
+        )
     if not rows:
         return []
     caption = (
@@ -120,7 +123,7 @@ def _horizons(tested: Tested) -> list[Table]:
             said, happened = at_horizon(tested, name, horizon)
             if len(said):
                 seen = _observed(tested, name, happened, horizon)
-                rows.append([name, horizon, float(said.mean()), seen.value, seen.low, seen.high])
+                rows.append([name, _plain(horizon), float(said.mean()), *_three(seen)])
     if not rows:
         return []
     caption = (
@@ -129,6 +132,16 @@ def _horizons(tested: Tested) -> list[Table]:
     )
     heads = ["outcome", "horizon", "predicted", "observed", "low", "high"]
     return [Table("Event-free at the horizons", caption, heads, rows, section=_SECTION)]
+
+
+def _plain(value: float) -> float | int:
+    """A time or an amount in three digits, without a fraction where it has none."""
+    short = float(f"{value:.3g}")
+    return int(short) if short.is_integer() else short
+
+
+def _three(found: Interval) -> tuple[float, float, float]:
+    return found.value, found.low, found.high
 
 
 def at_horizon(tested: Tested, name: str, horizon: float) -> tuple[np.ndarray, np.ndarray]:

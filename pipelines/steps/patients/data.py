@@ -20,6 +20,7 @@ from pipelines.progress import say
 from pipelines.settings import Outcome as OutcomeConfig
 from pipelines.settings import PatientsConfig, PatientsData, home_key
 from pipelines.settings.patients_data import ExternalTest
+from pipelines.steps.patients.groups import group_columns
 from pipelines.steps.patients.tables import Table, files_of, own_table, study_of, study_table
 
 
@@ -28,12 +29,14 @@ class Loaded:
     """Records of a job, and those of its external test file when there is one.
 
     `unit` names what is split: the patient column, or the record by what its columns hold. `marks`
-    are the site or time of each record, when the split is by one of them.
+    are the site or time of each record, when the split is by one of them. `groups` are what results
+    are told apart by, see `pipelines.steps.patients.groups`.
     """
 
     dataset: Dataset
     cohort: Cohort
     unit: str
+    groups: pd.DataFrame
     marks: pd.Series | None = None
     external: Cohort | None = None
     external_name: str = ""
@@ -80,6 +83,7 @@ def load(config: PatientsConfig, path: Path) -> Loaded:
         _dataset(data, path, table.frame, notes),
         cohort,
         _unit(table.frame, patient),
+        group_columns(config, table.frame, path.name),
         _marks(table.frame, data, path.name),
     )
     return loaded if config.test is None else _with_external(loaded, config, patient, table)

@@ -9,8 +9,18 @@ from models.multitask.patched import SINGLE
 from pipelines.evidence import Arm, Evidence
 from pipelines.progress import say
 from pipelines.stages import stage
-from pipelines.steps.patients import calibration, choosing, figures, interference, listed, words
+from pipelines.steps.patients import (
+    benefit,
+    calibration,
+    choosing,
+    figures,
+    interference,
+    listed,
+    slices,
+    words,
+)
 from pipelines.steps.patients.choosing import Choice
+from pipelines.steps.patients.groups import read_groups
 from pipelines.steps.patients.prepare import EXTERNAL, Prepared
 from pipelines.steps.patients.served import Served
 from pipelines.steps.patients.tested import ITSELF, Tested, read_test
@@ -44,6 +54,7 @@ def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Tra
         comparison, model.name, rivals, len(codecs), prepared.split["test"]["records"], tested.alone
     )
     say(headline)
+    groups = slices.by_group(tested, read_groups(prepared.records))
     return Evidence(
         pipeline=job.pipeline,
         headline=headline,
@@ -56,17 +67,26 @@ def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Tra
             *words.findings(comparison, codecs, model.name, rivals, tested.alone),
             *choosing.sentences(model.name, served.choices, served.records),
             *interference.findings(model, list(codecs)),
+            *slices.finding(groups),
             *words.cost({each.name: each.seconds for each in trained}),
         ],
         limits=words.limits(
             codecs, tested.cohort.targets, prepared.warnings, prepared.dataset.public
         ),
-        figures=figures.draw(job.folder / "figures", tested, trained),
+        figures=[
+            *figures.draw(job.folder / "figures", tested, trained),
+            *slices.draw(job.folder / "figures", groups),
+        ],
         tables=[
             *listed.made(prepared, tested, model.name, rivals),
             *calibration.tables(tested, job.config.coverage),
+            *benefit.tables(tested),
+            *slices.tables(groups),
         ],
-        remarks={"calibration": calibration.remarks(tested, job.config.coverage)},
+        remarks={
+            "calibration": calibration.remarks(tested, job.config.coverage),
+            "decisions": benefit.remarks(tested),
+        },
         served=_served(served.choices, tested),
     )
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from domains.healthcare.outcome_scores import judged
-from domains.healthcare.outcome_targets import known
 from pipelines.evidence import Figure
-from pipelines.reporting import figures
+from pipelines.reporting import figures, panels
 from pipelines.steps.patients import interference, words
+from pipelines.steps.patients.benefit import BOOSTING
 from pipelines.steps.patients.tested import UNCALIBRATED, Tested
 from pipelines.steps.patients.training import Trained
 
@@ -21,9 +18,9 @@ def draw(folder: Path, tested: Tested, trained: Sequence[Trained]) -> list[Figur
     folder.mkdir(parents=True, exist_ok=True)
     series = {t.name: t.name if t.role == "arm" else f"control: {t.name}" for t in trained}
     drawn = [
+        _forest(folder, tested, series),
         _bars(folder, tested, series, ("auroc", "cindex", "ordering"), "AUROC or C-index"),
         _bars(folder, tested, series, ("r2", "d2"), "R² or D²"),
-        _forest(folder, tested, series),
         *interference.figures(folder, trained[0], list(tested.codecs)),
         *_binary(folder, tested, series),
     ]
@@ -71,29 +68,62 @@ def _forest(folder: Path, tested: Tested, series: Mapping[str, str]) -> Figure |
 
 
 def _binary(folder: Path, tested: Tested, series: Mapping[str, str]) -> list[Figure]:
-    """ROC, PR and reliability of the first yes-or-no outcome, the one a file names first."""
-    model = next(iter(series))
-    for name, codec in tested.codecs.items():
-        values = tested.cohort.targets.values[name]
-        y, _ = judged(codec, values, tested.frames[model])
-        rows = known(y)
-        if codec.outcome.kind != "binary" or len(np.unique(y[rows])) < 2:
-            continue
-        p = {key: judged(codec, values, frame)[1][rows] for key, frame in tested.frames.items()}
-        curves = {called: p[key] for key, called in series.items()}
-        both = {"before": p[UNCALIBRATED], "after calibration": p[model]}
-        return [
-            Figure(
-                "discrimination",
-                f"ROC and precision–recall for {name}",
-                "Test records with a label.",
-                figures.discrimination(folder / "discrimination.png", y[rows], curves),
-            ),
-            Figure(
-                "reliability",
-                f"Predicted against observed for {name}",
-                "Test records in ten bins of equal size, before and after temperature scaling.",
-                figures.reliability(folder / "reliability.png", y[rows], both),
-            ),
-        ]
-    return []
+    """Curves of every yes-or-no outcome: a panel each, or for a single one a larger picture."""
+    names = tested.binary()
+    if not names:
+        return []
+    model = tested.model
+    shown = {m: called for m, called in series.items() if m in (model, BOOSTING)}
+    curves = {name: _panel(tested, name, shown) for name in names}
+    around = {
+        name: _panel(tested, name, {UNCALIBRATED: "before", model: "after"}) for name in names
+    }
+    drawn = _ranks(folder, names, curves)
+    path = folder / "reliability.png"
+    if len(names) > 1:
+        panels.reliabilities(path, around)
+    else:
+        figures.reliability(path, *around[names[0]])
+    reliable = Figure(
+        "reliability",
+        "Predicted against observed",
+        "Test records in ten bins of equal size, before calibration and after it.",
+        path,
+    )
+    worth = Figure(
+        "decisions-benefit",
+        "What acting on the answers is worth",
+        "Net benefit of 100 test records, by the probability from which one acts. Dashed: acting "
+        "on all; the line at 0: on no one. A curve above both is worth acting on.",
+        panels.benefits(folder / "benefit.png", curves),
+    )
+    return [*drawn, reliable, worth]
+
+
+def _panel(tested: Tested, name: str, shown: Mapping[str, str]) -> panels.Panel:
+    y, _ = tested.labelled(name)
+    return y, {called: tested.labelled(name, m)[1] for m, called in shown.items()}
+
+
+def _ranks(folder: Path, names: Sequence[str], curves: Mapping[str, panels.Panel]) -> list[Figure]:
+    """ROC, and precision and recall."""
+    caption = "Test records with a label."
+    if len(names) == 1:
+        path = figures.discrimination(folder / "discrimination.png", *curves[names[0]])
+        title = f"ROC and precision–recall for {names[0]}"
+        return [Figure("discrimination", title, caption, path)]
+    first = "In the titles: area under the curve of the registered model."
+    return [
+        Figure(
+            "discrimination-roc",
+            "ROC, outcome by outcome",
+            f"{caption} {first}",
+            panels.rocs(folder / "roc.png", curves),
+        ),
+        Figure(
+            "discrimination-pr",
+            "Precision and recall, outcome by outcome",
+            f"{caption} Dotted: the prevalence, which is what a guess reaches. {first}",
+            panels.precisions(folder / "precision.png", curves),
+        ),
+    ]

@@ -34,6 +34,7 @@ from pipelines.progress import say
 from pipelines.settings import PatientsConfig, home_key
 from pipelines.stages import stage
 from pipelines.steps.patients.data import Loaded, load, locate
+from pipelines.steps.patients.groups import write_groups
 from pipelines.tracking import Job, log_data
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def prepare(job: Job, path: Path) -> Prepared:
     for warning in warnings:
         say(warning)
     records = write_cohort(loaded.cohort, parts, job.folder / "records.parquet")
+    write_groups(loaded.groups, parts, records)
     return Prepared(
         dataset=loaded.dataset,
         records=records,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -92,7 +93,7 @@ def read_test(
     scorer: PatientsScorer = load_scorer(package)
     cohort, codecs = prepared.read(part), scorer.codecs
     model, *controls = trained
-    outputs = {model.name: scorer.logits(cohort.features)}
+    outputs = {model.name: scorer.logits(cast(pd.DataFrame, cohort.features))}
     outputs |= {control.name: control.read(part, codecs) for control in controls}
     fitted = {model.name: scorer.calibrators}
     fitted |= {control.name: calibrators(job, prepared, control) for control in controls}

@@ -1,0 +1,36 @@
+"""Groups of records by the values of a column: sites, sexes, bands of age."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+FEWEST_PATIENTS = 20
+"""Patients below whom a group is counted and not measured."""
+FEWEST_CASES = 5
+"""Records of a class below which a group is counted and not measured."""
+UNKNOWN = "not stated"
+_MOST_VALUES = 8
+
+
+def group_names(values: pd.Series, train: np.ndarray) -> np.ndarray:
+    """Names of groups, (n,): the values themselves, or thirds of numbers of many values.
+
+    Args:
+        values: Text, empty where unknown, (n,).
+        train: Which records train, (n,) bool: the thirds are of them.
+    """
+    numbers = pd.to_numeric(values, errors="coerce")
+    whole = (numbers.notna() | (values == "")).all()
+    if whole and numbers.nunique() > _MOST_VALUES:
+        low, high = np.nanquantile(numbers.to_numpy()[train], [1 / 3, 2 / 3])
+        cells = np.searchsorted([low, high], numbers.to_numpy(), side="left")
+        low, high = f"{low:.4g}", f"{high:.4g}"
+        names = np.array([f"up to {low}", f"above {low} to {high}", f"above {high}"])
+        return np.where(numbers.isna(), UNKNOWN, names[np.minimum(cells, 2)])
+    return values.where(values != "", UNKNOWN).to_numpy(dtype=str)
+
+
+def in_order(names: np.ndarray) -> list[str]:
+    """Names of groups once each, sorted, the unknown last."""
+    return sorted({str(name) for name in names}, key=lambda name: (name == UNKNOWN, name))

@@ -1,0 +1,60 @@
+"""The columns that results are told apart by: a study's own, or those that the user names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from domains.errors import InputError
+from domains.healthcare.outcome_targets import class_names
+from domains.healthcare.slicing import group_names
+from domains.table_file import Records
+from pipelines.settings import PatientsConfig
+from pipelines.steps.patients.tables import study_of
+
+_FILE = "groups.parquet"
+
+
+def group_columns(config: PatientsConfig, frame: Records, where: str) -> pd.DataFrame:
+    """A column a way to tell records apart, a row a record of the data, as text; empty: unknown.
+
+    Of visits that became one row, a column that changes stands for its last value.
+
+    Raises:
+        InputError: There is no such column.
+    """
+    found = {}
+    for label, column in _wanted(config).items():
+        there = next((name for name in (column, f"{column}.last") if name in frame), None)
+        if there is None:
+            raise InputError(f"{where}: slices: no column {column!r} among those that are kept")
+        names = pd.Series(class_names(frame[there]), dtype=object)
+        found[label] = names.where(names.notna(), "").astype(str)
+    return pd.DataFrame(found, index=range(len(frame)))
+
+
+def _wanted(config: PatientsConfig) -> dict[str, str]:
+    """How a column is called in the report → its name."""
+    study = study_of(config.data)
+    named = dict(study.groups) if study and not config.slices else {}
+    named |= {name: name for name in config.slices}
+    if config.data.site:
+        named.setdefault("site", config.data.site)
+    return {
+        label if label.lower() == column.lower() else f"{label} ({column})": column
+        for label, column in named.items()
+    }
+
+
+def write_groups(columns: pd.DataFrame, parts: np.ndarray, records: Path) -> None:
+    """Keep the test records' groups beside the records; bands of numbers are of training ones."""
+    named = {name: group_names(columns[name], parts == "train") for name in columns}
+    frame = pd.DataFrame(named, index=columns.index).loc[parts == "test"]
+    frame.to_parquet(records.with_name(_FILE), index=False)
+
+
+def read_groups(records: Path) -> pd.DataFrame:
+    """The groups of the test records, in their order; text."""
+    return pd.read_parquet(records.with_name(_FILE))
