@@ -153,7 +153,8 @@ def _package(public: bool) -> str:
     if public:
         return (
             "The package holds quantiles of the training features, the smallest and the largest "
-            "value among them, and their categories."
+            "value among them, their categories, and the values that boosted trees split at, "
+            "if there are any."
         )
     return (
         "The package holds rounded quantiles of the training features, without the outermost, and "
