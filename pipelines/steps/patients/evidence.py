@@ -16,6 +16,7 @@ from pipelines.steps.patients import (
     figures,
     interference,
     listed,
+    outcome_by_outcome,
     slices,
     words,
 )
@@ -55,6 +56,7 @@ def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Tra
     )
     say(headline)
     groups = slices.by_group(tested, read_groups(prepared.records))
+    told = words.findings(comparison, codecs, model.name, rivals, tested.alone)
     return Evidence(
         pipeline=job.pipeline,
         headline=headline,
@@ -64,11 +66,12 @@ def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Tra
         arms=arms,
         calibration=calibration.told(tested),
         findings=[
-            *words.findings(comparison, codecs, model.name, rivals, tested.alone),
+            *told[: len(rivals)],
             *choosing.sentences(model.name, served.choices, served.records),
             *interference.findings(model, list(codecs)),
             *slices.finding(groups),
             *words.cost({each.name: each.seconds for each in trained}),
+            *told[len(rivals) :],
         ],
         limits=words.limits(
             codecs, tested.cohort.targets, prepared.warnings, prepared.dataset.public
@@ -78,6 +81,7 @@ def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Tra
             *slices.draw(job.folder / "figures", groups),
         ],
         tables=[
+            *outcome_by_outcome.table(tested, model.name, rivals),
             *listed.made(prepared, tested, model.name, rivals),
             *calibration.tables(tested, job.config.coverage),
             *benefit.tables(tested),
