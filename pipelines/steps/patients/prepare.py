@@ -13,6 +13,7 @@ import pandas as pd
 
 from domains.dataset import Dataset
 from domains.errors import InputError
+from domains.healthcare.named_leaks import by_name
 from domains.healthcare.outcome_codec import Codec, fit_codec
 from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.outcome_targets import Targets, known
@@ -146,6 +147,8 @@ def prepare(job: Job, path: Path) -> Prepared:
         split[EXTERNAL] = _external(job, loaded, loaded.external, schema)
     say(f"{len(parts)} records, {len(encoder.features)} features, {len(codecs)} outcomes")
     warnings = [suspect.said(public) for suspect in found]
+    if config.data.path is not None:  # what a built-in study takes is declared by hand
+        warnings += by_name(encoder.columns, [name for name, _ in loaded.dataset.columns])
     if (every := boosted_every(split)) > 1 and wants_controls(config, public):
         warnings.append(
             f"Gradient boosting learns from one in {every} training records, for it needs them in "
