@@ -7,7 +7,8 @@
 is that of what is served, chosen outcome by outcome on validation and calibration records by the
 product's own rule, and `shared.OUTCOME.auroc` that of the shared network. They are kept repeat by
 repeat under CARELEDGER_HOME/benchmarks and go on from there; with --quick fewer repeats are made,
-of smaller networks. `cost` is processor time and wants a quiet machine.
+of smaller networks. `cost` is processor time and wants a quiet machine. `stream`, which runs where
+it is named, is memory and speed of one epoch of a million records from Parquet.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import replace
 
 from benchmarks import _patients_cost, _patients_grid
 from benchmarks._patients_kept import Plan
+from benchmarks._patients_stream import stream
 from benchmarks._patients_told import told
 from benchmarks._rows import Part, Row, main_of
 from models.multitask.learning import Recipe
@@ -88,6 +90,7 @@ PARTS = {
     "few": Part(few),
     "nafld": Part(nafld),
     "cost": Part(cost),
+    "stream": Part(stream, named=True),
 }
 
 if __name__ == "__main__":

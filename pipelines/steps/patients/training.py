@@ -221,7 +221,7 @@ def _boosting(job: Job, prepared: Prepared) -> Trained:
         "validation records too"
     )
     if every > 1:
-        note += f"; on every {every}th record of both"
+        note += f"; on one in {every} records of both"
     return Trained(BOOSTING, "control", note, seconds, answers, unseen=unseen)
 
 
