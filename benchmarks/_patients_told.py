@@ -32,7 +32,7 @@ def _rows(plan: Plan, comparison: Comparison, arm: str, keys: Sequence[str]) -> 
         base = comparison.values[BOOSTING][key]
         low, ratio, high = (1 + each / base for each in (gap.low, gap.value, gap.high))
         name = key if arm == SERVED else f"{arm}.{key}"
-        mine, unit = comparison.values[arm][key], key.rpartition(".")[2]
+        mine, unit = comparison.values[arm][key], key.rpartition(".")[2] if "." in key else "mean"
         met = (ratio if key == ALL else high) >= 1
         yield Row(f"{plan.name}: {name}", mine, base, unit, ratio, 1.0, met, low, high)
 
