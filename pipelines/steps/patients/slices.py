@@ -140,7 +140,7 @@ def finding(found: Sequence[Slice]) -> list[str]:
     return [
         f"By group: {worst.name} is the slice most surely behind, {worst.measure} "
         f"{_said(worst.value)} and {_said(worst.gap, signed=True)} against all others. {count} "
-        f"lie{'s' if behind == 1 else ''} behind beyond its 95 % interval, where chance alone "
+        f"lie{'s' if behind == 1 else ''} behind beyond the 95 % interval, where chance alone "
         f"would put about {0.025 * len(told):.0f}."
     ]
 
