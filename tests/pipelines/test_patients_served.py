@@ -35,8 +35,11 @@ LOOSE = Noninferiority(1.0)
 def _comparison(shared: float, single: float, boosted: float, spread: float = 0.0) -> Comparison:
     """Of `stay` alone; the difference from each rival has twice that spread to either side."""
     values = {SHARED: shared, SINGLE: single, BOOSTING: boosted}
-    sway = {SHARED: np.linspace(-spread, spread, 201)}
-    draws = {name: {"stay.r2": value + sway.get(name, 0.0)} for name, value in values.items()}
+    sway = np.linspace(-spread, spread, 201)
+    draws = {
+        name: {"stay.r2": value + (sway if name == SHARED else 0.0 * sway)}
+        for name, value in values.items()
+    }
     return Comparison({name: {"stay.r2": value} for name, value in values.items()}, draws)
 
 
@@ -222,7 +225,7 @@ def test_trees_answer_the_outcome_that_only_trees_find(
     own = calibrators(job, prepared, boosting)
     control = predictions(codecs, boosting.read("test", codecs), own)
     answers = scorer.predict(cohort.features)
-    columns = [name for name in control if name.startswith("fold")]
+    columns = [name for name in control if str(name).startswith("fold")]
     pd.testing.assert_frame_equal(answers[columns], control[columns])
     evidence = evaluate.fn(job, prepared, found, [model, *controls])
     assert evidence.served["fold"]["by"] == BOOSTING
