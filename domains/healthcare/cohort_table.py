@@ -52,7 +52,7 @@ def table_one(
     codecs: Mapping[str, Codec],
     public: bool,
 ) -> list[Line]:
-    """Records, patients, every outcome and every feature of each part.
+    """Every outcome and every feature of each part.
 
     Numbers are median [quartiles], levels n (%) of the records that have one, missing cells n (%).
     Levels are those that the encoder lists, others stand together; of 0 and 1 the ones are told.
@@ -64,10 +64,7 @@ def table_one(
         public: Whether few may be told.
     """
     count = _Count(public)
-    lines = [
-        Line("records", "", {part: f"{len(cohort):,}" for part, cohort in parts.items()}),
-        Line("patients", "", {part: f"{_patients(c.patients):,}" for part, c in parts.items()}),
-    ]
+    lines: list[Line] = []
     for name, codec in codecs.items():
         lines += _outcome_lines(name, codec, parts, count)
     for feature in encoder.features:

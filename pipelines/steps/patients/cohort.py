@@ -15,6 +15,7 @@ from pipelines.tracking import Job, client
 FOLDER = "tables"
 _SHOWN = 12  # features of the report's table
 _LEVELS = 6  # of a feature there
+_MOST = 50_000  # records of a part that are in memory for it
 _FILE = "cohort.csv"
 
 
@@ -27,8 +28,9 @@ def tables(job: Job, prepared: Prepared, weights: pd.Series) -> list[Table]:
         weights: How much answers lean on each feature, by its name.
     """
     encoder, codecs = prepared.read_rules()
-    parts = {part: prepared.read(part) for part in prepared.split}
-    lines = table_one(parts, encoder, codecs, prepared.dataset.public)
+    every = -(-max(count["records"] for count in prepared.split.values()) // _MOST)
+    parts = {part: prepared.read(part, every) for part in prepared.split}
+    lines = _counted(prepared) + table_one(parts, encoder, codecs, prepared.dataset.public)
     keep(job, _whole(lines, list(parts)), _FILE)
     most = weights.sort_values(ascending=False, kind="stable").index[:_SHOWN].tolist()
     shown = [line for line in lines if line.name not in encoder.columns or line.name in most]
@@ -43,9 +45,20 @@ def tables(job: Job, prepared: Prepared, weights: pd.Series) -> list[Table]:
             f" Features are the {len(most)} that answers lean on most; {left_out} more, and every "
             f"level, are in {FOLDER}/{_FILE} among the run's artifacts."
         )
+    if every > 1:
+        caption += f" Outcomes and features are those of one in {every} records."
     if not prepared.dataset.public:
         caption += " Nothing is told of fewer than five patients, and counts are rounded to five."
     return [_short(shown, list(parts), caption)]
+
+
+def _counted(prepared: Prepared) -> list[Line]:
+    """Records and patients of every part."""
+    words = {"records": "records", "patients": "groups"}
+    return [
+        Line(name, "", {part: f"{count[key]:,}" for part, count in prepared.split.items()})
+        for name, key in words.items()
+    ]
 
 
 def keep(job: Job, frame: pd.DataFrame, name: str) -> None:
