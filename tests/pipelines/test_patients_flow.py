@@ -186,6 +186,17 @@ def test_equal_names_of_splits_mean_equal_splits(home: Path, tmp_path: Path) -> 
     assert len({first, *others}) == 6
 
 
+def test_a_split_by_site_is_not_named_by_a_share(home: Path, tmp_path: Path) -> None:
+    frame = sample_patients(visits=2)
+    site = frame["id"].str[-1]
+    data = {"path": "visits.csv", "patient": "id", "public": True}
+    by_site = {**data, "site": "site", "split_by": "site", "test_sites": ["1", "2"]}
+    held = _prepare(_config(tmp_path, frame=frame.assign(site=site), data=by_site))[1]
+    assert "held out by site" in held.split
+    assert "% test" not in held.split
+    assert "20% test" in _prepare(_config(tmp_path, data=data))[1].split
+
+
 def _prepare(config: PatientsConfig) -> tuple[Any, Any]:
     with open_job("patients", config) as job:
         prepared = prepare.fn(job, fetch_data.fn(job))
