@@ -90,7 +90,7 @@ def _gaps(*lows: float) -> list[tuple[int, Interval]]:
 
 def test_the_sentence_names_the_number_from_which_on_every_gap_is_beyond_chance() -> None:
     said = curve_read.sentence("lp-ft", _gaps(-0.01, 0.01, 0.02))
-    assert "from 50 training images on (+0.030 (+0.010 to +0.050) there)" in said
+    assert "from 50 training images on, as far as the 100 compared (+0.030 (+0.010" in said
 
 
 def test_a_lead_that_is_lost_again_is_no_from_on() -> None:
@@ -115,6 +115,12 @@ def test_differences_are_paired_by_draw_and_by_test_patient() -> None:
     assert (gap.low, gap.value, gap.high) == pytest.approx((0.05, 0.05, 0.05))
     alone = curve_read.mean(common[:, 1:], 0)
     assert alone.low < alone.value < alone.high
+
+
+def test_a_single_draw_of_few_images_tells_of_no_other() -> None:
+    areas = {("new", 20, 0): np.full(9, 0.8), ("new", 90, 0): np.full(9, 0.9)}
+    areas |= {("old", *key[1:]): each - 0.1 for key, each in areas.items()}
+    assert [count for count, _ in curve_read.versus(areas, "new", "old", seed=0)] == [90]
 
 
 def test_an_interval_of_few_draws_is_as_wide_as_their_spread() -> None:

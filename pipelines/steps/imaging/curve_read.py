@@ -144,12 +144,20 @@ def mean(each: np.ndarray, seed: int) -> Interval:
 
 
 def versus(areas: Areas, new: str, old: str, seed: int) -> list[tuple[int, Interval]]:
-    """By count, the AUROC of one series less that of another, over the draws that both have."""
+    """By count, the AUROC of one series less that of another, over the draws that both have.
+
+    A single draw of fewer images than all says nothing of another one, and is left out.
+    """
+    every = max(count for _, count, _ in areas)
     shared: dict[int, list[np.ndarray]] = {}
     for (series, count, repeat), each in areas.items():
         if series == new and (old, count, repeat) in areas:
             shared.setdefault(count, []).append(each[1:] - areas[old, count, repeat][1:])
-    return [(count, mean(np.stack(each), seed)) for count, each in sorted(shared.items())]
+    return [
+        (count, mean(np.stack(each), seed))
+        for count, each in sorted(shared.items())
+        if len(each) > 1 or count == every
+    ]
 
 
 def sentence(name: str, gaps: Sequence[tuple[int, Interval]], other: str = "the probe") -> str:
@@ -165,8 +173,8 @@ def sentence(name: str, gaps: Sequence[tuple[int, Interval]], other: str = "the 
     if start is not None:
         gap = dict(gaps)[start]
         return (
-            f"{name} beats {other} beyond its interval from {start:,} training images on "
-            f"({_signed(gap)} there)"
+            f"{name} beats {other} beyond its interval from {start:,} training images on, as far "
+            f"as the {gaps[-1][0]:,} compared ({_signed(gap)} there)"
         )
     if ahead:
         listed = ", ".join(f"{count:,}" for count in ahead)

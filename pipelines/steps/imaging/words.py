@@ -13,6 +13,7 @@ from pipelines.steps.imaging.trust import Trust
 
 RANDOM, SIZE = "random-weights", "size-features"
 _FEW = 100
+_FEW_GROUPS = 20
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def headline(story: Story) -> str:
 
 def _classes(story: Story) -> str:
     names = story.prepared.target.classes
+    if story.prepared.target.multilabel:
+        return f"images with and without {len(names)} labels"
     return f"{names[0]} and {names[1]}" if len(names) == 2 else f"{len(names)} classes"
 
 
@@ -125,7 +128,8 @@ def _against_controls(story: Story) -> Iterator[str]:
     if sizes is not None and (gap := story.gap(name, SIZE)):
         yield (
             f"Size alone ({sizes.shape[1]} features, no image) reaches AUROC {story.auroc(SIZE)}; "
-            f"the net adds {_signed(gap)}, {_verdict(gap)}."
+            f"the net adds {_signed(gap)}, {_verdict(gap)}"
+            f"{'.' if gap.low > 0 else ': nothing shows that the images add to it.'}"
         )
 
 
@@ -206,6 +210,11 @@ def limits(story: Story) -> list[str]:
             "nodule, and each of their outlines is an image of its own.",
             *said,
         ]
+    if test["groups"] < _FEW_GROUPS:
+        said.append(
+            f"Intervals from {test['groups']} test groups are too narrow: what lies beyond its "
+            "interval may be chance."
+        )
     source = story.prepared.source
     if source is not None and not (source.names_patients() and target.names_patients()):
         said.append(
