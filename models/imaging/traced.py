@@ -17,12 +17,15 @@ distance from the training images (n,), above 1 is unlike them. What a model doe
 true, or all zero."""
 
 
+_UNIT = 2.0**22
+
+
 class Squeeze(nn.Module):
     """Pixels of any size squeezed to a square, bilinear with anti-aliasing.
 
     A triangle filter as wide as the reduction, first along the rows and then along the columns,
-    rounded to whole grey levels after each: the rule of Pillow, whose fixed-point sums may differ
-    by one level.
+    rounded to whole grey levels after each. Weights are whole numbers of 2⁻²², and sums of them
+    exact: pixel by pixel what Pillow computes.
     """
 
     def __init__(self, size: int) -> None:
@@ -31,22 +34,22 @@ class Squeeze(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Float (n, 3, size, size), whole numbers 0 … 255, of uint8 (n, H, W, 3)."""
-        values = pixels.permute(0, 3, 1, 2).to(torch.float32)
+        values = pixels.permute(0, 3, 1, 2).to(torch.float64)
         across = _rounded(values @ self._filter(pixels.shape[2], pixels.device).T)
-        return _rounded(self._filter(pixels.shape[1], pixels.device) @ across)
+        return _rounded(self._filter(pixels.shape[1], pixels.device) @ across).to(torch.float32)
 
     def _filter(self, side: int, device: torch.device) -> Tensor:
         """Weights (size, side) of each place of the side for each place of the square."""
-        scale = side / self.size
-        reach = torch.sym_max(scale, 1.0)
-        place = torch.arange(side, dtype=torch.float32, device=device) + 0.5
-        centre = (torch.arange(self.size, dtype=torch.float32, device=device) + 0.5) * scale
-        weight = (1.0 - (place[None, :] - centre[:, None]).abs() / reach).clamp(min=0.0)
-        return weight / weight.sum(dim=1, keepdim=True)
+        place = (2 * torch.arange(side, device=device) + 1) * self.size
+        centre = (2 * torch.arange(self.size, device=device) + 1) * side
+        reach = 2 * torch.sym_max(side, self.size)
+        weight = (reach - (place[None, :] - centre[:, None]).abs()).clamp(min=0)
+        whole = weight.sum(dim=1, keepdim=True).to(torch.float64)
+        return torch.floor(weight.to(torch.float64) / whole * _UNIT + 0.5)
 
 
 def _rounded(values: Tensor) -> Tensor:
-    return torch.floor(values + 0.5).clamp(0.0, 255.0)
+    return torch.floor((values + _UNIT / 2) / _UNIT).clamp(0.0, 255.0)
 
 
 class Traced(nn.Module):

@@ -103,7 +103,7 @@ def _table(compared: list[tuple[Parity, Parity]], counts: list[int]) -> Table:
         "Input: raw pixels uint8 (n, height, width, 3), any n and any size from 8 to 8192. Output: "
         "calibrated probabilities, prediction sets and distances. Largest differences from the "
         f"served model's own answers, float32, on {sum(counts)} made-up pictures of "
-        f"{len(counts)} batches. Squeezing may differ by one grey level of 255.",
+        f"{len(counts)} batches. Pixels are squeezed exactly as it squeezes them.",
         ["file", "MB", "probability, own size", "squeezed too", "distance", "sets (share)"],
         rows,
     )

@@ -42,12 +42,12 @@ def scorer() -> ImagingScorer:
     )
 
 
-@pytest.mark.parametrize("shape", [(32, 32), (128, 128), (97, 301), (20, 24), (32, 200)])
+@pytest.mark.parametrize("shape", [(32, 32), (128, 128), (97, 301), (20, 24), (32, 200), (28, 28)])
 def test_squeezing_is_that_of_the_files_reader(shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, *shape, 3)).astype(np.uint8)
     found = Squeeze(32)(torch.from_numpy(pixels)).permute(0, 2, 3, 1).numpy()
     wanted = np.stack([resize(each, 32) for each in pixels]).astype(float)
-    assert np.abs(found - wanted).max() <= 1.0
+    assert (found == wanted).all()
 
 
 def test_the_traced_module_says_what_the_scorer_says(scorer: ImagingScorer) -> None:
@@ -72,13 +72,11 @@ def test_files_answer_as_the_scorer(form: Form, scorer: ImagingScorer, tmp_path:
     batches = [_images(1, 32, 32), _images(7, 32, 32), _images(3, 64, 50)]
     found = parity(scorer, form, file, batches)
     assert found.images == 11
-    assert found.probability < 1e-3
+    assert found.probability < 2e-4
     assert found.distance is not None
-    assert found.distance < 1e-2
+    assert found.distance < 1e-3
     assert found.sets is not None
     assert found.sets <= 1 / 11
-    same = parity(scorer, form, file, batches[:2])
-    assert same.probability < 2e-4  # nothing to squeeze: the sums alone differ
     probabilities, members, distance = open_file(form, file)(batches[1])
     assert probabilities.shape == members.shape == (7, 3)
     assert distance.shape == (7,)
