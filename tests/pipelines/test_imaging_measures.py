@@ -14,6 +14,7 @@ from models.imaging.conformal import Sets
 from pipelines.settings import ImagingConfig
 from pipelines.steps.imaging.exporting import forms_of, made_up
 from pipelines.steps.imaging.external import drops, validate
+from pipelines.steps.imaging.figures import _reliability
 from pipelines.steps.imaging.measuring import (
     Sure,
     macro,
@@ -165,6 +166,14 @@ def test_too_few_calibration_patients_promise_nothing_and_say_so() -> None:
     assert any("12 calibration patients are too few" in line for line in found.limits)
     assert not any("promised" in line for line in found.said)
     assert any("which is few" in line for line in found.limits)
+
+
+def test_a_plot_of_answers_that_were_not_calibrated_says_so(tmp_path: Path) -> None:
+    on = _answered(80, 0)
+    kept: Any = SimpleNamespace(y=on.y, uncalibrated=on.p, best="arm", p={"arm": on.p})
+    assert "no temperature was fitted" in _reliability(tmp_path, kept).caption
+    kept.uncalibrated = on.p**2
+    assert "before and after temperature scaling" in _reliability(tmp_path, kept).caption
 
 
 def test_only_a_full_run_exports_unless_it_is_asked_to() -> None:

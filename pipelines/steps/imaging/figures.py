@@ -70,8 +70,11 @@ def _discrimination(folder: Path, series: dict[str, str], tested: Tested) -> Fig
 def _reliability(folder: Path, tested: Tested) -> Figure:
     y, before = labels_apart(tested.y, tested.uncalibrated)
     _, after = labels_apart(tested.y, tested.p[tested.best])
-    path = figures.reliability(folder / "reliability.png", y, {"before": before, "after": after})
-    caption = f"{tested.best} on test images, before and after temperature scaling."
+    scaled = not np.array_equal(before, after)
+    shown = {"before": before, "after": after} if scaled else {"not calibrated": after}
+    path = figures.reliability(folder / "reliability.png", y, shown)
+    how = ", before and after temperature scaling" if scaled else "; no temperature was fitted"
+    caption = f"{tested.best} on test images{how}."
     if tested.y.ndim == 2:
         caption += " Every label of every image is a point."
     return Figure("reliability", "Do the probabilities mean what they say?", caption, path)
