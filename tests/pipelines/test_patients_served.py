@@ -68,26 +68,37 @@ def test_the_better_rival_answers_what_sharing_makes_worse(
 
 
 def test_sharing_that_is_not_shown_to_be_harmless_gives_way() -> None:
-    """A difference of +0.02 that may be −0.07: within a margin of 0.1, beyond one of 0.05."""
-    found = _comparison(0.52, 0.50, 0.45, spread=0.1)
-    own = Noninferiority(0.05, {"stay": 0.1})
-    assert _chosen(found, margins=Noninferiority(0.1)).why == "kept"
+    """A difference of −0.02 that may be −0.115: within a margin of 0.15, beyond one of 0.05."""
+    found = _comparison(0.48, 0.50, 0.45, spread=0.1)
+    own = Noninferiority(0.05, {"stay": 0.15})
+    assert _chosen(found, margins=Noninferiority(0.15)).why == "kept"
     assert _chosen(found, margins=own).why == "kept"
     assert _chosen(found, margins=None).why == "kept"
     doubtful = _chosen(found, margins=Noninferiority(0.05))
     assert (doubtful.by, doubtful.why) == (SINGLE, "not shown")
-    assert doubtful.gaps[SINGLE].low == pytest.approx(-0.075, abs=1e-3)
+    assert doubtful.gaps[SINGLE].low == pytest.approx(-0.115, abs=1e-3)
+
+
+def test_sharing_that_is_ahead_stays_however_few_the_labels() -> None:
+    found = _comparison(0.52, 0.50, 0.45, spread=0.3)
+    assert _chosen(found, margins=Noninferiority(0.05)).why == "kept"
+
+
+@pytest.mark.parametrize(("spread", "why"), [(0.1, "behind"), (0.3, "kept")])
+def test_a_lead_within_one_standard_error_does_not_count(spread: float, why: str) -> None:
+    """A lead of 0.1 with standard errors of 0.048 and 0.145."""
+    assert _chosen(_comparison(0.40, 0.50, 0.45, spread)).why == why
 
 
 def test_sentences_say_what_serves_an_outcome_and_why() -> None:
-    cases = [(0.50, 0.55, 0.60, 0.0), (0.52, 0.50, 0.45, 0.1), (0.60, 0.50, 0.55, 0.0)]
+    cases = [(0.50, 0.55, 0.60, 0.0), (0.48, 0.50, 0.45, 0.1), (0.60, 0.50, 0.55, 0.0)]
     made = [_chosen(_comparison(*case), margins=Noninferiority(0.05)) for case in cases]
     behind, doubtful, kept = choosing.sentences(SHARED, made, 1_600)
     assert behind.startswith("stay is served by its boosted trees inside the same version")
     assert "1,600 records" in behind
     assert "behind it by 0.100" in behind
     assert doubtful.startswith("stay is served by its single-task network")
-    assert "more than 0.05 (+0.020, 95 % interval -0.075 to +0.115)" in doubtful
+    assert "more than 0.05 (-0.020, 95 % interval -0.115 to +0.075)" in doubtful
     assert "stay +0.100 against its single-task network" in kept
     assert choosing.sentences(SINGLE, (), 0) == []
     assert "none was trained" in choosing.sentences(SHARED, (), 0)[0]

@@ -24,8 +24,8 @@ class Choice:
         outcome: Its name.
         by: What answers it, `shared` or the name of a control.
         why: `kept`: nothing spoke against sharing; `behind`: it was behind `by` by more than is
-            allowed; `not shown`: it may be too far behind its single-task network; `no label`:
-            decision records could not tell.
+            allowed and than chance often makes; `not shown`: it was behind its single-task network
+            and may be too far behind; `no label`: decision records could not tell.
         gaps: The shared network less each rival.
         allowed: How far it may be behind the better rival.
         margin: How far its interval may reach below its single-task network.
@@ -49,8 +49,11 @@ def choose(
     """Where an outcome is better off without sharing.
 
     It is answered by the better of its rivals where the shared network is behind that one by more
-    than is allowed, as a point estimate, or where the lower end of the interval of its difference
-    from its single-task network does not reach the margin of non-inferiority.
+    than is allowed and by more than one standard error, or where it is behind its single-task
+    network and the lower end of that difference's interval does not reach the margin of
+    non-inferiority. With few labels the better of two models is often so by chance, and the network
+    that learned from all outcomes is then the one to trust (the one-standard-error rule: Breiman et
+    al., Classification and Regression Trees, 1984).
 
     Args:
         comparison: Of `shared` and the rivals, on records that none of them trained on.
@@ -77,11 +80,16 @@ def _choose(
         return Choice(name, SHARED, "no label", {}, allowed, margin)
     gaps = {rival: comparison.difference(SHARED, rival, key) for rival in rivals}
     best = min(rivals, key=lambda rival: gaps[rival].value)
-    if gaps[best].value < -allowed:
+    if gaps[best].value < -max(allowed, _error(gaps[best])):
         return Choice(name, best, "behind", gaps, allowed, margin)
-    if SINGLE in gaps and gaps[SINGLE].low < -margin:
+    if SINGLE in gaps and gaps[SINGLE].value < 0 and gaps[SINGLE].low < -margin:
         return Choice(name, best, "not shown", gaps, allowed, margin)
     return Choice(name, SHARED, "kept", gaps, allowed, margin)
+
+
+def _error(gap: Interval) -> float:
+    """Standard error of a difference, from its 95 % interval."""
+    return (gap.high - gap.low) / (2 * 1.96)
 
 
 def sentences(model: str, choices: Sequence[Choice], records: int) -> list[str]:
