@@ -23,11 +23,13 @@ import pandas as pd
 from benchmarks._patients_arms import (
     REPEATS,
     SERVED,
+    STOPPED,
     alone,
     boosting,
     choices,
     network,
     predicted,
+    stopped,
     validation,
 )
 from benchmarks._patients_data import COHORTS, fold_of, test_rows
@@ -96,6 +98,7 @@ def _repeat(plan: Plan, number: int, seed: int) -> dict[str, Any]:
     arms = {name: network(fold, recipe) for name, recipe in recipes.items()}
     arms[BOOSTING] = boosting(fold, seed)
     tables = {name: predicted(fold, arm) for name, arm in arms.items()}
+    tables[STOPPED] = predicted(fold, stopped(fold, seed))
     by = choices(fold, arms, seed)
     parts = [tables[arm][list(fold.codecs[name].columns)] for name, arm in by.items()]
     tables[SERVED] = pd.concat(parts, axis=1)
@@ -121,6 +124,7 @@ def compared(plan: Plan, lines: list[dict[str, Any]]) -> Comparison:
     models = {
         arm: {key: partial(_mean, [scored[arm][key] for scored in each]) for key in each[0][arm]}
         for arm in each[0]
+        if all(arm in scored for scored in each)
     }
     patients = COHORTS[plan.cohort]().patients
     return _with_all(compare(models, patients, REPEATS, 0))

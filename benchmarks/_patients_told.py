@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from benchmarks._patients_arms import SERVED
+from benchmarks._patients_arms import SERVED, STOPPED
 from benchmarks._patients_kept import ALL, Plan, compared, measured
 from benchmarks._rows import Row
 from domains.healthcare.outcome_scores import Comparison
@@ -40,11 +40,13 @@ def _rows(plan: Plan, comparison: Comparison, arm: str, keys: Sequence[str]) -> 
 def table(plan: Plan, lines: Sequence[dict[str, Any]], comparison: Comparison) -> str:
     """Every mean, and the differences from boosting and single-task networks, as Markdown."""
     arms = [BOOSTING, SINGLE, *plan.recipes, SERVED]
+    heard = [*arms, *(arm for arm in (STOPPED,) if arm in comparison.values)]
     pairs = [(SERVED, BOOSTING), *((arm, BOOSTING) for arm in plan.recipes), (SHARED, SINGLE)]
-    heads = [*arms, *(f"{new} − {old}" for new, old in pairs)]
+    pairs += [(SHARED, STOPPED)] if STOPPED in heard else []
+    heads = [*heard, *(f"{new} − {old}" for new, old in pairs)]
     out = [f"| {plan.name} | {' | '.join(heads)} | served by |", "|---" * (len(heads) + 2) + "|"]
     for key in (k for k in comparison.values[SHARED] if "." in k or k == ALL):
-        means = [f"{comparison.values[arm][key]:.3f}" for arm in arms]
+        means = [f"{comparison.values[arm][key]:.3f}" for arm in heard]
         gaps = [_gap(comparison.difference(new, old, key)) for new, old in pairs]
         by = Counter(line["by"][key.partition(".")[0]] for line in lines) if "." in key else {}
         served = ", ".join(f"{name} {count}" for name, count in by.items())

@@ -5,10 +5,11 @@
 
 `outcomes`, `few` and `nafld` are AUROC (R² of amounts) on patients of five folds; `OUTCOME.auroc`
 is that of what is served, chosen outcome by outcome on validation and calibration records by the
-product's own rule, and `shared.OUTCOME.auroc` that of the shared network. They are kept repeat by
-repeat under CARELEDGER_HOME/benchmarks and go on from there; with --quick fewer repeats are made,
-of smaller networks. `cost` is processor time and wants a quiet machine. `stream`, which runs where
-it is named, is memory and speed of one epoch of a million records from Parquet.
+product's own rule, and `shared.OUTCOME.auroc` that of the shared network. Tables hold boosting that
+stops early too, for default settings overfit rare events. They are kept repeat by repeat under
+CARELEDGER_HOME/benchmarks and go on from there; with --quick fewer repeats are made, of smaller
+networks. `cost` is processor time and wants a quiet machine. `stream`, which runs where it is
+named, is memory and speed of one epoch of a million records from Parquet.
 """
 
 from __future__ import annotations
