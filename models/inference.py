@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_ROWS = 4096  # of a few hundred features, they stay in a core's cache
+ROWS = 4096  # of a few hundred features, they stay in a core's cache
 _STEP = 16
 
 
@@ -22,8 +22,8 @@ def batches(x: np.ndarray) -> Iterator[tuple[Tensor, int]]:
     Args:
         x: (n, width) float32.
     """
-    for start in range(0, len(x), _ROWS):
-        part = x[start : start + _ROWS]
+    for start in range(0, len(x), ROWS):
+        part = x[start : start + ROWS]
         padded = np.zeros((-(-len(part) // _STEP) * _STEP, x.shape[1]), dtype=x.dtype)
         padded[: len(part)] = part
         yield torch.from_numpy(padded), len(part)

@@ -177,11 +177,10 @@ class Encoder:
         return pd.DataFrame([{f.name: f.typical for f in self.features}], dtype=object)
 
     def unseen(self, codes: np.ndarray) -> Marks:
-        """Which categories are not listed, from what `encode` made of records."""
-        ends = np.cumsum([feature.width for feature in self.features]).tolist()
+        """Which categories are not listed, from what `code` made of records."""
         return {
-            feature.name: marked(codes[:, end - 2] != 0, codes[:, end - 1] != 0)
-            for feature, end in zip(self.features, ends, strict=True)
+            feature.name: marked(codes[:, k] == len(feature.levels), np.isnan(codes[:, k]))
+            for k, feature in enumerate(self.features)
             if isinstance(feature, Category)
         }
 

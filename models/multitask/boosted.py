@@ -16,6 +16,8 @@ from domains.healthcare.outcome_codec import Codec
 from models.multitask.forest import Forest
 
 BOOSTED = "boosted.safetensors"
+_PERIODS = ("ordinal", "survival")
+_ROWS = 4_096  # records whose levels or intervals are asked for at a time
 _EDGE = 1e-6  # no answer is surer: a leaf of few records is
 
 
@@ -43,12 +45,7 @@ class Boosted:
         Args:
             x: (n, features) plain numbers and category codes, NaN where missing.
         """
-        if self.kind in ("ordinal", "survival"):
-            cells = np.repeat(x, self.size, axis=0)
-            period = np.tile(np.arange(self.size), len(x))
-            raw = self.forest.raw(np.column_stack([cells, period])).reshape(len(x), self.size)
-        else:
-            raw = self.forest.raw(x)
+        raw = self._of_periods(x) if self.kind in _PERIODS else self.forest.raw(x)
         if self.kind == "regression":
             return raw
         if self.kind == "count":
@@ -56,6 +53,17 @@ class Boosted:
         if self.kind == "multiclass":
             return self._of_classes(raw)
         return np.clip(raw, logit(_EDGE), -logit(_EDGE))
+
+    def _of_periods(self, x: np.ndarray) -> np.ndarray:
+        """Raw answers (n, size) for every level or interval; so many records at a time, for each
+        becomes as many as there are of those."""
+        period, found = np.arange(self.size), [np.empty((0, self.size))]
+        for start in range(0, len(x), _ROWS):
+            part = x[start : start + _ROWS]
+            cells = np.repeat(part, self.size, axis=0)
+            asked = np.column_stack([cells, np.tile(period, len(part))])
+            found.append(self.forest.raw(asked).reshape(len(part), self.size))
+        return np.concatenate(found)
 
     def _of_classes(self, raw: np.ndarray) -> np.ndarray:
         two = raw.shape[1] == 1
@@ -107,7 +115,7 @@ def _numbers(classes: tuple[int, ...]) -> np.ndarray:
 def _read(codec: Codec, arrays: Mapping[str, np.ndarray], features: int) -> Boosted:
     name, kind, size = codec.outcome.name, codec.outcome.kind, codec.size
     own = {key.split("/", 1)[1]: v for key, v in arrays.items() if key.startswith(f"{name}/")}
-    forest = Forest.from_arrays(own, features + (kind in ("ordinal", "survival")))
+    forest = Forest.from_arrays(own, features + (kind in _PERIODS))
     classes = tuple(int(number) for number in own.get(_CLASSES, ()))
     outputs = len(forest.start)
     expected = (1 if len(classes) == 2 else len(classes)) if kind == "multiclass" else 1

@@ -16,6 +16,7 @@ from domains.errors import InputError
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.patient_features import Encoder, Number
 from domains.unseen import Marks
+from models.inference import ROWS
 from models.intake import Field
 from models.multitask.boosted import Boosted, load_boosted, save_boosted
 from models.multitask.calibrating import NONE, Calibrator
@@ -29,6 +30,7 @@ from models.multitask.sharing.network import Network
 from models.scorer import DESCRIPTION, describe
 
 WEIGHTS = "weights.safetensors"
+_ROWS = 8 * ROWS  # answered at a time: the same batches as all at once, which round the same
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class PatientsScorer:
 
     def logits(self, inputs: pd.DataFrame, where: str = "input") -> dict[str, np.ndarray]:
         """Logits (n, size) of every outcome, before calibration."""
-        return self._answered(self.encoder.encode(inputs, where), inputs)
+        return self._answered(self.encoder.code(inputs, where), inputs)
 
     def predict(self, inputs: Any) -> pd.DataFrame:
         """One row of predictions a record, in the same order.
@@ -100,12 +102,20 @@ class PatientsScorer:
             raise InputError(f"input: expected a table with named columns, found {type(inputs)}")
         if not len(inputs):
             return pd.DataFrame(columns=list(self.outputs), dtype=float), {}
-        codes = self.encoder.encode(inputs)
+        codes = self.encoder.code(inputs)
         found = predictions(self.codecs, self._answered(codes, inputs), self.calibrators)
         return found, self.encoder.unseen(codes)
 
     def _answered(self, codes: np.ndarray, inputs: pd.DataFrame) -> dict[str, np.ndarray]:
-        found = logits(self.network, codes)
+        """Block by block: what the network takes is several times what a record is."""
+        starts = range(0, len(codes), _ROWS)
+        blocks = [slice(start, start + _ROWS) for start in starts]
+        found = [self._of_block(codes[block], inputs.iloc[block]) for block in blocks]
+        names = found[0] if found else ()
+        return {name: np.concatenate([each[name] for each in found]) for name in names}
+
+    def _of_block(self, codes: np.ndarray, inputs: pd.DataFrame) -> dict[str, np.ndarray]:
+        found = logits(self.network, self.encoder.spread(codes))
         if self.boosted:
             x = self.encoder.ordinal(inputs)
             found |= {name: model.logits(x) for name, model in self.boosted.items()}
@@ -192,9 +202,7 @@ def _calibrators(description: Mapping[str, Any]) -> dict[str, Calibrator]:
     return {name: Calibrator.from_json(values) for name, values in stored}
 
 
-def curves(
-    codecs: Mapping[str, Codec], outputs: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+def curves(codecs: Mapping[str, Codec], outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Logits of any model as event-free probabilities on `Codec.grid`, by survival outcome."""
     return {
         name: codec.event_free(answer(codec, outputs[name]))

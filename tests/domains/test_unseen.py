@@ -45,7 +45,7 @@ def test_patients_and_loans_mark_alike() -> None:
     known = pd.DataFrame({"age": [1.0, 2.0] * 30, "job": ["nurse", "clerk"] * 30})
     encoder = fit_encoder(known)
     frame = pd.DataFrame({"age": 1.0, "job": ["nurse", SECRET, None, "clerk"]})
-    assert encoder.unseen(encoder.encode(frame))["job"].tolist() == [0, 1, -1, 0]
+    assert encoder.unseen(encoder.code(frame))["job"].tolist() == [0, 1, -1, 0]
 
 
 def test_counts_of_parts_add_up_to_those_of_the_whole() -> None:

@@ -19,7 +19,10 @@ from domains.errors import InputError
 from domains.healthcare.outcome_codec import fit_codec
 from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.patients import read_cohort
+from models import inference
 from models import scorer as packed
+from models.multitask import boosted as boosted_trees
+from models.multitask import scorer as scorers
 from models.multitask.boosted import BOOSTED, Boosted
 from models.multitask.boosting import boost
 from models.multitask.named import network
@@ -133,6 +136,24 @@ def test_an_outcome_of_any_kind_is_answered_by_its_trees_after_loading_too(
     shared = replace(scorer, alone={}, boosted={}).predict(rows)
     assert not np.allclose(shared[list(expected)], expected)
     assert {path.suffix for path in (tmp_path / "package").iterdir()} == {".json", ".safetensors"}
+
+
+def test_blocks_answer_what_all_records_at_once_do(
+    trees: dict[str, Boosted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = _scorer({"grade": BOOSTING, "survival": BOOSTING, "death": SINGLE}, trees)
+    rows = patients_of_every_kind(131, seed=3)
+    rows.loc[[3, 40, 130], "ward"] = "new"
+    monkeypatch.setattr(inference, "ROWS", 16)
+    (whole, marks), logits = scorer.predict_noting(rows), scorer.logits(rows)
+    monkeypatch.setattr(scorers, "_ROWS", 48)
+    monkeypatch.setattr(boosted_trees, "_ROWS", 11)
+    answers, noted = scorer.predict_noting(rows)
+    pd.testing.assert_frame_equal(answers, whole, check_exact=True)
+    assert noted["ward"].tolist() == marks["ward"].tolist()
+    assert np.flatnonzero(noted["ward"] == 1).tolist() == [3, 40, 130]
+    for name, values in scorer.logits(rows).items():
+        assert np.array_equal(values, logits[name]), name
 
 
 def test_packages_that_list_single_task_outcomes_are_still_read(
