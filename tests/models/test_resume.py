@@ -139,16 +139,17 @@ def test_a_damaged_checkpoint_costs_time_and_nothing_else(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("sharing", "balancing"), [("hard", "equal"), ("none", "equal"), ("hard", "uncertainty")]
+    ("sharing", "balancing", "trunk"),
+    [("hard", "equal", "tabm"), ("none", "equal", "mlp"), ("hard", "uncertainty", "mlp")],
 )
 def test_many_outcomes_in_one_network_or_several(
-    sharing: str, balancing: str, tmp_path: Path
+    sharing: str, balancing: str, trunk: str, tmp_path: Path
 ) -> None:
     cohort = read_cohort(sample_patients(), OUTCOMES, "f", patient="id")
     codecs = {o.name: fit_codec(o, cohort.targets.values[o.name]) for o in OUTCOMES}
     y = {name: codec.encode(cohort.targets.values[name]) for name, codec in codecs.items()}
     records = Records(fit_encoder(cohort.features).encode(cohort.features), y)
-    recipe = Recipe(sharing, hidden=8, epochs=3, patience=3, seed=1, balancing=balancing)
+    recipe = Recipe(sharing, 8, 3, 3, seed=1, balancing=balancing, trunk=trunk, members=2)
 
     def trained(checkpoint: Checkpoint | None) -> End:
         learned = train(recipe, codecs, records, records, checkpoint=checkpoint)
