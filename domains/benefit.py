@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from domains.ranked import sum_of
+
 
 def net_benefit(
     y: np.ndarray, p: np.ndarray, threshold: float, weight: np.ndarray | None = None
@@ -24,9 +26,10 @@ def net_benefit(
         weight: Of the records, (n,); default 1 each.
     """
     w = np.ones(len(y)) if weight is None else np.asarray(weight, dtype=float)
-    acted = np.where(np.asarray(p) >= threshold, w, 0.0)
+    acted = w * (np.asarray(p) >= threshold)
     price = threshold / (1.0 - threshold)
-    return float(acted @ np.where(np.asarray(y) > 0, 1.0, -price) / w.sum())
+    true = sum_of(acted, np.asarray(y) > 0)
+    return float((true - price * (acted.sum() - true)) / w.sum())
 
 
 def benefit_curve(y: np.ndarray, p: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

@@ -6,22 +6,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from domains.ranked import sum_of
+
 
 @dataclass(frozen=True)
 class _Level:
     """Pairs whose time ranks first differ at one bit: `later` records face `earlier` events.
 
-    `order` sorts records by (block of ranks, risk); the rest are places in the running sum of the
-    later records' weights: where an event's block starts and ends, and its ties of risk.
+    `order` sorts records by (block of ranks, risk), and the others are in that order: `runs` are
+    the first places of equal risks in a block, None where no two are equal, and `blocks` the first
+    places of blocks among runs.
     """
 
     order: np.ndarray
     later: np.ndarray
-    event: np.ndarray
-    start: np.ndarray
-    tie_start: np.ndarray
-    tie_end: np.ndarray
-    end: np.ndarray
+    earlier: np.ndarray
+    runs: np.ndarray | None
+    blocks: np.ndarray
+
+    def pairs(self, weight: np.ndarray) -> tuple[float, float]:
+        """Weight of the pairs in the risk's order, those of equal risk by half, and of all."""
+        w = weight[self.order]
+        later, earlier = w * self.later, w * self.earlier
+        if self.runs is not None:
+            later, earlier = (np.add.reduceat(each, self.runs) for each in (later, earlier))
+        below = np.cumsum(later) - later / 2
+        of_later, of_earlier = (np.add.reduceat(each, self.blocks) for each in (later, earlier))
+        before = np.cumsum(of_later) - of_later  # of other blocks
+        return sum_of(earlier, below) - sum_of(of_earlier, before), sum_of(of_earlier, of_later)
 
 
 class Concordance:
@@ -51,39 +63,23 @@ class Concordance:
     def __call__(self, weight: np.ndarray | None = None) -> float:
         """Concordance under these weights (n,); NaN when no pair is comparable."""
         w = np.ones(self._size) if weight is None else np.asarray(weight, dtype=float)
-        concordant = comparable = 0.0
-        for level in self._levels:
-            total = np.concatenate(([0.0], np.cumsum(w[level.order] * level.later)))
-            weights = w[level.event]
-            comparable += weights @ (total[level.end] - total[level.start])
-            below = (total[level.tie_start] + total[level.tie_end]) / 2
-            concordant += weights @ (below - total[level.start])
-        return float(concordant / comparable) if comparable else float("nan")
+        found = [level.pairs(w) for level in self._levels]
+        comparable = sum(pairs for _, pairs in found)
+        return sum(pairs for pairs, _ in found) / comparable if comparable else float("nan")
 
 
 def _level(time: np.ndarray, event: np.ndarray, risk: np.ndarray, bit: int) -> _Level:
     block, later = time >> (bit + 1), (time >> bit) & 1
     order = np.lexsort((risk, block))
-    block_start, block_end = _runs(block[order])
-    new_risk = np.r_[0, np.cumsum((np.diff(risk[order]) != 0) | (np.diff(block[order]) != 0))]
-    tie_start, tie_end = _runs(new_risk)
-    events = np.flatnonzero((later[order] == 0) & event[order])
+    new_block = np.r_[True, np.diff(block[order]) != 0]
+    runs = np.flatnonzero(new_block | np.r_[True, np.diff(risk[order]) != 0])
     return _Level(
         order,
-        later[order].astype(float),
-        order[events],
-        block_start[events],
-        tie_start[events],
-        tie_end[events],
-        block_end[events],
+        (later == 1)[order],
+        ((later == 0) & event)[order],
+        None if len(runs) == len(order) else runs,
+        np.flatnonzero(new_block[runs]),
     )
-
-
-def _runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and one-past-last place of the run of equal values that each place lies in."""
-    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
-    lengths = np.diff(np.r_[starts, len(values)])
-    return np.repeat(starts, lengths), np.repeat(starts + lengths, lengths)
 
 
 def in_order(y: np.ndarray, p: np.ndarray) -> Concordance:

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from domains.concordance import Concordance, in_order
-from domains.ranked import Areas, Precision
+from domains.ranked import Areas, Calibration, Precision
 
 Metric = Callable[..., float]
 """`(y, p, weight=None) -> float`."""
@@ -72,13 +72,7 @@ def ece(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None, bins: in
     Binary: |observed rate − mean probability|. Multiclass: |accuracy − confidence| of the most
     probable class.
     """
-    y, p = np.asarray(y), np.asarray(p, dtype=float)
-    if p.ndim == 2:
-        y, p = (p.argmax(axis=1) == y).astype(float), p.max(axis=1)
-    w = _weights(y, weight)
-    cells = np.minimum((p * bins).astype(int), bins - 1)
-    gap = np.bincount(cells, weights=w * (y - p), minlength=bins)
-    return float(np.abs(gap).sum() / w.sum())
+    return Calibration(y, p, bins)(weight)
 
 
 def brier(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> float:
@@ -230,9 +224,10 @@ _SORTED: dict[str, Callable[[np.ndarray, np.ndarray], Prepared]] = {
     "average_precision": Precision,
     "cindex": Concordance,
     "ordering": in_order,
+    "ece": Calibration,
 }
 
 
 def prepared(name: str, y: np.ndarray, p: np.ndarray) -> Prepared:
-    """One of `METRICS` on fixed records, for many weightings: what is ranked is sorted once."""
+    """One of `METRICS` on fixed records, for many weightings: sorted or binned once."""
     return _SORTED[name](y, p) if name in _SORTED else partial(METRICS[name], y, p)

@@ -202,12 +202,12 @@ def _mean_of(
     metrics = []
     for outcome in outcomes:
         y, p, known = _pair(frame, outcome, prefix)
-        metrics.append((prepared(outcome.metric, y[known], p[known]), known))
+        metrics.append((prepared(outcome.metric, y[known], p[known]), np.flatnonzero(known)))
 
     def mean(weight: np.ndarray | None) -> float:
         return float(
             np.mean(
-                [metric(None if weight is None else weight[known]) for metric, known in metrics]
+                [metric(None if weight is None else weight[places]) for metric, places in metrics]
             )
         )
 
