@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,17 @@ def read_part(path: Path, outcomes: tuple[Outcome, ...], part: str, every: int =
     for piece in feature_pieces(path, part):
         kept.append(piece.iloc[-start % every :: every])
         start += len(piece)
+    return replace(
+        read_bare(path, outcomes, part, every), features=pd.concat(kept, ignore_index=True)
+    )
+
+
+def read_bare(path: Path, outcomes: tuple[Outcome, ...], part: str, every: int = 1) -> Cohort:
+    """The same without a feature: outcomes and whose records they are."""
     columns = [name for outcome in outcomes for name in _columns(outcome)]
     frame = _read(path, part, [*columns, _PATIENT, _RECORD]).iloc[::every]
     return Cohort(
-        pd.concat(kept, ignore_index=True),
+        pd.DataFrame(index=range(len(frame))),
         Targets(outcomes, {o.name: _target(frame, o) for o in outcomes}),
         frame[_PATIENT].to_numpy(dtype=object),
         frame[_RECORD].to_numpy(dtype=object),

@@ -42,15 +42,15 @@ def explain(job: Job, prepared: Prepared, package: Path, evidence: Evidence) -> 
         evidence: What is known of it.
     """
     scorer: PatientsScorer = load_scorer(package)
-    records = prepared.read("test").features
-    drawn = _drawn(len(records), len(scorer.encoder.columns), job)
-    shares = explained(scorer, records.iloc[drawn], _ORDERS)
+    count = prepared.split["test"]["records"]
+    drawn = _drawn(count, len(scorer.encoder.columns), job)
+    shares = explained(scorer, _taken(prepared, drawn), _ORDERS)
     part = _by_outcome(shares)
     keep(job, part.rename_axis("column").reset_index(), _FILE)
     folder = job.folder / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     single = (
-        _single_records(folder, scorer, records)
+        _single_records(folder, scorer, prepared)
         if prepared.dataset.public
         else _made_up(folder, scorer)
     )
@@ -59,13 +59,23 @@ def explain(job: Job, prepared: Prepared, package: Path, evidence: Evidence) -> 
         evidence,
         figures=[*evidence.figures, _heat(folder, part, len(drawn)), *single[0]],
         tables=[*evidence.tables, _table(shares), *single[1], *table_one],
-        remarks=evidence.remarks | {SECTION: [_method(len(drawn), len(records))]},
+        remarks=evidence.remarks | {SECTION: [_method(len(drawn), count)]},
     )
 
 
 def _drawn(count: int, columns: int, job: Job) -> np.ndarray:
     most = min(RECORDS[job.config.scale], max(_MOST // (_ORDERS * (columns + 1)), 20), count)
     return np.sort(np.random.default_rng(job.config.seed).choice(count, most, replace=False))
+
+
+def _taken(prepared: Prepared, places: np.ndarray) -> pd.DataFrame:
+    """Features of some test records, in the order asked for, (k,)."""
+    found, start = [], 0
+    for piece in prepared.pieces("test"):
+        piece.index = pd.RangeIndex(start, start + len(piece))
+        found.append(piece[piece.index.isin(places)])
+        start += len(piece)
+    return pd.concat([piece for piece in found if len(piece)]).loc[places]
 
 
 def _by_outcome(shares: Shares) -> pd.DataFrame:
@@ -122,14 +132,15 @@ def _table(shares: Shares) -> Table:
 Shown = tuple[list[Figure], list[Table]]
 
 
-def _single_records(folder: Path, scorer: PatientsScorer, records: pd.DataFrame) -> Shown:
+def _single_records(folder: Path, scorer: PatientsScorer, prepared: Prepared) -> Shown:
     """The test records in the twentieth from either end by the first outcome."""
     column = _first(scorer)
-    answers = scorer.predict(records)[column].to_numpy()
+    pieces = (scorer.predict(piece)[column] for piece in prepared.pieces("test") if len(piece))
+    answers = np.concatenate([piece.to_numpy() for piece in pieces])
     order = np.argsort(answers, kind="stable")
     places = [int(order[round(at * (len(order) - 1))]) for at in (0.95, 0.05)]
     names = [f"test record {place + 1}" for place in places]
-    chosen = records.iloc[places]
+    chosen = _taken(prepared, np.array(places))
     shares = explained(scorer, chosen)
     told = ", ".join(f"{name}: {answers[p]:.3g}" for name, p in zip(names, places, strict=True))
     caption = (

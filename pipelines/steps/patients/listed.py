@@ -20,7 +20,7 @@ def made(prepared: Prepared, tested: Tested, model: str, rivals: list[str]) -> l
     ]
     if prepared.dataset.public:
         columns += ["labels in training", "in training"]
-        training = prepared.read("train").targets.values
+        training = prepared.targets("train").values
         for row, (name, codec) in zip(rows, tested.codecs.items(), strict=True):
             labels = training[name]
             row += [int(known(labels).sum()), words.describe_labels(codec, labels)]

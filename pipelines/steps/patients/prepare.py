@@ -23,6 +23,7 @@ from domains.healthcare.patient_schema import check_like, inferred
 from domains.healthcare.patient_split import LEFT_OUT, Divided, Rule, divide
 from domains.healthcare.patient_store import (
     feature_pieces,
+    read_bare,
     read_part,
     read_targets_of,
     write_cohort,
@@ -98,6 +99,10 @@ class Prepared:
     def read(self, part: str, every: int = 1) -> Cohort:
         """The records of one part, or every so many-th of them."""
         return read_part(self._path(part), self._outcomes(), part, every)
+
+    def bare(self, part: str) -> Cohort:
+        """The records of one part without a feature."""
+        return read_bare(self._path(part), self._outcomes(), part)
 
     def targets(self, part: str) -> Targets:
         """What is known of the outcomes in one part; no feature is read."""

@@ -70,7 +70,7 @@ def _choices(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> tuple[
     """Of the shared network, which comes first, and its rivals."""
     config: PatientsConfig = job.config
     _, codecs = prepared.read_rules()
-    first, second = (prepared.read(part) for part in DECIDED_ON)
+    first, second = (prepared.bare(part) for part in DECIDED_ON)
     cohort = first.joined(second)
     keys = {name: f"{name}.{codec.outcome.metric}" for name, codec in codecs.items()}
     models = {each.name: _judged(each, cohort.targets, codecs, keys) for each in trained}

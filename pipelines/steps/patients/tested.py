@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from domains.survival import kaplan_meier
 from models.multitask.calibrating import Calibrator
 from models.multitask.scorer import PatientsScorer, curves, load_scorer, predictions
 from pipelines.steps.patients.prepare import EFFORTS, Prepared
-from pipelines.steps.patients.training import Trained, calibrators
+from pipelines.steps.patients.training import Trained, answered, calibrators
 from pipelines.tracking import Job
 
 ITSELF, UNCALIBRATED, MARGINAL = "shared itself", "uncalibrated", "Kaplan-Meier"
@@ -30,7 +29,7 @@ class Tested:
     """Predictions of every model on one part, beside the records' targets.
 
     Attributes:
-        cohort: The records.
+        cohort: The records, without features.
         codecs: By outcome.
         frames: Model → predicted columns, the packed model first; under `UNCALIBRATED` the
             packed model's before calibration.
@@ -91,9 +90,9 @@ def read_test(
     Where nothing answers in the network's place, its own numbers are the packed model's.
     """
     scorer: PatientsScorer = load_scorer(package)
-    cohort, codecs = prepared.read(part), scorer.codecs
+    cohort, codecs = prepared.bare(part), scorer.codecs
     model, *controls = trained
-    outputs = {model.name: scorer.logits(cast(pd.DataFrame, cohort.features))}
+    outputs = {model.name: answered(prepared, part, scorer.logits)}
     outputs |= {control.name: control.read(part, codecs) for control in controls}
     fitted = {model.name: scorer.calibrators}
     fitted |= {control.name: calibrators(job, prepared, control) for control in controls}

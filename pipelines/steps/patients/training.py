@@ -249,17 +249,24 @@ def _answer(
     """Write down the logits of those parts that there are, so many records at a time."""
     found = {}
     for part in (part for part in parts if part in prepared.split):
-        answers = [logits(piece) for piece in prepared.pieces(part) if len(piece)]
-        for outcome in answers[0]:
-            found[f"{part}/{outcome}"] = np.concatenate([answer[outcome] for answer in answers])
+        for outcome, values in answered(prepared, part, logits).items():
+            found[f"{part}/{outcome}"] = values
     save_file(found, path)
     return path
+
+
+def answered(
+    prepared: Prepared, part: str, logits: Callable[[pd.DataFrame], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Logits of one part by outcome, (n, size), made of so many records at a time."""
+    answers = [logits(piece) for piece in prepared.pieces(part) if len(piece)]
+    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
 
 def calibrators(job: Job, prepared: Prepared, model: Trained) -> dict[str, Calibrator]:
     """Calibration of a model or control from its own answers on the calibration records."""
     _, codecs = prepared.read_rules()
-    cohort = prepared.read("calibration")
+    cohort = prepared.bare("calibration")
     targets = {name: codec.encode(cohort.targets.values[name]) for name, codec in codecs.items()}
     outputs, coverage = model.read("calibration", codecs), job.config.coverage
     return fit_calibrators(codecs, outputs, targets, cohort.patients, coverage)
