@@ -27,6 +27,7 @@ from pydicom.uid import (
 )
 
 from domains.healthcare.image_codestream import stated_size
+from domains.healthcare.image_dicom_head import HEAD, is_dicom, is_marked
 from domains.healthcare.image_dicom_values import ELEMENTS, colours, grey, plain_bytes
 from domains.healthcare.image_pixels import (
     Slices,
@@ -40,7 +41,7 @@ from domains.healthcare.image_pixels import (
 from domains.healthcare.image_volume import MAX_VOXELS, Volume, cut
 
 DICOM = (".dcm", ".dicom")
-"""Endings of DICOM files; a file without an ending is one if it says so itself."""
+"""Endings of DICOM files; a file without an ending is one if it begins as one."""
 
 Source = Path | str | bytes
 
@@ -91,11 +92,6 @@ class Frames:
         if self.padding is not None:
             out[self.padding] = 0
         return out
-
-
-def is_dicom(head: bytes) -> bool:
-    """Whether a file that begins so says that it is DICOM."""
-    return head[128:132] == b"DICM"
 
 
 def images(
@@ -165,14 +161,14 @@ def opened(source: Source, elements: list[str], pixels: bool = True) -> pydicom.
     head = source[:_HEAD] if isinstance(source, bytes) else _head(source)
     if not head:
         raise Unreadable("empty file")
-    if not is_dicom(head) and not named:
+    if not is_dicom(head[:HEAD]) and not named:
         raise Unreadable("not a DICOM file")
     if _DEFLATED in head:
         raise Unreadable("deflated DICOM file; write it without deflation")
     dataset = pydicom.dcmread(
-        file, force=named, specific_tags=elements, stop_before_pixels=not pixels
+        file, force=not is_marked(head), specific_tags=elements, stop_before_pixels=not pixels
     )
-    if not is_dicom(head) and "Rows" not in dataset:
+    if not is_marked(head) and "Rows" not in dataset:
         raise Unreadable("not a DICOM file")
     return dataset
 

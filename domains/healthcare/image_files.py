@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from domains.healthcare.image_dicom_head import HEAD, is_dicom
 from domains.healthcare.image_pixels import (
     Reading,
     Unreadable,
@@ -31,7 +32,6 @@ FOREIGN = frozenset({".gif", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".heic", 
 _NAMED = (*SUFFIXES, *FOREIGN)
 _PICTURES = (".png", ".jpg", ".jpeg")
 _NIFTI = (".nii", ".nii.gz")
-_DICOM_AT, _DICOM = 128, b"DICM"
 _DAMAGE = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error)
 _DEEP_MODES = ("I", "F")  # 16-bit greys arrive in one of these, or as I;16 and its byte orders
 
@@ -64,7 +64,7 @@ def decode_bytes(data: bytes, reading: Reading | None = None) -> np.ndarray:
     Raises:
         Unreadable: As `decode`.
     """
-    if data[_DICOM_AT : _DICOM_AT + 4] == _DICOM:
+    if is_dicom(data[:HEAD]):
         pixels = _only(_dicom(data, reading or Reading(), None))
         return greyed(pixels) if reading and reading.channels == 1 else pixels
     return _checked(data, None, reading or Reading())
@@ -125,11 +125,10 @@ def is_image_name(name: str) -> bool:
 
 
 def is_unnamed_dicom(path: Path | str) -> bool:
-    """Whether a file of another ending, or of none, says that it is DICOM."""
+    """Whether a file of another ending, or of none, begins as DICOM does."""
     try:
         with open(path, "rb") as stream:
-            stream.seek(_DICOM_AT)
-            return stream.read(4) == _DICOM
+            return is_dicom(stream.read(HEAD))
     except OSError:
         return False
 
@@ -193,6 +192,7 @@ def _checked(source: Path | str | bytes, size: int | None, reading: Reading) -> 
 
 
 _NO_IMAGE = "not a PNG, JPEG, DICOM or NIfTI image"
+_SEVERAL = {"MPO": "several pictures in one JPEG file, expected one"}
 
 
 def _decode(source: Path | str | BytesIO, size: int | None, reading: Reading) -> np.ndarray:
@@ -201,7 +201,7 @@ def _decode(source: Path | str | BytesIO, size: int | None, reading: Reading) ->
             warnings.simplefilter("ignore")
             with Image.open(source, formats=("PNG", "JPEG")) as image:
                 if getattr(image, "n_frames", 1) > 1:
-                    raise Unreadable("animated")
+                    raise Unreadable(_SEVERAL.get(str(image.format), "animated"))
                 check_size(*image.size)
                 return _to_rgb(image, size, reading)
     except Image.DecompressionBombError:

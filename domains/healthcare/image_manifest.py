@@ -10,18 +10,8 @@ import pandas as pd
 
 from domains.errors import InputError
 from domains.healthcare.image_draft import Draft, Item
+from domains.healthcare.image_parts import GIVEN
 from domains.healthcare.image_readers import Intake, from_items
-
-GIVEN = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "validation": "validation",
-    "calibration": "calibration",
-    "test": "test",
-    "testing": "test",
-}
-"""Spellings of a part in a split column."""
 
 _YES = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0}
 
@@ -65,8 +55,9 @@ def read_manifest(path: Path, columns: Columns, intake: Intake) -> Draft:
     number of the labels. A row whose label is not among the declared classes is set aside.
 
     Raises:
-        InputError: The file is missing or empty, a column is missing, a row has no label, no
-            patient, or an unknown part, time, slice number or label, or one class only.
+        InputError: The file is missing or empty, a column is missing or stands twice, a row has
+            no label, no patient, or an unknown part, time, slice number or label, or there is one
+            class only.
     """
     table = _table(path, columns)
     records = pd.DataFrame({"id": table[columns.image]})
@@ -113,6 +104,7 @@ def _table(path: Path, columns: Columns) -> pd.DataFrame:
         blank = np.flatnonzero(table[name] == "")
         if len(blank) and key != "slices":
             raise InputError(f"{path}, row {blank[0] + 2}: column {name!r} is empty")
+    _check_header(path)  # asked last: names that were found are a header, not a record
     keys = [columns.image]
     if columns.slice:
         table[columns.slice] = _numbers(table[columns.slice], path)
@@ -121,6 +113,16 @@ def _table(path: Path, columns: Columns) -> pd.DataFrame:
     if len(repeated):
         raise InputError(f"{path}, row {repeated[0] + 2}: names an image that stands above already")
     return table
+
+
+def _check_header(path: Path) -> None:
+    """Raise InputError for a name that stands twice, whose second column would never be seen."""
+    names = pd.read_csv(path, dtype=str, header=None, nrows=1, keep_default_na=False).iloc[0]
+    twice = names[(names != "") & names.duplicated()]
+    if len(twice):
+        raise InputError(
+            f"{path}, row 1: the header names column {twice.iloc[0]!r} twice; rename or remove one"
+        )
 
 
 def _named(columns: Columns) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import pandas as pd
 from domains.dataset import digest_file
 from domains.errors import InputError
 from domains.healthcare.image_draft import Draft, write_arrays
-from domains.healthcare.image_manifest import GIVEN
+from domains.healthcare.image_parts import GIVEN
 from domains.healthcare.image_pixels import Unreadable, as_rgb, greyed
 from domains.healthcare.image_readers import NO_PATIENTS, Intake
 

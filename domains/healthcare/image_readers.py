@@ -16,6 +16,7 @@ from domains.dataset import digest_files
 from domains.errors import InputError
 from domains.healthcare.image_draft import Draft, Item, write_files
 from domains.healthcare.image_files import FOREIGN, is_image_name, is_unnamed_dicom, kind_of
+from domains.healthcare.image_parts import check_not_parts
 from domains.healthcare.image_pixels import Reading
 
 NO_PATIENTS = (
@@ -57,8 +58,8 @@ def read_folder(root: Path, intake: Intake) -> Draft:
     patients that DICOM files name are kept together.
 
     Raises:
-        InputError: No such folder, fewer than two classes, a class without an image, or too many
-            unusable files.
+        InputError: No such folder, fewer than two classes, parts of a split in their place, a class
+            without an image, or too many unusable files.
     """
     classes = _classes_of(root)
     items: list[Item] = []
@@ -84,6 +85,7 @@ def _classes_of(root: Path) -> tuple[str, ...]:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder of images")
     classes = tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != "."))
+    check_not_parts(root, classes)
     if len(classes) < 2:
         found = f"one ({classes[0]})" if classes else "none"
         raise InputError(

@@ -152,3 +152,11 @@ def _said(read: Callable[[], np.ndarray]) -> object:
         return read().tolist()
     except Unreadable as reason:
         return str(reason)
+
+
+def test_several_pictures_in_one_jpeg_file_are_not_called_an_animation(tmp_path: Path) -> None:
+    path = tmp_path / "two.jpg"
+    first, second = (Image.fromarray(picture(k, k)) for k in range(2))
+    first.save(path, "MPO", save_all=True, append_images=[second])
+    for read in (partial(decode, path), partial(decode_bytes, path.read_bytes())):
+        assert _said(read) == "several pictures in one JPEG file, expected one"

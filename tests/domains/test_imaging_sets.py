@@ -270,6 +270,13 @@ def test_a_class_with_one_example_is_refused_by_name(tmp_path: Path) -> None:
         manifest_set(tmp_path, frame)
 
 
+def test_a_column_that_stands_twice_is_refused_by_name(tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path)
+    twice = pd.concat([frame, frame["label"].sample(frac=1.0, random_state=0)], axis=1)
+    with pytest.raises(InputError, match="row 1: the header names column 'label' twice"):
+        manifest_set(tmp_path, twice)
+
+
 def test_pixels_are_the_same_however_many_files_are_set_aside(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "in", each=40)
     before = image_set(tmp_path, kind="folder", path=root)
