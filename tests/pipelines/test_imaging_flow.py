@@ -247,30 +247,39 @@ def test_sensitivity_and_specificity_count_each_class() -> None:
     assert np.isnan(sensitivity(np.zeros(3), np.zeros(3)))
 
 
-def _sentences(sizes: int, named: bool) -> str:
+def _sentences(sizes: int, named: bool, gained: float = 0.01) -> str:
     """Of made-up numbers: a net that had a source task, against size alone."""
     target = SimpleNamespace(sizes=lambda: np.ones((9, sizes)), names_patients=lambda: named)
     source = SimpleNamespace(
         classes=("a", "b"), targets=(), used=lambda: range(80), names_patients=lambda: named
     )
-    best = SimpleNamespace(name="transfer-source")
+    best = SimpleNamespace(name="transfer-source", validation=0.9)
+    scores = {"auroc": 0.8, "auroc_low": 0.7, "auroc_high": 0.9}
     made: dict[str, Any] = {
         "prepared": SimpleNamespace(target=target, source=source),
         "bases": [Base("source", Path("none"), "", trials={"ImageNet weights": 0.7})],
         "trained": [],
         "best": best,
-        "metrics": {said_of.SIZE: {"auroc": 0.8, "auroc_low": 0.7, "auroc_high": 0.9}},
-        "gaps": {(best.name, said_of.SIZE): Interval(0.1, 0.0, 0.2)},
+        "metrics": dict.fromkeys((said_of.SIZE, best.name), scores),
+        "gaps": {(best.name, said_of.SIZE): Interval(0.1 + gained, gained, 0.2)},
         "calibration": {"method": "none", "records": 3},
     }
     story = said_of.Story(**made)
-    return " ".join([*said_of._against_controls(story), *said_of._source(story)])
+    return " ".join([*said_of.findings(story), *said_of._source(story)])
 
 
 def test_sentences_count_size_features_and_say_other_patients_only_where_known() -> None:
     assert "Size alone (5 features, no image)" in _sentences(5, named=True)
     assert "80 images of other patients" in _sentences(5, named=True)
     assert "of other patients" not in _sentences(5, named=False)
+
+
+def test_a_net_that_adds_nothing_to_size_comes_second_in_the_advice() -> None:
+    without = _sentences(5, named=True, gained=0.0)
+    assert without.startswith("Measure the size first: size alone (5 features, no image)")
+    assert "Only where size cannot be measured, use transfer-source" in without
+    assert without.count("ize alone") == 1
+    assert _sentences(5, named=True).startswith("Use transfer-source")
 
 
 def test_the_input_example_is_made_up_and_fits_the_scorer() -> None:

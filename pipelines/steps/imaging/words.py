@@ -71,7 +71,7 @@ def _signed(gap: Interval) -> str:
 
 def findings(story: Story) -> list[str]:
     """Which strategy to use, how sure that is, and what it was worth."""
-    return [_advice(story), *_against_controls(story), *story.trust.said[:1]]
+    return [*_size_first(story), _advice(story), *_against_controls(story), *story.trust.said[:1]]
 
 
 def remarks(story: Story, worth: Sequence[str] = ()) -> dict[str, list[str]]:
@@ -82,13 +82,25 @@ def remarks(story: Story, worth: Sequence[str] = ()) -> dict[str, list[str]]:
     }
 
 
+def _size_first(story: Story) -> Iterator[str]:
+    """What to do instead of using a net, where nothing shows that it adds to a measured size."""
+    sizes, gap = story.prepared.target.sizes(), story.gap(story.best.name, SIZE)
+    if sizes is not None and gap is not None and gap.low <= 0:
+        yield (
+            f"Measure the size first: size alone ({sizes.shape[1]} features, no image) reaches "
+            f"AUROC {story.auroc(SIZE)} on test images, and {story.best.name} differs from it by "
+            f"{_signed(gap)}, {_verdict(gap)}: nothing shows that the images add to it."
+        )
+
+
 def _advice(story: Story) -> str:
     """Which arm to use, and whether its lead over the next one is more than chance."""
     arms = [t for t in story.trained if t.role == "arm"]
     best = story.best
+    only = "Only where size cannot be measured, use" if any(_size_first(story)) else "Use"
     said = (
-        f"Use {best.name}: on validation images its AUROC was the highest ({best.validation:.3f}), "
-        f"and on test images it is {story.auroc(best.name)}."
+        f"{only} {best.name}: on validation images its AUROC was the highest "
+        f"({best.validation:.3f}), and on test images it is {story.auroc(best.name)}."
     )
     rivals = [each for each in arms if each is not best]
     if not rivals:
@@ -125,11 +137,10 @@ def _against_controls(story: Story) -> Iterator[str]:
             f"what {name} has learned is worth {_signed(gap)}, {_verdict(gap)}."
         )
     sizes = story.prepared.target.sizes()
-    if sizes is not None and (gap := story.gap(name, SIZE)):
+    if sizes is not None and (gap := story.gap(name, SIZE)) and gap.low > 0:
         yield (
             f"Size alone ({sizes.shape[1]} features, no image) reaches AUROC {story.auroc(SIZE)}; "
-            f"the net adds {_signed(gap)}, {_verdict(gap)}"
-            f"{'.' if gap.low > 0 else ': nothing shows that the images add to it.'}"
+            f"the net adds {_signed(gap)}, {_verdict(gap)}."
         )
 
 
