@@ -16,13 +16,30 @@ def kaplan_meier(y: np.ndarray, at: np.ndarray, weight: np.ndarray | None = None
     >>> kaplan_meier(np.array([[1.0, 1], [2.0, 0], [3.0, 1]]), np.array([0.5, 1.0, 2.5, 3.0]))
     array([1.        , 0.66666667, 0.66666667, 0.        ])
     """
-    time, event = np.asarray(y, dtype=float).T
-    w = np.ones(len(time)) if weight is None else np.asarray(weight, dtype=float)
-    return _left(time, event > 0, np.zeros(len(time), dtype=bool), w, at, side="right")
+    return KaplanMeier(y)(at, weight)
+
+
+class KaplanMeier:
+    """`kaplan_meier` of fixed records, sorted once for many weightings.
+
+    Args:
+        y: (n, 2) of time and event.
+    """
+
+    def __init__(self, y: np.ndarray) -> None:
+        time, event = np.asarray(y, dtype=float).T
+        self._ranked = np.unique(time, return_inverse=True)
+        self._died = event > 0
+
+    def __call__(self, at: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+        """Share that is event-free at some times, (times,), under these weights (n,)."""
+        died = self._died
+        w = np.ones(len(died)) if weight is None else np.asarray(weight, dtype=float)
+        return _left(self._ranked, died, np.zeros(len(died), dtype=bool), w, at, side="right")
 
 
 def _left(
-    time: np.ndarray,
+    ranked: tuple[np.ndarray, np.ndarray],
     leaves: np.ndarray,
     first: np.ndarray,
     w: np.ndarray,
@@ -31,9 +48,10 @@ def _left(
 ) -> np.ndarray:
     """Product-limit estimate of the share that has not left, at `at` or just before it.
 
-    `first` are those that go before others of the same time leave, and so are not at risk of it.
+    `ranked` are the distinct times, and which of them is each record's. `first` are those that go
+    before others of the same time leave, and so are not at risk of it.
     """
-    distinct, place = np.unique(time, return_inverse=True)
+    distinct, place = ranked
     left = np.bincount(place, w * leaves)
     at_risk = np.cumsum(np.bincount(place, w)[::-1])[::-1] - np.bincount(place, w * first)
     kept = 1.0 - np.divide(left, at_risk, out=np.zeros(len(left)), where=at_risk > 0)
@@ -60,9 +78,9 @@ class IntegratedBrier:
     def __init__(self, y: np.ndarray, free: np.ndarray, at: np.ndarray) -> None:
         time, event = np.asarray(y, dtype=float).T
         died = event > 0
-        ones = np.ones(len(time))
+        ones, ranked = np.ones(len(time)), np.unique(time, return_inverse=True)
         at_times, at_events = (
-            _left(time, ~died, died, ones, when, side)
+            _left(ranked, ~died, died, ones, when, side)
             for when, side in ((at, "right"), (time, "left"))
         )
         later = time[:, None] > at

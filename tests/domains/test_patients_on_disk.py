@@ -11,7 +11,7 @@ from domains.errors import InputError
 from domains.healthcare.outcome_codec import fit_codec
 from domains.healthcare.patient_features import Category, Encoder, fit_encoder
 from domains.healthcare.patient_leakage import suspects
-from domains.healthcare.patient_store import feature_pieces, read_part, write_cohort
+from domains.healthcare.patient_store import feature_pieces, read_bare, read_part, write_cohort
 from domains.healthcare.patients import Cohort, read_cohort
 from domains.table_file import TableFile
 from domains.tables import column_names, read_table
@@ -59,6 +59,10 @@ def test_what_is_written_down_is_the_same(path: Path, tmp_path: Path) -> None:
         assert one.records.tolist() == at_once.records[part == PARTS][::every].tolist()
         assert other.records.tolist() == one.records.tolist()
         assert np.array_equal(one.targets.mask, other.targets.mask)
+        bare = read_bare(tmp_path / "1", OUTCOMES, part, every)
+        assert (len(bare), list(bare.features)) == (len(one), [])
+        assert bare.patients.tolist() == one.patients.tolist()
+        assert np.array_equal(bare.targets.mask, one.targets.mask)
     pieces = list(feature_pieces(tmp_path / "1", "test"))
     pd.testing.assert_frame_equal(
         pd.concat(pieces, ignore_index=True),

@@ -6,7 +6,7 @@ import numpy as np
 
 from domains.healthcare.outcome_targets import known
 from domains.metrics import Interval, ece, interval, resamples
-from domains.survival import kaplan_meier
+from domains.survival import KaplanMeier
 from models.multitask.calibrating import LEAST, least_patients
 from pipelines.evidence import Cell, Table
 from pipelines.reporting.wording import measured, percent
@@ -152,7 +152,7 @@ def at_horizon(tested: Tested, name: str, horizon: float) -> tuple[np.ndarray, n
 
 
 def _observed(tested: Tested, name: str, y: np.ndarray, horizon: float) -> Interval:
-    at = np.array([horizon])
+    at, estimate = np.array([horizon]), KaplanMeier(y)
     drawn = resamples(len(y), tested.patients(name), tested.repeats, tested.seed)
-    draws = [float(kaplan_meier(y, at, weight)[0]) for weight in drawn]
-    return interval(float(kaplan_meier(y, at)[0]), draws)
+    draws = [float(estimate(at, weight)[0]) for weight in drawn]
+    return interval(float(estimate(at)[0]), draws)
