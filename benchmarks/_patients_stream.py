@@ -2,19 +2,22 @@
 
     python -m benchmarks._patients_stream FILE at-once|from-disk
 
-A process of its own does what `careledger train patients` does up to a trained network that has
-answered the records it is calibrated and tested on. It tells its own peak, in MB, files that it
-has mapped included, and the records it prepared and trained on a processor second.
+A process of its own does what `careledger train patients` does, without controls: from the file to
+a version that is registered and judged. It tells its own peak in MB, files that it has mapped
+included, up to the trained network and in all; the records it prepared and trained on a processor
+second; and the processor seconds that judging, explaining and registering took.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import numpy as np
@@ -22,6 +25,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks._rows import Row, larger_is_better, smaller_is_better
+
+if TYPE_CHECKING:
+    from pipelines.steps.patients.prepare import Prepared
+    from pipelines.steps.patients.training import Trained
+    from pipelines.tracking import Job
 
 LIMIT = 3000.0
 _NUMBERS, _CATEGORIES, _PIECE = 80, 20, 50_000
@@ -39,22 +47,24 @@ def stream(quick: bool) -> list[Row]:
     ours, peer = _asked(path, "from-disk"), _asked(path, "at-once")
     what = f"{count:,} × {_NUMBERS + _CATEGORIES} × {len(_KINDS)} from Parquet"
     return [
-        smaller_is_better(f"{what}: peak memory", "MB", [ours[0]], [LIMIT]),
-        smaller_is_better("the same beside all at once", "MB", [ours[0]], [peer[0]]),
-        larger_is_better("records prepared a processor second", "", [ours[1]], [peer[1]], 0.8),
-        larger_is_better("records trained a processor second", "", [ours[2]], [peer[2]], 0.8),
+        smaller_is_better(f"{what}: peak memory up to a trained epoch", "MB", ours[:1], [LIMIT]),
+        smaller_is_better("peak memory of the whole job", "MB", ours[1:2], [LIMIT]),
+        smaller_is_better("the same beside all at once", "MB", ours[1:2], peer[1:2]),
+        larger_is_better("records prepared a processor second", "", ours[2:3], peer[2:3], 0.8),
+        larger_is_better("records trained a processor second", "", ours[3:4], peer[3:4], 0.8),
+        smaller_is_better("judged, explained and registered in", "CPU s", ours[4:], peer[4:], 0.8),
     ]
 
 
 def _asked(path: Path, how: str) -> list[float]:
-    """Peak in MB, records prepared a second, records trained a second."""
+    """What `_run` gives, from a process of its own."""
     command = [sys.executable, "-m", "benchmarks._patients_stream", str(path), how]
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "CARELEDGER_HOME": home, "OMP_NUM_THREADS": "1"}
         said = subprocess.run(
             command, check=True, capture_output=True, text=True, env=environment
         ).stdout
-    return [float(value) for value in said.split()[-3:]]
+    return [float(value) for value in said.split()[-5:]]
 
 
 def _write(path: Path, count: int) -> None:
@@ -120,9 +130,12 @@ def _config(path: Path) -> dict[str, object]:
 
 
 def _run(path: Path, how: str) -> list[float]:
-    """The product's stages; `at-once` lifts the limits above which it goes to disk."""
-    import resource
+    """The product's stages; `at-once` lifts the limits above which it goes to disk.
 
+    Returns:
+        Peaks in MB up to a trained network and of all, records prepared and trained a processor
+        second, and processor seconds of all that came after.
+    """
     from domains import table_file
     from pipelines.settings import PatientsConfig
     from pipelines.steps.patients import inputs
@@ -141,9 +154,31 @@ def _run(path: Path, how: str) -> list[float]:
         prepared = prepare.fn(job, fetch_data.fn(job))
         spent = time.process_time() - started
         trained = train_model.fn(job, prepared)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-        records = prepared.split["train"]["records"]
-        return [peak, prepared.dataset.rows / spent, records / trained.seconds]
+        peak, started = _peak(), time.process_time()
+        _published(job, prepared, trained)
+        after, count = time.process_time() - started, prepared.split["train"]["records"]
+        speeds = [prepared.dataset.rows / spent, count / trained.seconds]
+        return [peak, _peak(), *speeds, after]
+
+
+def _published(job: Job, prepared: Prepared, trained: Trained) -> None:
+    """The stages that follow training."""
+    from models.multitask.scorer import load_scorer
+    from pipelines.finish import publish
+    from pipelines.steps.patients.evidence import evaluate
+    from pipelines.steps.patients.explaining import explain
+    from pipelines.steps.patients.held_out import held_out
+    from pipelines.steps.patients.served import calibrate
+
+    served = calibrate.fn(job, prepared, trained, [])
+    evidence = evaluate.fn(job, prepared, served, [trained])
+    evidence = explain.fn(job, prepared, served.package, evidence)
+    example = load_scorer(served.package).example()
+    publish.fn(job, evidence, served.package, example, held_out(prepared, job.config.seed))
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 if __name__ == "__main__":
