@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.imaging.task import Task
 
+_LEAST = 0.1
 PENALTIES = (10.0, 3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 
 
@@ -40,8 +41,9 @@ def fit_head(
     """Logistic regression, multinomial or one a label; its L2 penalty is chosen on validation.
 
     The path runs from the strongest penalty to the weakest, each fit starting at the last one, and
-    ends when the validation log loss has risen twice. Features are standardised by training rows;
-    the scaling is folded into the weights that are returned.
+    ends when the validation log loss has risen twice. Features are standardised by training rows,
+    those that hardly vary there less than wholly; the scaling is folded into the weights that are
+    returned.
 
     Args:
         values: Features (n, d).
@@ -51,8 +53,7 @@ def fit_head(
         outputs: Number k of classes or labels.
     """
     task = Task.of(targets, train)
-    mean, scale = values[train].mean(axis=0), values[train].std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
+    mean, scale = values[train].mean(axis=0), _spread(values[train])
     x = torch.from_numpy(((values[train] - mean) / scale).astype(np.float32))
     held = torch.from_numpy(((values[validation] - mean) / scale).astype(np.float32))
     weight = torch.zeros(outputs, x.shape[1] + 1, requires_grad=True)
@@ -72,6 +73,17 @@ def fit_head(
     folded = fitted[:, :-1] / scale
     bias = fitted[:, -1] - folded @ mean
     return Head(folded.astype(np.float32), bias.astype(np.float32), penalty, loss)
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """Standard deviation by feature, (d,), at least a tenth of the usual one.
+
+    A feature that is off in nearly all training images would else be stretched so far that one new
+    image in which it is on outweighs all other features, and all other images' calibration.
+    """
+    found = values.std(axis=0)
+    alive = found[found > 0]
+    return np.maximum(found, _LEAST * np.median(alive) if alive.size else 1.0)
 
 
 def _outputs(weight: Tensor, x: Tensor) -> Tensor:

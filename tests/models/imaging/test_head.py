@@ -32,6 +32,17 @@ def test_a_constant_feature_does_no_harm() -> None:
     assert (head.logits(values).argmax(axis=1) == rows % 2).all()
 
 
+def test_a_feature_that_hardly_varied_in_training_does_not_run_away_with_a_new_image() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 90)
+    values = rng.normal(size=(90, 10)) + labels[:, None] * rng.normal(size=10)
+    values = np.c_[values, 1e-4 * rng.normal(size=90)].astype(np.float32)
+    head = fit_head(values, labels, np.arange(60), np.arange(60, 90), 2)
+    on = values.copy()
+    on[:, -1] = 1.0
+    assert np.abs(head.logits(on) - head.logits(values)).max() < 0.5
+
+
 def _labels(count: int = 300) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 2, (count, 3))
