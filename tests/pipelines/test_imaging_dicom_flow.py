@@ -84,6 +84,12 @@ def test_unusable_files_are_listed_beside_the_report(run: dict[str, Any]) -> Non
     ]
 
 
+def test_a_report_without_a_temperature_shows_no_before_and_after(run: dict[str, Any]) -> None:
+    page = (run["reports"] / "report.html").read_text(encoding="utf-8")
+    assert "no temperature was fitted" in page
+    assert "before and after temperature scaling" not in page
+
+
 def test_the_registered_version_answers_for_dicom_files(run: dict[str, Any]) -> None:
     assert (run["scored"]["rows"], run["scored"]["rejected"]) == (70, 0)
     answers = pd.read_csv(run["folder"] / "home" / "scores.csv")

@@ -101,7 +101,9 @@ def read_test(
     answered, alone = answer(scorer, target, rows), p[best.name]
     p[best.name] = answered.p
     plain = (1.0,) * labels.shape[1] if labels.ndim == 2 else 1.0
-    raw = calibrated(np.load(best.logits)[rows], plain)
+    raw = answered.p  # the same as served, where no temperature stands between the two
+    if scorer.temperature != plain:
+        raw = calibrated(np.load(best.logits)[rows], plain)
     point = _point(target, scorer, held, aim) if answered.p.ndim == 1 else None
     return Tested(rows, answered, p, raw, alone, best.name, point)
 
