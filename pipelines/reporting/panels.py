@@ -108,7 +108,7 @@ def precisions(path: Path, panels: Mapping[str, Panel]) -> Path:
 def _curves(axes: Axes, panel: Panel, style: Mapping[str, Look], precise: bool) -> str:
     y, scores = panel
     of: list[float] = []
-    for name, p in reversed(scores.items()):
+    for name, p in reversed(list(scores.items())):
         views = one_against_rest(y, np.asarray(p))
         area, precision, share = areas(views)
         of = [precision if precise else area, share]
@@ -133,7 +133,7 @@ def benefits(path: Path, panels: Mapping[str, Panel]) -> Path:
         everyone = 100 * benefit_curve(y, np.ones(len(y)), at)
         axes.axhline(0, color=MUTED, lw=0.9)
         axes.plot(100 * at, everyone, color=MUTED, lw=1.1, ls="--")
-        for name, p in reversed(scores.items()):
+        for name, p in reversed(list(scores.items())):
             axes.plot(100 * at, 100 * benefit_curve(y, p, at), color=style[name][0], lw=1.3)
         most = 100 * float(np.mean(y))
         axes.set(ylim=(-0.25 * most, 1.05 * most))

@@ -29,6 +29,12 @@ def records() -> tuple[Records, Records]:
     return sample_outcomes.records()
 
 
+def _dense(records: Records) -> np.ndarray:
+    """Features (n, d) of records that are not coded."""
+    assert isinstance(records.x, np.ndarray)
+    return records.x
+
+
 def _scores(
     codecs: dict[str, Codec], out: dict[str, np.ndarray], truth: Records
 ) -> dict[str, float]:
@@ -53,7 +59,7 @@ def test_every_kind_of_outcome_is_learned(
     sharing: str, codecs: dict[str, Codec], records: tuple[Records, Records]
 ) -> None:
     learned = train(replace(RECIPE, sharing=sharing), codecs, *records)
-    found = _scores(codecs, logits(learned.network, records[1].x), records[1])
+    found = _scores(codecs, logits(learned.network, _dense(records[1])), records[1])
     assert found["death"] > 0.8
     assert found["place"] > 0.75
     assert found["stay"] > 0.2
@@ -80,7 +86,7 @@ def test_unlabelled_records_have_no_say(
     y = {name: values.copy() for name, values in training.y.items()}
     for values in y.values():
         values[::2] = np.nan
-    noisy = training.x.copy()
+    noisy = _dense(training).copy()
     noisy[::2] = 1e3
     recipe = replace(RECIPE, epochs=2)
     plain = train(recipe, codecs, Records(training.x, y), validation).network
@@ -96,7 +102,7 @@ def test_an_outcome_with_few_labels_does_not_drown(
     y = dict(training.y)
     y["stay"] = np.where(np.arange(900) < 90, y["stay"], np.nan)
     learned = train(replace(RECIPE, epochs=40), codecs, Records(training.x, y), validation)
-    assert _scores(codecs, logits(learned.network, validation.x), validation)["stay"] > 0.1
+    assert _scores(codecs, logits(learned.network, _dense(validation)), validation)["stay"] > 0.1
 
 
 def test_single_task_networks_do_not_see_each_other(
@@ -107,7 +113,9 @@ def test_single_task_networks_do_not_see_each_other(
     recipe = replace(RECIPE, sharing="none", epochs=3)
     scrambled = {**training.y, "survival": training.y["survival"][::-1].copy()}
     plain, other = (
-        logits(train(recipe, codecs, Records(training.x, y), validation).network, validation.x)
+        logits(
+            train(recipe, codecs, Records(training.x, y), validation).network, _dense(validation)
+        )
         for y in (training.y, scrambled)
     )
     for name in ("death", "place", "stay", "grade", "falls", "relapse"):
@@ -143,7 +151,7 @@ def test_boosting_answers_every_kind(
     codecs: dict[str, Codec], records: tuple[Records, Records]
 ) -> None:
     training, validation = records
-    x = training.x.astype(float)
+    x = _dense(training).astype(float)
     x[:, 2] = np.nan  # a column without any value must not stop it
     out = {
         name: boost(
@@ -153,7 +161,7 @@ def test_boosting_answers_every_kind(
             categorical=np.zeros(x.shape[1], bool),
             seed=0,
             rounds=20,
-        ).logits(validation.x.astype(float))
+        ).logits(_dense(validation).astype(float))
         for name, codec in codecs.items()
     }
     assert {name: v.shape for name, v in out.items()} == {

@@ -15,7 +15,7 @@ from pipelines.reporting.drawing import narrow
 def _panels(count: int) -> dict[str, panels.Panel]:
     """Outcomes that grow rarer, each with a good and a poor series."""
     rng = np.random.default_rng(0)
-    made = {}
+    made: dict[str, panels.Panel] = {}
     for k in range(count):
         p = rng.beta(1, 2 + 4 * k, 400)
         y = (rng.random(400) < p).astype(int)
