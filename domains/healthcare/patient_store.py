@@ -39,7 +39,8 @@ def read_part(path: Path, outcomes: tuple[Outcome, ...], part: str, every: int =
     """The records of one part, in their order, or every so many-th of them."""
     kept, start = [], 0
     for piece in feature_pieces(path, part):
-        kept.append(piece.iloc[-start % every :: every])
+        some = piece.iloc[-start % every :: every]
+        kept.append(some.copy() if every > 1 else some)  # a view would hold the whole piece
         start += len(piece)
     return replace(
         read_bare(path, outcomes, part, every), features=pd.concat(kept, ignore_index=True)
