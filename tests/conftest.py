@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from absl import logging as absl_logging
 
 # Set before any test module imports `pipelines`, which reads it. The cache stays the user's own:
 # public data are fetched once a machine.
@@ -27,6 +29,10 @@ for _name in (
 ):
     os.environ.pop(_name, None)
 
+
+# Logging set up anew (Prefect's) closes the handlers there were, and absl's closes its stream
+# unless that is the standard one: else it is the one that pytest captures with.
+absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 hypothesis.settings.register_profile("fixed", derandomize=True)  # the same examples every time
 hypothesis.settings.load_profile("fixed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -44,7 +44,7 @@ class ImagingData(Section):
     label: str | list[str] = Field(
         "label",
         description="Manifest column, or several of 1 and 0 where an image may have several "
-        "labels; or the task of a built-in set",
+        "labels; or the task of a built-in set (default: malignancy)",
     )
     classes: list[str] = Field(
         [],
@@ -99,6 +99,13 @@ class ImagingData(Section):
         if self.kind == "medmnist" and self.path is None and self.name is None:
             raise ValueError("kind medmnist needs path (a .npz file) or name (of a set to fetch)")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _built_in_set_has_a_task(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("kind", "builtin") == "builtin":
+            return {"label": "malignancy", **given}
+        return given
 
     @model_validator(mode="after")
     def _columns_are_of_a_manifest(self) -> ImagingData:

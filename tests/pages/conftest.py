@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.reporting import report
 from pipelines.status import page
-from tests.pages import sample_status
+from tests.pages import sample_consortium, sample_status
 from tests.pages.browser import CHROMIUM, Browser, View, browser
 from tests.pipelines import sample_evidence
 
@@ -33,10 +33,6 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Every page there is, by the names of `PAGES`: reports, the index over them, the status."""
-    # Not above: this imports Prefect, whose logging has absl's handler close its stream, and that
-    # is pytest's own while a conftest is read.
-    from tests.pages import sample_consortium
-
     folder = tmp_path_factory.mktemp("site")
     found, runs = {}, []
     for make in (sample_evidence.imaging, sample_evidence.patients, sample_evidence.credit):

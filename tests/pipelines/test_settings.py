@@ -24,6 +24,13 @@ def test_defaults_are_a_whole_configuration(pipeline: str) -> None:
     assert load_config(pipeline, scale="tiny").scale == "tiny"
 
 
+def test_the_built_in_images_have_a_task_without_being_told() -> None:
+    named = load_config("imaging", overrides=["data={kind: builtin, name: lidc}"])
+    assert named.data == load_config("imaging").data
+    other = load_config("imaging", overrides=["data={name: lidc, label: spiculation}"])
+    assert other.data.label == "spiculation"
+
+
 @pytest.mark.parametrize(
     ("pipeline", "override", "said"),
     [
