@@ -31,6 +31,19 @@ def group_names(values: pd.Series, train: np.ndarray) -> np.ndarray:
     return values.where(values != "", UNKNOWN).to_numpy(dtype=str)
 
 
+def merged(names: np.ndarray, patients: np.ndarray) -> np.ndarray:
+    """Groups of few patients under one name, (n,): who is in them is nobody's business.
+
+    Args:
+        names: Group of each record, (n,).
+        patients: Whose it is, (n,).
+    """
+    counts = pd.Series(patients).groupby(names).nunique()
+    small = counts.index[counts < FEWEST_PATIENTS]
+    together = "a smaller group" if len(small) == 1 else f"{len(small)} smaller groups"
+    return np.where(np.isin(names, small), together, names)
+
+
 def in_order(names: np.ndarray) -> list[str]:
     """Names of groups once each, sorted, the unknown last."""
     return sorted({str(name) for name in names}, key=lambda name: (name == UNKNOWN, name))

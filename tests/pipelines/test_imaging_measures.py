@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from domains.healthcare.slicing import group_names
-from domains.metrics import auroc, average_precision
+from domains.metrics import auroc, average_precision, named
 from models.imaging.conformal import Sets
 from pipelines.settings import ImagingConfig
+from pipelines.steps.imaging import slices
 from pipelines.steps.imaging.exporting import forms_of, made_up
 from pipelines.steps.imaging.external import drops, validate
 from pipelines.steps.imaging.figures import _reliability
@@ -23,7 +24,6 @@ from pipelines.steps.imaging.measuring import (
     operating_point,
 )
 from pipelines.steps.imaging.packing import calibrated, temperature
-from pipelines.steps.imaging.slices import by_group
 from pipelines.steps.imaging.tested import Answered
 from pipelines.steps.imaging.trust import Trust, examine
 
@@ -94,24 +94,46 @@ def test_labels_have_a_temperature_each_and_classes_one() -> None:
     assert temperature(z[:10], y[:10]) == (1.0, 1.0)  # too few to tell
 
 
-def test_small_groups_are_counted_and_not_measured() -> None:
-    on = _answered(300, 1)
-    sites = np.array(["north"] * 200 + ["south"] * 80 + ["far"] * 20)
-    y = np.where(sites == "south", 1, on.y)
-    images: Any = SimpleNamespace(rows=lambda part: np.arange(300))
-    tested: Any = SimpleNamespace(
-        rows=np.arange(300),
-        y=y,
-        groups=on.groups,
-        answered=Answered(y, on.groups, on.p, None, None),
-    )
-    (table,) = by_group(pd.DataFrame({"site": sites}), images, tested, _sure(on))
-    rows = {str(row[0]): row for row in table.rows}
-    assert rows["site: north"][3] == pytest.approx(auroc(y[:200], on.p[:200]))
-    assert rows["site: far"][1:4] == [20, 10, None]
-    assert "fewer than 20 patients" in str(rows["site: far"][-1])
-    assert "a class with fewer than" in str(rows["site: south"][-1])
-    assert by_group(pd.DataFrame(index=range(300)), images, tested, _sure(on)) == []
+def _first(on: Answered, count: int) -> Answered:
+    return Answered(on.y[:count], on.groups[:count], on.p[:count], None, None)
+
+
+def _of_sites(sites: np.ndarray, on: Answered) -> list[slices.Slice]:
+    images: Any = SimpleNamespace(rows=lambda part: np.arange(len(sites)))
+    tested: Any = SimpleNamespace(rows=np.arange(len(sites)), y=on.y, groups=on.groups, answered=on)
+    return slices.by_group(pd.DataFrame({"site": sites}), images, tested, _sure(on))
+
+
+def test_small_groups_are_counted_together_and_not_measured() -> None:
+    on = _answered(320, 1)
+    sites = np.array(["north"] * 200 + ["south"] * 80 + ["far"] * 20 + ["farther"] * 20)
+    on = Answered(np.where(sites == "south", 1, on.y), on.groups, on.p, None, None)
+    found = {s.value: s for s in _of_sites(sites, on)}
+    assert found["north"].auroc is not None
+    assert found["north"].auroc.value == pytest.approx(auroc(on.y[:200], on.p[:200]))
+    few = found["2 smaller groups"]
+    assert (few.images, few.patients, few.auroc is not None) == (40, 20, True)
+    assert found["south"].auroc is None
+    assert "a class of under 5 images" in found["south"].why
+    assert "fewer than 20 patients" in {s.why for s in _of_sites(sites[:300], _first(on, 300))}
+
+
+def test_a_group_that_is_answered_worse_is_named_and_drawn(tmp_path: Path) -> None:
+    on = _answered(600, 2, noise=0.7)
+    sites = np.where(np.arange(600) % 40 < 36, "near", "away")
+    p = np.where(sites == "away", np.random.default_rng(0).random(600), on.p)
+    found = _of_sites(sites, Answered(on.y, on.groups, p, None, None))
+    away = next(s for s in found if s.value == "away")
+    assert away.gap is not None
+    assert away.gap.high < 0
+    (said,) = slices.finding(found)
+    assert "site: away is the one most surely behind" in said
+    assert "2 of 2 groups" in said
+    whole = named("auroc", _sure(on).of(auroc, on.y, p))
+    (figure,) = slices.draw(tmp_path, found, whole)
+    assert figure.path.is_file()
+    assert slices.draw(tmp_path, [slices.Slice("site", "far", 9, 4, why="few")], whole) == []
+    assert slices.tables([]) == [] == list(slices.finding([]))
 
 
 def test_numbers_are_cut_in_thirds_of_training_records_and_words_are_kept() -> None:

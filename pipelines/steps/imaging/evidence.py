@@ -18,7 +18,7 @@ from pipelines.governance.held_out import HeldOut, HeldOutcome
 from pipelines.progress import say
 from pipelines.settings import ImagingConfig, home_key
 from pipelines.stages import stage
-from pipelines.steps.imaging import external, words
+from pipelines.steps.imaging import external, slices, words
 from pipelines.steps.imaging.bases import Base
 from pipelines.steps.imaging.budget import left_out
 from pipelines.steps.imaging.curve import Curve
@@ -30,7 +30,6 @@ from pipelines.steps.imaging.figures import draw
 from pipelines.steps.imaging.measuring import Sure, metrics_of, ranking
 from pipelines.steps.imaging.packing import FEWEST, pack
 from pipelines.steps.imaging.prepare import Prepared
-from pipelines.steps.imaging.slices import by_group, slice_columns
 from pipelines.steps.imaging.tested import Tested, read_test
 from pipelines.steps.imaging.training import Trained
 from pipelines.steps.imaging.trust import Trust, examine
@@ -65,7 +64,10 @@ def evaluate(
     sure = tested.sure(EFFORTS[config.scale].repeats, config.seed)
     metrics = {name: sure.measure(tested.y, p) for name, p in tested.p.items()}
     gaps = _gaps(trained, best, tested, sure)
-    trust = _trust(config, prepared, scorer, tested, sure)
+    groups = slices.by_group(
+        slices.slice_columns(config, prepared.target), prepared.target, tested, sure
+    )
+    trust = _trust(prepared, scorer, tested, sure)
     export_package(trust, config, package)
     arms = _arms(job, prepared, trained, best, metrics)
     calibration = _calibration(tested, prepared, scorer, metrics[best.name])
@@ -84,29 +86,27 @@ def evaluate(
         metrics=metrics[best.name] | trust.metrics,
         arms=arms,
         calibration=calibration,
-        findings=[*words.findings(story), *less.said],
+        findings=[*words.findings(story), *slices.finding(groups), *less.said],
         remarks=words.remarks(story, less.more),
         limits=[*words.limits(story), *left_out(job), *less.limits],
         figures=[
             *draw(job.folder / "figures", prepared, trained, tested, metrics, package),
             *draw_curve(job.folder / "figures", less.spots),
+            *slices.draw(job.folder / "figures", groups, metrics[best.name]),
         ],
         tables=[
             _differences(best, gaps),
             *less.tables,
             *trust.tables,
+            *slices.tables(groups),
             *_source_table(bases, prepared),
             *_set_aside(prepared),
         ],
     )
 
 
-def _trust(
-    config: ImagingConfig, prepared: Prepared, scorer: ImagingScorer, tested: Tested, sure: Sure
-) -> Trust:
+def _trust(prepared: Prepared, scorer: ImagingScorer, tested: Tested, sure: Sure) -> Trust:
     found = examine(scorer, tested, sure)
-    columns = slice_columns(config, prepared.target)
-    found.tables += by_group(columns, prepared.target, tested, sure)
     if prepared.external is not None:
         external.validate(found, scorer, prepared.external, tested, sure)
     return found

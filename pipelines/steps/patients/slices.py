@@ -12,7 +12,7 @@ import pandas as pd
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_scores import Score, scores
 from domains.healthcare.outcome_targets import known
-from domains.healthcare.slicing import FEWEST_CASES, FEWEST_PATIENTS, in_order
+from domains.healthcare.slicing import FEWEST_CASES, FEWEST_PATIENTS, in_order, merged
 from domains.metrics import Interval, interval, resamples
 from pipelines.evidence import Cell, Figure, Table
 from pipelines.reporting import figures
@@ -61,20 +61,12 @@ def by_group(tested: Tested, groups: pd.DataFrame) -> list[Slice]:
     """
     found = []
     for column in groups:
-        names = _merged(groups[column].to_numpy(dtype=str), tested.cohort.patients)
+        names = merged(groups[column].to_numpy(dtype=str), tested.cohort.patients)
         for value in in_order(names):
             which = names == value
             label = f"{column}: {value}"
             found += [_slice(tested, codec, label, which) for codec in tested.codecs.values()]
     return found
-
-
-def _merged(names: np.ndarray, patients: np.ndarray) -> np.ndarray:
-    """Groups of few patients under one name: who is in them is nobody's business."""
-    counts = pd.Series(patients).groupby(names).nunique()
-    small = counts.index[counts < FEWEST_PATIENTS]
-    together = "a smaller group" if len(small) == 1 else f"{len(small)} smaller groups"
-    return np.where(np.isin(names, small), together, names)
 
 
 def _slice(tested: Tested, codec: Codec, label: str, which: np.ndarray) -> Slice:
