@@ -11,17 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 
+from domains.healthcare.few import FEWEST, HIDDEN, patients_in, rounded
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import known
 from domains.healthcare.patient_features import Category, Encoder, Feature, round_digits
 from domains.healthcare.patients import Cohort
 
-FEWEST = 5
-"""Patients of private records of whom something is told together."""
 REFERENCE = "train"
-HIDDEN = f"<{FEWEST}"
 MISSING, OTHER = "missing", "other"
 _TOO_FEW = "(too few)"
 
@@ -106,17 +103,17 @@ class _Count:
         """`n (p %)` of the records that have something, (n,) bool."""
         if self.public:
             return f"{has.sum():,} ({has.mean():.1%})" if len(has) else "–"
-        if _patients(patients[has]) < FEWEST:
+        if patients_in(patients[has]) < FEWEST:
             return HIDDEN
-        rounded = FEWEST * round(int(has.sum()) / FEWEST)
-        return f"{rounded:,} ({min(rounded / len(has), 1.0):.0%})"
+        count = rounded(int(has.sum()))
+        return f"{count:,} ({min(count / len(has), 1.0):.0%})"
 
     def middle(self, values: np.ndarray, patients: np.ndarray) -> str:
         """`median [quartiles]` of the values that are not NaN."""
         present = ~np.isnan(values)
         if not present.any():
             return "–"
-        if not self.public and _patients(patients[present]) < 4 * FEWEST:
+        if not self.public and patients_in(patients[present]) < 4 * FEWEST:
             return _TOO_FEW
         low, middle, high = round_digits(np.quantile(values[present], [0.25, 0.5, 0.75]))
         return f"{middle:,.10g} [{low:,.10g}, {high:,.10g}]"
@@ -210,7 +207,3 @@ def _apart(
         for part, value in values.items()
         if part != REFERENCE
     }
-
-
-def _patients(patients: np.ndarray) -> int:
-    return len(pd.unique(pd.Series(patients)))

@@ -44,7 +44,7 @@ def check_enough(labels: np.ndarray, outcome: Outcome, least: int, place: str) -
     """Raise InputError when an outcome that happens or not did so, or did not, too rarely."""
     if outcome.kind == "survival":
         events = int((labels[:, 1] == 1).sum())
-        found = f"{events} event(s) in {len(labels)} records with a time"
+        found = f"{events} event(s) in column {outcome.event}, of {len(labels)} records with a time"
     elif outcome.kind == "binary":
         yes = int((labels == 1).sum())
         events = min(yes, len(labels) - yes)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from domains.healthcare.cohort_table import (
-    HIDDEN,
     Line,
     apart_levels,
     apart_numbers,
     table_one,
 )
+from domains.healthcare.few import HIDDEN
 from domains.healthcare.outcome_codec import fit_codec
 from domains.healthcare.patient_features import fit_encoder
 from domains.healthcare.patients import Cohort, read_cohort

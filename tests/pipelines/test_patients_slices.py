@@ -11,12 +11,12 @@ from scipy.special import softmax
 from scipy.stats import binom
 
 from domains.errors import InputError
-from domains.healthcare.outcome_codec import fit_codec
+from domains.healthcare.outcome_codec import Codec, fit_codec
 from domains.healthcare.outcome_scores import compare, scores
-from domains.healthcare.outcome_targets import read_targets
+from domains.healthcare.outcome_targets import Targets, read_targets
 from domains.healthcare.patients import Cohort
 from pipelines.settings import PatientsConfig
-from pipelines.steps.patients import benefit, slices, tested
+from pipelines.steps.patients import benefit, slices, tested, words
 from pipelines.steps.patients.groups import group_columns
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 
@@ -85,6 +85,42 @@ def test_small_groups_are_counted_together_and_not_measured() -> None:
     assert not [s for s in found if "few" in s.group or "two" in s.group]
     (table,) = slices.tables(found)
     assert len(table.rows) == 12
+
+
+def test_of_private_records_few_are_never_counted_exactly() -> None:
+    names = np.where(np.arange(1200) < 3, "few", np.where(np.arange(1200) < 600, "a", "b"))
+    answered = replace(_tested(), public=False)
+    (table,) = slices.tables(slices.by_group(answered, pd.DataFrame({"ward": names})), public=False)
+    few = [row for row in table.rows if row[1] == "ward: a smaller group"]
+    assert [row[2:4] for row in few] == [["<5", "<5"]] * 4
+    assert all(row[2] % 5 == 0 for row in table.rows if row not in few)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("left", "said"), [(3, "only fewer than five"), (8, "only about 10")])
+def test_a_small_class_of_private_records_is_not_counted_exactly(left: int, said: str) -> None:
+    cohort, codecs = _with_few(left)
+    (line,) = (at for at in words.limits(codecs, cohort, [], public=False) if "only" in at)
+    assert line == f"death: {said} test records are 'yes'."
+    (line,) = (at for at in words.limits(codecs, cohort, [], public=True) if "only" in at)
+    assert line == f"death: only {left} test records are 'yes'."
+
+
+def test_a_curve_of_private_records_has_no_few_steps() -> None:
+    cohort, _ = _with_few(4)
+    for public, names in ((True, ["death"]), (False, [])):
+        assert replace(_tested(), cohort=cohort, public=public).binary() == names
+    cohort, _ = _with_few(5)
+    assert replace(_tested(), cohort=cohort, public=False).binary() == ["death"]
+
+
+def _with_few(yes: int) -> tuple[Cohort, dict[str, Codec]]:
+    """Test records of which so many died."""
+    answered = _tested()
+    values = np.zeros(1200)
+    values[:yes] = 1
+    targets = answered.cohort.targets
+    told = Targets(targets.outcomes, targets.values | {"death": values})
+    return replace(answered.cohort, targets=told), {"death": answered.codecs["death"]}
 
 
 def test_one_group_of_everybody_has_no_other_to_compare_with() -> None:

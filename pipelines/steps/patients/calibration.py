@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from domains.healthcare.few import counted
 from domains.healthcare.outcome_targets import known
 from domains.metrics import Interval, ece, interval, resamples
 from domains.survival import KaplanMeier
-from models.multitask.calibrating import LEAST, least_patients
+from models.multitask.calibrating import LEAST, Calibrator, least_patients
 from pipelines.evidence import Cell, Table
 from pipelines.reporting.wording import measured, percent
 from pipelines.steps.patients.tested import MARGINAL, UNCALIBRATED, Tested
@@ -28,11 +29,15 @@ def told(tested: Tested) -> dict[str, dict[str, float | str | int | None]]:
         found[name] = {
             "method": fitted.method if fitted else f"none: fewer than {LEAST} labels",
             "temperature": fitted.temperature if fitted and heated else None,
-            "records": fitted.labels if fitted else None,
+            "records": _labels(tested, fitted) if fitted else None,
             "ece_before": errors[0],
             "ece_after": errors[1],
         }
     return found
+
+
+def _labels(tested: Tested, fitted: Calibrator) -> int | str:
+    return counted(fitted.labels, fitted.labels, tested.public)
 
 
 def _error(tested: Tested, name: str, model: str) -> float:
@@ -81,7 +86,7 @@ def _bounds(tested: Tested, coverage: float) -> list[Table]:
         frame = tested.frames[tested.model]
         width = float(np.median(frame[f"{name}.high"] - frame[f"{name}.low"]))
         shares = [coverage, kept.value, kept.low, kept.high]
-        rows.append([name, fitted.labels, *shares, _plain(width)])
+        rows.append([name, _labels(tested, fitted), *shares, _plain(width)])
     if not rows:
         return []
     caption = (

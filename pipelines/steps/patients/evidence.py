@@ -73,9 +73,7 @@ def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Tra
             *words.cost({each.name: each.seconds for each in trained}),
             *told[len(rivals) :],
         ],
-        limits=words.limits(
-            codecs, tested.cohort.targets, prepared.warnings, prepared.dataset.public
-        ),
+        limits=words.limits(codecs, tested.cohort, prepared.warnings, prepared.dataset.public),
         figures=[
             *figures.draw(job.folder / "figures", tested, trained),
             *slices.draw(job.folder / "figures", groups),
@@ -85,7 +83,7 @@ def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Tra
             *listed.made(prepared, tested, model.name, rivals),
             *calibration.tables(tested, job.config.coverage),
             *benefit.tables(tested),
-            *slices.tables(groups),
+            *slices.tables(groups, prepared.dataset.public),
         ],
         remarks={
             "calibration": calibration.remarks(tested, job.config.coverage),

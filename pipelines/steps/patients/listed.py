@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domains.healthcare.few import counted, patients_in
 from domains.healthcare.outcome_scores import MEAN
 from domains.healthcare.outcome_targets import known
 from pipelines.evidence import Cell, Table
@@ -13,9 +14,8 @@ from pipelines.steps.patients.tested import Tested
 def made(prepared: Prepared, tested: Tested, model: str, rivals: list[str]) -> list[Table]:
     """Labels of every outcome, and the paired differences from the controls."""
     columns = ["outcome", "kind", "labels in test"]
-    test = tested.cohort.targets.values
     rows: list[list[Cell]] = [
-        [name, codec.outcome.kind, int(known(test[name]).sum())]
+        [name, codec.outcome.kind, _labels(tested, name, prepared.dataset.public)]
         for name, codec in tested.codecs.items()
     ]
     if prepared.dataset.public:
@@ -31,6 +31,11 @@ def made(prepared: Prepared, tested: Tested, model: str, rivals: list[str]) -> l
         rows,
     )
     return [outcomes, *_differences(tested, model, rivals)]
+
+
+def _labels(tested: Tested, name: str, public: bool) -> int | str:
+    rows = known(tested.cohort.targets.values[name])
+    return counted(int(rows.sum()), patients_in(tested.cohort.patients[rows]), public)
 
 
 def _differences(tested: Tested, model: str, rivals: list[str]) -> list[Table]:

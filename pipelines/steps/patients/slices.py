@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from domains.healthcare.few import counted
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_scores import Score, scores
 from domains.healthcare.outcome_targets import known
@@ -144,16 +145,16 @@ def _said(found: Interval | None, signed: bool = False) -> str:
     return f"{found.value:{one}} ({found.low:{one}} to {found.high:{one}})"
 
 
-def tables(found: Sequence[Slice]) -> list[Table]:
-    """One table: a line an outcome and group."""
+def tables(found: Sequence[Slice], public: bool = True) -> list[Table]:
+    """One table: a line an outcome and group; of private records few are not counted."""
     if not found:
         return []
     rows: list[list[Cell]] = [
         [
             s.outcome,
             s.group,
-            s.records,
-            s.patients,
+            counted(s.records, s.patients, public),
+            counted(s.patients, s.patients, public),
             s.measure,
             measured(s.value) if s.value else None,
             measured(s.gap) if s.gap else None,

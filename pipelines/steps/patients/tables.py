@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from domains.healthcare.few import in_words
 from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.outcome_targets import read_targets
 from domains.healthcare.patient_rows import Moment, check_one_row, from_visits
@@ -97,7 +98,7 @@ def own_table(
     when = Moment(data.visits.time, data.visits.until, data.visits.year)
     kept = frame.drop(columns=[name for name in exclude if name not in same])
     rows = from_visits(kept, patient, when, same, where, like)
-    return Table(rows, marks, _summarised(frame, rows, patient, when))
+    return Table(rows, marks, _summarised(frame, rows, patient, when, data.public))
 
 
 def _check_named(frame: Records, data: PatientsData, patient: str | None, where: str) -> None:
@@ -124,7 +125,7 @@ def _several(frame: Records, patient: str | None) -> tuple[str, ...]:
 
 
 def _summarised(
-    frame: pd.DataFrame, rows: pd.DataFrame, patient: str, when: Moment
+    frame: pd.DataFrame, rows: pd.DataFrame, patient: str, when: Moment, public: bool
 ) -> tuple[str, ...]:
     everyone = frame[patient].nunique()
     later = int((frame[when.time] > when.until).sum())
@@ -132,6 +133,7 @@ def _summarised(
         f"{len(frame) - later:,} visits up to {when.time} {when.until:g} became one row for each "
         f"of {len(rows):,} patients; {later:,} later visits are no part of any feature."
     ]
-    if everyone > len(rows):
-        notes.append(f"{everyone - len(rows):,} patients without a visit by then were left out.")
+    if without := everyone - len(rows):
+        told = in_words(without, without, public)
+        notes.append(f"{told.capitalize()} patients without a visit by then were left out.")
     return tuple(notes)

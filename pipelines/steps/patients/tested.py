@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from domains.healthcare.few import FEWEST, patients_in
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_scores import Comparison, Score, compare, judged, scores
 from domains.healthcare.outcome_targets import known
@@ -40,6 +41,7 @@ class Tested:
         seed: Of the resampling.
         alone: Outcomes that another model answers → which.
         calibrators: Of the packed model.
+        public: Whether few of the records may be counted.
     """
 
     cohort: Cohort
@@ -50,6 +52,7 @@ class Tested:
     seed: int
     alone: Mapping[str, str] = field(default_factory=dict)
     calibrators: Mapping[str, Calibrator] = field(default_factory=dict)
+    public: bool = True
 
     @property
     def model(self) -> str:
@@ -64,12 +67,15 @@ class Tested:
         return {key: value for key, value in found.items() if np.isfinite(value)}
 
     def binary(self) -> list[str]:
-        """Yes-or-no outcomes of which these records hold both."""
-        return [
-            name
-            for name, codec in self.codecs.items()
-            if codec.outcome.kind == "binary" and len(np.unique(self.labelled(name)[0])) > 1
-        ]
+        """Yes-or-no outcomes of which these records hold both: of private ones, of five patients
+        each, for the steps of a curve can be counted."""
+        kinds = {name: codec.outcome.kind for name, codec in self.codecs.items()}
+        return [name for name, kind in kinds.items() if kind == "binary" and self._both(name)]
+
+    def _both(self, name: str) -> bool:
+        (y, _), patients = self.labelled(name), self.patients(name)
+        least = 1 if self.public else FEWEST
+        return all(patients_in(patients[y == label]) >= least for label in (0, 1))
 
     def labelled(self, name: str, model: str = "") -> tuple[np.ndarray, np.ndarray]:
         """Targets and a model's predictions of one outcome, where it is known."""
@@ -110,7 +116,8 @@ def read_test(
     repeats, seed = EFFORTS[job.config.scale].repeats, job.config.seed
     found = compare(models, cohort.patients, repeats, seed).completed(ITSELF, model.name)
     frames[UNCALIBRATED] = predictions(codecs, outputs[model.name], {})
-    return Tested(cohort, codecs, frames, found, repeats, seed, alone, scorer.calibrators)
+    public = prepared.dataset.public
+    return Tested(cohort, codecs, frames, found, repeats, seed, alone, scorer.calibrators, public)
 
 
 def _marginal(codecs: Mapping[str, Codec], cohort: Cohort, frame: pd.DataFrame) -> dict[str, Score]:

@@ -6,9 +6,11 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from domains.healthcare.few import in_words, patients_in
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_scores import MEAN, Comparison, ranked
-from domains.healthcare.outcome_targets import Targets, known
+from domains.healthcare.outcome_targets import known
+from domains.healthcare.patients import Cohort
 from domains.metrics import Interval
 
 METRIC_NAMES = {
@@ -126,12 +128,19 @@ def cost(seconds: Mapping[str, float]) -> list[str]:
 
 
 def limits(
-    codecs: Mapping[str, Codec], test: Targets, warnings: list[str], public: bool
+    codecs: Mapping[str, Codec], test: Cohort, warnings: list[str], public: bool
 ) -> list[str]:
-    """What a reader must not take from the numbers."""
+    """What a reader must not take from the numbers.
+
+    Args:
+        codecs: By outcome.
+        test: Test records, whose features nobody asks for.
+        warnings: What is known of the columns.
+        public: Whether few of them may be counted.
+    """
     lines = list(warnings)
     for name, codec in codecs.items():
-        lines += _outcome_limits(name, codec, test.values[name])
+        lines += _outcome_limits(codec, test.targets.values[name], test.patients, public)
     if any(codec.outcome.transform == "log1p" for codec in codecs.values()):
         lines.append(
             "Amounts learned on a log scale come back as the typical value, not the mean: "
@@ -163,27 +172,36 @@ def _package(public: bool) -> str:
     )
 
 
-def _outcome_limits(name: str, codec: Codec, values: np.ndarray) -> list[str]:
-    lines, rows = [], known(values)
+def _outcome_limits(
+    codec: Codec, values: np.ndarray, patients: np.ndarray, public: bool
+) -> list[str]:
+    lines, rows, name = [], known(values), codec.outcome.name
     masked = 1.0 - float(rows.mean()) if len(rows) else 0.0
     if masked > _MASKED:
+        share = masked if public else round(20 * masked) / 20
         lines.append(
-            f"{name} is judged on the {rows.sum():,} test records that have its label; "
-            f"{masked:.0%} do not, and may differ from those that do."
+            f"{name} is judged on the {_number(rows, patients, public)} test records that have its "
+            f"label; {share:.0%} do not, and may differ from those that do."
         )
-    for label, count in _classes(codec, values[rows]).items():
-        if count < _FEW:
+    for label, which in _classes(codec, values).items():
+        if (which & rows).sum() < _FEW:
+            count = _number(which & rows, patients, public)
             lines.append(f"{name}: only {count} test records are {label!r}.")
     return lines
 
 
-def _classes(codec: Codec, labels: np.ndarray) -> dict[str, int]:
+def _number(which: np.ndarray, patients: np.ndarray, public: bool) -> str:
+    return in_words(int(which.sum()), patients_in(patients[which]), public)
+
+
+def _classes(codec: Codec, values: np.ndarray) -> dict[str, np.ndarray]:
+    """Which records are of each class, (n,) bool; none where there are no classes."""
     if codec.outcome.kind in ("multiclass", "ordinal"):
-        return {label: int((labels == label).sum()) for label in codec.classes}
+        return {label: values == label for label in codec.classes}
     if codec.outcome.kind == "binary":
-        return {"yes": int((labels == 1).sum()), "no": int((labels == 0).sum())}
+        return {"yes": values == 1, "no": values == 0}
     if codec.outcome.kind == "survival":
-        return {"event": int((labels[:, 1] == 1).sum())}
+        return {"event": values[:, 1] == 1}
     return {}
 
 
