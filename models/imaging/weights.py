@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -18,6 +17,7 @@ IMAGENET = frozenset({"efficientnet-lite0"})
 """Backbones whose ImageNet weights can be fetched (`domains.sources`)."""
 _STEMS = frozenset({"_conv_stem.weight", "features.conv0.weight", "conv1.weight"})
 _HEADS = ("_fc.", "fc.", "class_layers.out.", "classifier.", "head.")
+_FLAT = re.compile(r"_blocks\.(\d{1,3})\.(.+)")
 _DENSE = re.compile(r"(denselayer\d+)\.(norm|relu|conv)\.?([12])\.")
 
 
@@ -90,11 +90,11 @@ def _renamed(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """Published names as MONAI's: blocks below their stage, dense layers below `layers`."""
     repeats = [int(code[1 : code.index("_")]) for code in LITE0]
     stack_of = [stack for stack, count in enumerate(repeats) for _ in range(count)]
-    flat = any(n.startswith("_blocks.") and not n.split(".")[2].isdigit() for n in state)
+    flat = any(found and not found[2][0].isdigit() for found in map(_FLAT.match, state))
     for name, tensor in state.items():
-        if flat and name.startswith("_blocks."):
-            _, index, rest = name.split(".", 2)
-            yield f"_blocks.{stack_of[int(index)]}.{index}.{rest}", tensor
+        found = _FLAT.match(name) if flat else None
+        if found and int(found[1]) < len(stack_of):
+            yield f"_blocks.{stack_of[int(found[1])]}.{found[1]}.{found[2]}", tensor
         else:
             yield _DENSE.sub(r"\1.layers.\2\3.", name), tensor
 
@@ -103,23 +103,31 @@ def _read(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise InputError(f"{file}: no such weights file")
     try:
-        if file.suffix == ".safetensors":
+        if file.suffix.lower() == ".safetensors":
             state = load_file(file)
         else:
             state = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, KeyError):
-        raise InputError(f"{file}: damaged, or not a weights file") from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a damaged archive makes torch raise anything
         # pickle.UnpicklingError, by name: nothing here imports pickle
-        if type(error).__name__ != "UnpicklingError":
-            raise
+        if type(error).__name__ == "UnpicklingError":
+            raise InputError(
+                f"{file}: not a plain state dict; a pickle that builds objects is refused. "
+                "Save the state dict alone, best as .safetensors"
+            ) from None
+        raise InputError(f"{file}: damaged, or not a weights file") from None
+    if not isinstance(state, dict) or not all(_is_plain(n, t) for n, t in state.items()):
         raise InputError(
-            f"{file}: not a plain state dict; a pickle that builds objects is refused. "
-            "Save the state dict alone, best as .safetensors"
-        ) from None
-    if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
-        raise InputError(f"{file}: expected tensors by name (a state dict)")
+            f"{file}: expected tensors by name (a state dict), dense and with values; save the "
+            "state dict alone, without what a checkpoint wraps it in, best as .safetensors"
+        )
     return state
+
+
+def _is_plain(name: object, tensor: object) -> bool:
+    """Whether it is a name, and a tensor whose values can be looked at."""
+    if not isinstance(name, str) or not isinstance(tensor, Tensor):
+        return False
+    return tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_nested)
 
 
 def _check_fit(

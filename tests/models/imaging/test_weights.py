@@ -1,7 +1,9 @@
 """Weights: published ones fit exactly, others in full or not at all, and nothing is unpickled."""
 
+import contextlib
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,3 +139,56 @@ def test_files_named_as_torchvision_names_them_fit(name: str, tmp_path: Path) ->
     as_published |= {"fc.weight": torch.zeros(1000, 512), "classifier.bias": torch.zeros(1000)}
     torch.save(as_published, tmp_path / "w.pth")
     assert _same(backbone, load_weights(build(name, 32), tmp_path / "w.pth"))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"state_dict": {"conv1.weight": torch.zeros(1)}, "epoch": 3},
+        {0: torch.zeros(1)},
+        {"conv1.weight": torch.zeros(2, 2).to_sparse()},
+        {"conv1.weight": torch.zeros(2, device="meta")},
+    ],
+    ids=["checkpoint", "numbers for names", "sparse", "without values"],
+)
+def test_a_file_of_something_else_than_named_values_says_what_to_save(
+    state: dict[Any, Any], tmp_path: Path
+) -> None:
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(InputError, match=r"expected tensors by name .* save the state dict alone"):
+        load_weights(build("resnet18", 32), tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("name", ["_blocks.5", "_blocks.x.weight", "_blocks.29._bn0.weight"])
+def test_blocks_that_the_net_does_not_have_are_left_over(name: str, tmp_path: Path) -> None:
+    torch.save({name: torch.zeros(1), "_blocks.0._bn1.weight": torch.zeros(1)}, tmp_path / "w.pt")
+    with pytest.raises(InputError, match=rf"left over \(such as {name}\)"):
+        load_weights(build("efficientnet-lite0", 32), tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
+def test_weights_damaged_anywhere_are_refused_or_read(kind: str, tmp_path: Path) -> None:
+    backbone, file = build("resnet18", 32), tmp_path / f"w.{kind}"
+    state = {n: t.contiguous() for n, t in backbone.net.state_dict().items()}
+    if kind == "safetensors":
+        save_file(state, file)
+    else:
+        torch.save(state, file, _use_new_zipfile_serialization=kind == "zip")
+    whole, rng = file.read_bytes(), np.random.default_rng(0)
+    for most in (2_000, 20_000, len(whole)) * 4:
+        damaged = bytearray(whole)
+        for at in rng.integers(0, most, 4):
+            damaged[at] ^= int(rng.integers(1, 256))
+        file.write_bytes(damaged[: most if most % 3 else len(whole)])
+        with contextlib.suppress(InputError):
+            load_weights(backbone, file)
+
+
+def test_the_ending_of_a_weights_file_may_be_in_capitals(tmp_path: Path) -> None:
+    backbone = build("resnet18", 32, seed=1)
+    save_file(
+        {n: t.contiguous() for n, t in backbone.net.state_dict().items()},
+        tmp_path / "W.SAFETENSORS",
+    )
+    found = load_weights(build("resnet18", 32, seed=2), tmp_path / "W.SAFETENSORS")
+    assert _same(backbone, found)
