@@ -21,7 +21,6 @@ from models.multitask.named import BALANCING, SHARING
 from pipelines.settings import home
 
 GROUPS = (("hospdead", "dead180", "dnr"), ("adls", "sfdm2"), ("stay", "cost"))
-SAME = "nothing to balance: the same as equal"
 
 
 def rows(recipe: Recipe, name: str) -> list[Row]:
@@ -63,8 +62,6 @@ def measured(recipe: Recipe, name: str) -> dict[tuple[str, str], dict[str, Any]]
 
 
 def _pair(fold: Fold, recipe: Recipe, sharing: str, balancing: str) -> dict[str, Any]:
-    if sharing == "none" and balancing != "equal":
-        return {"refused": SAME}
     groups = GROUPS if sharing == "groups" else ()
     try:
         arm = network(fold, replace(recipe, sharing=sharing, balancing=balancing, groups=groups))

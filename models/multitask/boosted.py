@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,15 @@ class Boosted:
         if self.kind == "multiclass":
             return self._of_classes(raw)
         return np.clip(raw, logit(_EDGE), -logit(_EDGE))
+
+    @property
+    def rounds(self) -> int:
+        """How many times trees were grown."""
+        return len(self.forest.roots)
+
+    def first(self, rounds: int) -> Boosted:
+        """Those of the first rounds: what as many rounds would have grown."""
+        return replace(self, forest=replace(self.forest, roots=self.forest.roots[:rounds]))
 
     def _of_periods(self, x: np.ndarray) -> np.ndarray:
         """Raw answers (n, size) for every level or interval; so many records at a time, for each

@@ -1,11 +1,14 @@
 """Gradient boosting, one model an outcome: the control that plain tables call for.
 
-scikit-learn's HistGradientBoosting with its default settings takes missing values and categories
-as they are. Its answers come as logits, so that calibration and metrics treat every arm alike.
+scikit-learn's HistGradientBoosting, but for the number of rounds with its default settings, takes
+missing values and categories as they are. Its answers come as logits, so that calibration and
+metrics treat every arm alike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,9 @@ from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import known
 from models.multitask.boosted import Boosted
 from models.multitask.forest import CODES, Forest
+
+_AMOUNTS = {"regression": "squared_error", "count": "poisson"}
+_EDGE = 1e-15
 
 
 def boost(
@@ -40,27 +46,105 @@ def boost(
         seed: Of the trees.
         rounds: Boosting rounds.
     """
-    rows = known(y)
-    x, y, kind = x[rows], y[rows], codec.outcome.kind
-    if kind in ("ordinal", "survival"):
-        x, y = _periods(x, y)
-        categorical = np.append(categorical, False)
+    return _grown(codec, x, y, categorical, seed, rounds).boosted(codec)
+
+
+def boost_until_best(
+    codec: Codec,
+    training: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
+    *,
+    categorical: np.ndarray,
+    seed: int,
+    most: int = 100,
+) -> Boosted:
+    """Train as `boost` does, and keep the rounds after which the loss on validation was lowest.
+
+    A hundred rounds overfit rare events; how many an outcome bears is not known beforehand.
+
+    Args:
+        codec: Of the outcome.
+        training, validation: `x` and `y` of the records to learn from, and of those that decide.
+        categorical: Which features are categories, (features,) bool.
+        seed: Of the trees.
+        most: Rounds at most; so many where validation has no label.
+    """
+    grown = _grown(codec, *training, categorical, seed, most)
+    losses = grown.losses(codec, *validation)
+    rounds = int(np.argmin(losses)) + 1 if len(losses) else most
+    return grown.boosted(codec).first(rounds)
+
+
+@dataclass(frozen=True)
+class _Grown:
+    """A fitted model of the library, and the columns that it was fitted on."""
+
+    model: Any
+    filled: np.ndarray
+
+    def boosted(self, codec: Codec) -> Boosted:
+        """As it is packed."""
+        kind = codec.outcome.kind
+        classes = tuple(self.model.classes_.tolist()) if kind == "multiclass" else ()
+        return Boosted(kind, codec.size, _forest(self.model, self.filled), classes)
+
+    def losses(self, codec: Codec, x: np.ndarray, y: np.ndarray) -> list[float]:
+        """Mean loss on the labelled records after every round; none where nothing is labelled."""
+        x, y = _rows(codec, x, y)
+        if codec.outcome.kind == "multiclass":  # of classes that training had
+            learned = np.isin(y, self.model.classes_)
+            x, y = x[learned], np.searchsorted(self.model.classes_, y[learned])
+        if not len(y):
+            return []
+        return [_loss(codec, said, y) for said in self._stages(codec, x[:, self.filled])]
+
+    def _stages(self, codec: Codec, x: np.ndarray) -> Iterator[np.ndarray]:
+        amount = codec.outcome.kind in _AMOUNTS
+        staged: Iterator[np.ndarray] = (
+            self.model.staged_predict(x) if amount else self.model.staged_predict_proba(x)
+        )
+        return staged
+
+
+def _loss(codec: Codec, said: np.ndarray, y: np.ndarray) -> float:
+    """That which the library grows trees by: squared error, Poisson's deviance but for what the
+    target alone decides, or log loss."""
+    if codec.outcome.kind == "regression":
+        return float(np.mean((said - y) ** 2))
+    if codec.outcome.kind == "count":
+        return float(np.mean(said - y * np.log(said)))
+    happened = said[np.arange(len(y)), y.astype(int)]
+    return float(-np.mean(np.log(np.maximum(happened, _EDGE))))
+
+
+def _grown(
+    codec: Codec, x: np.ndarray, y: np.ndarray, categorical: np.ndarray, seed: int, rounds: int
+) -> _Grown:
+    x, y = _rows(codec, x, y)
+    periods = np.zeros(x.shape[1] - len(categorical), dtype=bool)
     # scikit-learn cannot bin a column without a value, and labelled records may leave one so.
     filled = np.flatnonzero(~np.isnan(x).all(axis=0))
     settings: dict[str, Any] = {
-        "categorical_features": categorical[filled],
+        "categorical_features": np.append(categorical, periods)[filled],
         "random_state": seed,
         "max_iter": rounds,
+        # What the library would hold out are person-periods of patients that stay in training.
+        "early_stopping": False,
     }
-    if kind in ("regression", "count"):
-        loss = "poisson" if kind == "count" else "squared_error"
-        model = HistGradientBoostingRegressor(loss=loss, **settings).fit(x[:, filled], y)
-        return Boosted(kind, codec.size, _forest(model, filled))
-    # Early stopping would hold out person-periods of patients that stay in training.
-    model = HistGradientBoostingClassifier(early_stopping=False, **settings)
-    model.fit(x[:, filled], y.astype(int))
-    classes = tuple(model.classes_.tolist()) if kind == "multiclass" else ()
-    return Boosted(kind, codec.size, _forest(model, filled), classes)
+    if codec.outcome.kind in _AMOUNTS:
+        loss = _AMOUNTS[codec.outcome.kind]
+        return _Grown(
+            HistGradientBoostingRegressor(loss=loss, **settings).fit(x[:, filled], y), filled
+        )
+    model = HistGradientBoostingClassifier(**settings)
+    return _Grown(model.fit(x[:, filled], y.astype(int)), filled)
+
+
+def _rows(codec: Codec, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the library learns from: labelled records, or their person-periods."""
+    labelled = known(y)
+    x, y = x[labelled], y[labelled]
+    return _periods(x, y) if codec.outcome.kind in ("ordinal", "survival") else (x, y)
 
 
 def _periods(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

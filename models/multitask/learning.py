@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from domains.errors import InputError
 from domains.healthcare.outcome_codec import Codec
 from models.checkpoint import Checkpoint
 from models.inference import batches
 from models.multitask.gradients import cosines
 from models.multitask.masked import Masked, Records
-from models.multitask.named import balance, network
+from models.multitask.named import balance, check_pair, network
 from models.multitask.shape import Shape
 from models.multitask.sharing.network import Network
 from models.training import FitHistory, fit
@@ -110,6 +109,7 @@ def train(
     Raises:
         InputError: Sharing or balancing is unknown, or the one does not go with the other.
     """
+    check_pair(recipe.sharing, recipe.balancing)
     torch.set_num_threads(1)  # for nets this small more threads are slower
     torch.manual_seed(recipe.seed)
     shape = shape_of(recipe, codecs, training)
@@ -161,11 +161,6 @@ class _Learning(nn.Module):
         super().__init__()
         self.part, count = part, len(part.names)
         self.balance = balance(recipe.balancing, count)
-        if count > 1 and self.balance.needs_shared and not part.shared():
-            raise InputError(
-                f"balancing: {recipe.balancing} compares gradients on what outcomes share, and "
-                f"sharing {recipe.sharing} shares nothing; use hard, cross-stitch or mmoe"
-            )
         epochs = recipe.epochs.bit_length() if part.shared() else 0
         self.angles: Tensor
         self.register_buffer("angles", torch.full((epochs, count, count), torch.nan))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from domains.errors import InputError
 from models.by_name import check_settings, found, keywords
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ BALANCING = {
     "upgrad": "upgrad.UPGrad",
 }
 """Name → file and class."""
+EQUAL = "equal"
 
 
 def network(sharing: str, shape: Shape) -> Network:
@@ -66,10 +68,48 @@ def balance(balancing: str, count: int) -> Balance:
     Raises:
         InputError: There is no such way of balancing.
     """
-    kind = found("balancing", balancing, BALANCING, "models.multitask.balancing")
-    made: Balance = kind(count)
+    made: Balance = _balancing(balancing)(count)
     return made
+
+
+def check_pair(sharing: str, balancing: str) -> None:
+    """Raise InputError for a way of balancing that a way of sharing leaves nothing to do.
+
+    Raises:
+        InputError: There is no such way, or outcomes train apart, or gradients on what they share
+            are to be reconciled and they share no parameter.
+
+    >>> check_pair("groups", "pcgrad")
+    """
+    if balancing == EQUAL and sharing in SHARING:
+        return
+    way, kind = _sharing(sharing), _balancing(balancing)
+    if not way.trains_together:
+        raise InputError(
+            f"balancing: {balancing} balances outcomes that train together, and with sharing "
+            f"{sharing} each trains apart; expected balancing {EQUAL}"
+        )
+    if kind.needs_shared and not way.has_shared:
+        able = ", ".join(name for name in SHARING if _sharing(name).has_shared)
+        raise InputError(
+            f"balancing: {balancing} reconciles gradients on parameters that outcomes share, and "
+            f"sharing {sharing} has none; expected sharing one of {able}, or balancing {EQUAL}"
+        )
+
+
+def told(sharing: str) -> str:
+    """What a way of sharing is, in a few words.
+
+    Raises:
+        InputError: There is no such way of sharing.
+    """
+    said: str = _sharing(sharing).told
+    return said
 
 
 def _sharing(name: str) -> Any:
     return found("sharing", name, SHARING, "models.multitask.sharing")
+
+
+def _balancing(name: str) -> Any:
+    return found("balancing", name, BALANCING, "models.multitask.balancing")

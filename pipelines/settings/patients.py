@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from models.multitask.named import settings_of
+from domains.errors import InputError
+from models.multitask.named import BALANCING, EQUAL, SHARING, check_pair, settings_of
 from pipelines.settings.base import Job, Section
 from pipelines.settings.patients_data import ExternalTest, PatientsData
 
@@ -63,6 +66,12 @@ _OUTCOME_KEYS = {
 }
 
 
+def _one_of(key: str, names: Collection[str], found: str) -> str:
+    if found not in names:
+        raise ValueError(f"{key}: found {found!r}, expected one of {', '.join(names)}")
+    return found
+
+
 class PatientsConfig(Job):
     """Many outcomes from one record."""
 
@@ -70,8 +79,11 @@ class PatientsConfig(Job):
     exclude: list[str] = Field(default=[], description="Columns that leak or must not be used")
     outcomes: list[Outcome] = Field(default=[], description="At least one; studies bring theirs")
     test: ExternalTest | None = Field(None, description="An external test set")
-    sharing: Literal["none", "hard", "soft", "cross-stitch", "mmoe", "groups"] = Field(
-        "hard", description="none: a network an outcome; mmoe: experts, and a gate an outcome"
+    sharing: Annotated[str, AfterValidator(partial(_one_of, "sharing", SHARING))] = Field(
+        "hard",
+        description=f"One of {', '.join(SHARING)}; none: a network an outcome; mmoe: experts, and "
+        "a gate an outcome",
+        json_schema_extra={"enum": [*SHARING]},
     )
     groups: list[list[str]] = Field(
         default=[], description="For sharing groups: outcomes that share a trunk with each other"
@@ -85,8 +97,11 @@ class PatientsConfig(Job):
     sharing_settings: dict[str, float] = Field(
         default={}, description="soft: tie 0.01; cross-stitch: own 0.9; mmoe: experts 4"
     )
-    balancing: Literal["equal", "uncertainty", "random", "pcgrad", "upgrad"] = Field(
-        "equal", description="How outcomes' losses are weighed, or their gradients reconciled"
+    balancing: Annotated[str, AfterValidator(partial(_one_of, "balancing", BALANCING))] = Field(
+        EQUAL,
+        description=f"One of {', '.join(BALANCING)}: how outcomes' losses are weighed, or their "
+        "gradients reconciled",
+        json_schema_extra={"enum": [*BALANCING]},
     )
     trunk: Literal["tabm", "mlp"] = Field(
         "tabm", description="tabm: an ensemble in one network over numbers in pieces; mlp: plain"
@@ -121,12 +136,10 @@ class PatientsConfig(Job):
                 "groups: name them for sharing groups, and for no other; "
                 f"found sharing {self.sharing} and {len(self.groups)} groups"
             )
-        if self.balancing in ("pcgrad", "upgrad") and self.sharing in ("none", "soft", "groups"):
-            raise ValueError(
-                f"balancing {self.balancing} reconciles gradients on parameters that outcomes "
-                f"share, and sharing {self.sharing} has none; "
-                "expected sharing hard, cross-stitch or mmoe, or balancing equal"
-            )
+        try:
+            check_pair(self.sharing, self.balancing)
+        except InputError as refused:
+            raise ValueError(str(refused)) from None
         if not self.sharing_settings:
             return self  # what a way of sharing takes is in its own file, which imports torch
         known = settings_of(self.sharing)

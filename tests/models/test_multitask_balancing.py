@@ -126,14 +126,37 @@ def test_random_weights_are_those_of_equal_on_average() -> None:
 def test_every_pair_trains_or_is_refused_by_name(sharing: str, balancing: str) -> None:
     made, (training, validation) = codecs(), records()
     recipe = Recipe(sharing, hidden=8, epochs=2, patience=2, seed=0, balancing=balancing)
-    if balancing in ("pcgrad", "upgrad") and sharing == "soft":
-        with pytest.raises(InputError, match=f"{balancing} .* sharing soft shares nothing"):
+    refused = {"none": "trains apart"}
+    if balancing in ("pcgrad", "upgrad"):
+        refused["soft"] = "has none; expected sharing one of hard, cross-stitch, mmoe, groups"
+    if sharing in refused:
+        with pytest.raises(InputError, match=f"{balancing} .* sharing {sharing} .*") as raised:
             train(recipe, made, training, validation)
+        assert refused[sharing] in str(raised.value)
         return
     learned = train(recipe, made, training, validation)
     assert all(len(history.history) == 2 for history in learned.histories)
-    compared = 0 if sharing in ("none", "soft") else learned.histories[0].best_epoch
+    compared = 0 if sharing == "soft" else learned.histories[0].best_epoch
     assert len(learned.cosines) == compared  # of two epochs both are powers of two
+
+
+@pytest.mark.parametrize("balancing", ["pcgrad", "upgrad"])
+def test_gradients_are_reconciled_within_a_group(balancing: str) -> None:
+    """The first group learns what it learns alone, and so not by equal weights."""
+    made, (training, validation) = codecs(), records()
+    group, rest = tuple(made)[:3], tuple(made)[3:]
+
+    def first(how: str, groups: tuple[tuple[str, ...], ...]) -> dict[str, Tensor]:
+        recipe = Recipe("groups", 8, 2, 2, 0, balancing=how, groups=groups)
+        few = {name: made[name] for each in groups for name in each}
+        return train(recipe, few, training, validation).network.independent()[0].state_dict()
+
+    def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+        return all(torch.equal(one[key], other[key]) for key in one)
+
+    reconciled = first(balancing, (group, rest))
+    assert same(reconciled, first(balancing, (group, rest)))
+    assert not same(reconciled, first("equal", (group, rest)))
 
 
 @pytest.mark.parametrize(("epochs", "compared"), [(1, (1,)), (3, (1, 2)), (9, (1, 2, 4, 8))])

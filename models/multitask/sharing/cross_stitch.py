@@ -20,6 +20,8 @@ class CrossStitch(Network):
         own: What an outcome's own activations count at the start; the others have the rest.
     """
 
+    told = "a trunk an outcome, their layers mixed as learned"
+
     def __init__(self, shape: Shape, *, own: float = 0.9) -> None:
         super().__init__(shape)
         count = len(shape.sizes)

@@ -17,6 +17,8 @@ class Grouped(Apart):
         InputError: An outcome is in no group or in two, or a group names one that there is not.
     """
 
+    told = "a trunk a group of outcomes, a head an outcome"
+
     def __init__(self, shape: Shape) -> None:
         groups = shape.groups or (tuple(shape.sizes),)
         named = [name for group in groups for name in group]

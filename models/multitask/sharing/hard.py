@@ -16,6 +16,8 @@ class Hard(Network):
     and outcomes that disagree may hurt each other (interference).
     """
 
+    told = "one trunk, a head an outcome"
+
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
         self.trunk = Trunk(shape)

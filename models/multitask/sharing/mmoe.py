@@ -21,6 +21,8 @@ class MixtureOfExperts(Network):
         experts: How many trunks.
     """
 
+    told = "trunks for all, a gate and a head an outcome"
+
     def __init__(self, shape: Shape, *, experts: int = 4) -> None:
         super().__init__(shape)
         self.experts = nn.ModuleList(Trunk(shape) for _ in range(int(experts)))

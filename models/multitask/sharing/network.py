@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from models.multitask.shape import Shape
@@ -12,6 +14,13 @@ class Network(nn.Module):
 
     A way of sharing takes a `Shape`, and keywords of its own, which have defaults.
     """
+
+    told: ClassVar[str] = ""
+    """What it is, in a few words for reports."""
+    trains_together: ClassVar[bool] = True
+    """Whether outcomes train together, so that there is something to balance."""
+    has_shared: ClassVar[bool] = True
+    """Whether outcomes have parameters in common, so that gradients on them can be reconciled."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

@@ -20,6 +20,9 @@ class Soft(Separate):
         tie: What the squared distance counts. 0 is no sharing; a very large one is one trunk.
     """
 
+    told = "a trunk an outcome, each held near the others"
+    trains_together = True
+
     def __init__(self, shape: Shape, *, tie: float = 0.01) -> None:
         super().__init__(shape)
         self.tie = tie

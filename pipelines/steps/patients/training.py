@@ -17,11 +17,12 @@ from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.patient_features import Encoder
 from domains.healthcare.patients import Cohort
 from models.multitask.boosted import Boosted, save_boosted
-from models.multitask.boosting import boost
+from models.multitask.boosting import boost, boost_until_best
 from models.multitask.calibrating import Calibrator, fit_calibrators
 from models.multitask.grouping import proposed
 from models.multitask.learning import Recipe, train
 from models.multitask.masked import Records
+from models.multitask.named import told
 from models.multitask.patched import BOOSTING, SINGLE
 from models.multitask.scorer import PatientsScorer
 from pipelines.evidence import Role
@@ -43,14 +44,6 @@ ANSWERED = ("validation", "calibration", "test", EXTERNAL)
 DECIDED_ON = ("validation", "calibration")
 
 Groups = tuple[tuple[str, ...], ...]
-SHARED = {
-    "none": "one network an outcome",
-    "hard": "one trunk, a head an outcome",
-    "soft": "a trunk an outcome, each held near the others",
-    "cross-stitch": "a trunk an outcome, their layers mixed as learned",
-    "mmoe": "trunks for all, a gate and a head an outcome",
-    "groups": "a trunk a group of outcomes, a head an outcome",
-}
 
 
 @dataclass(frozen=True)
@@ -94,7 +87,7 @@ def train_model(job: Job, prepared: Prepared) -> Trained:
     """Train the configured network on all outcomes and pack it, not yet calibrated."""
     config: PatientsConfig = job.config
     name = SINGLE if config.sharing == "none" else "shared"
-    note = f"{SHARED[config.sharing]}; losses balanced: {config.balancing}"
+    note = f"{told(config.sharing)}; losses balanced: {config.balancing}"
     return _network(job, prepared, name, "arm", config.sharing, note, config.grouped)
 
 
@@ -194,21 +187,33 @@ def _merged(histories: list[list[dict[str, float]]], names: list[str]) -> list[d
 
 
 def _boosting(job: Job, prepared: Prepared) -> Trained:
-    """Boosting needs no validation records to stop on, and so it trains on those as well.
+    """Twins that train on training records alone say how many rounds each outcome bears, by their
+    loss on validation records; as many are grown on both.
 
     What serves an outcome is chosen on validation and calibration records together, and there
-    boosting is judged by twins that trained on training records alone.
+    boosting is judged by the twins: like the networks they stopped by the first.
     """
-    encoder, _ = prepared.read_rules()
+    encoder, codecs = prepared.read_rules()
     every = boosted_every(prepared.split)
     train, validation = (prepared.read(part, every) for part in ("train", "validation"))
     started = time.process_time()
-    models = _boosted(job, prepared, train.joined(validation))
+    learned, stopping = (_ordinal(cohort, encoder, codecs) for cohort in (train, validation))
+    both = _ordinal(train.joined(validation), encoder, codecs)
+    how: dict[str, Any] = {"categorical": encoder.categorical, "seed": job.config.seed}
+    most = EFFORTS[job.config.scale].rounds
+    twins = {
+        name: boost_until_best(codec, learned[name], stopping[name], most=most, **how)
+        for name, codec in codecs.items()
+    }
+    models = {
+        name: boost(codec, *both[name], rounds=twins[name].rounds, **how)
+        for name, codec in codecs.items()
+    }
     seconds = time.process_time() - started
-    twins = _boosted(job, prepared, train)
     (job.folder / BOOSTING).mkdir(exist_ok=True)
     save_boosted(models, job.folder / BOOSTING)
-    say(f"{BOOSTING}: {seconds:.1f} CPU s")
+    grown = ", ".join(str(model.rounds) for model in models.values())
+    say(f"{BOOSTING}: {seconds:.1f} CPU s, rounds {grown}")
 
     def of(trees: Mapping[str, Boosted], features: pd.DataFrame) -> dict[str, np.ndarray]:
         x = encoder.ordinal(features)
@@ -217,21 +222,20 @@ def _boosting(job: Job, prepared: Prepared) -> Trained:
     answers = _answer(prepared, job.folder / f"{BOOSTING}.logits", partial(of, models))
     unseen = _answer(prepared, job.folder / f"{BOOSTING}.unseen", partial(of, twins), DECIDED_ON)
     note = (
-        "scikit-learn's HistGradientBoosting, one an outcome, default settings, trained on the "
-        "validation records too"
+        "scikit-learn's HistGradientBoosting, one an outcome, default settings but for the number "
+        f"of rounds ({grown}), by loss on validation records; trained on those too, then"
     )
     if every > 1:
         note += f"; on one in {every} records of both"
     return Trained(BOOSTING, "control", note, seconds, answers, unseen=unseen)
 
 
-def _boosted(job: Job, prepared: Prepared, cohort: Cohort) -> dict[str, Boosted]:
-    config: PatientsConfig = job.config
-    encoder, codecs = prepared.read_rules()
-    x, rounds = encoder.ordinal(cohort.features), EFFORTS[config.scale].rounds
-    how: dict[str, Any] = {"categorical": encoder.categorical, "seed": config.seed}
-    targets = {name: codec.encode(cohort.targets.values[name]) for name, codec in codecs.items()}
-    return {name: boost(codecs[name], x, y, rounds=rounds, **how) for name, y in targets.items()}
+def _ordinal(
+    cohort: Cohort, encoder: Encoder, codecs: Mapping[str, Codec]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By outcome what trees take: (n, features), and encoded targets."""
+    x = encoder.ordinal(cohort.features)
+    return {name: (x, c.encode(cohort.targets.values[name])) for name, c in codecs.items()}
 
 
 def encoded(cohort: Cohort, encoder: Encoder, codecs: Mapping[str, Codec]) -> Records:
