@@ -30,8 +30,8 @@ for _name in (
     os.environ.pop(_name, None)
 
 
-# Logging set up anew (Prefect's) closes the handlers there were, and absl's closes its stream
-# unless that is the standard one: else it is the one that pytest captures with.
+# Logging set up anew (Prefect's, or uvicorn's in a thread) closes the handlers there were, and
+# absl's closes its stream unless that is a standard one just then: it may be what pytest captures with.
 absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 hypothesis.settings.register_profile("fixed", derandomize=True)  # the same examples every time

@@ -29,7 +29,8 @@ def group_columns(config: PatientsConfig, frame: Records, where: str) -> pd.Data
     for label, column in _wanted(config).items():
         there = next((name for name in (column, f"{column}.last") if name in frame), None)
         if there is None:
-            raise InputError(f"{where}: slices: no column {column!r} among those that are kept")
+            key = "slices" if column in config.slices else "data.site"
+            raise InputError(f"{where}: {key}: no column {column!r} among those that are kept")
         names = pd.Series(class_names(frame[there]), dtype=object)
         found[label] = names.where(names.notna(), "").astype(str)
     return pd.DataFrame(found, index=range(len(frame)))
