@@ -31,7 +31,8 @@ for _name in (
 
 
 # Logging set up anew (Prefect's, or uvicorn's in a thread) closes the handlers there were, and
-# absl's closes its stream unless that is a standard one just then: it may be what pytest captures with.
+# absl's closes its stream unless that is a standard one just then: it may be what pytest captures
+# with.
 absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 hypothesis.settings.register_profile("fixed", derandomize=True)  # the same examples every time
