@@ -11,6 +11,7 @@ from domains.errors import InputError
 _LOG_RANGE = (-4.0, 4.0)
 _EDGE = 1e-9
 _STEPS, _CLOSE, _FAR, _RIDGE = 30, 1e-8, 4.0, 1e-9
+_DOUBT = 0.25
 
 
 def fit_temperature(logits: np.ndarray, y: np.ndarray) -> float:
@@ -82,6 +83,32 @@ def fit_platt(logits: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
     slope, intercept = minimize(objective, np.array([1.0, 0.0]), method="BFGS").x
     return float(slope), float(intercept)
+
+
+def fit_shrunk(logits: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Temperature T and shift b of p = σ(logit / T + b), near 1 and 0 unless records ask for more.
+
+    Platt's two numbers (1999), with normal priors of standard deviation 0.25 on log T and on b:
+    a handful of events cannot move a rare outcome's probabilities far. A temperature by itself
+    moves them towards one half, whatever the records' rate.
+
+    Args:
+        logits: (n,).
+        y: 0 or 1, (n,).
+    """
+    if len(np.unique(y)) < 2:
+        return 1.0, 0.0  # one class says nothing about scale
+
+    def objective(pair: np.ndarray) -> tuple[float, np.ndarray]:
+        cooled = logits * np.exp(-pair[0])
+        z = cooled + pair[1]
+        error = expit(z) - y
+        loss = np.sum(np.logaddexp(0.0, z) - y * z) + pair @ pair / (2 * _DOUBT**2)
+        slope = np.array([-np.sum(error * cooled), np.sum(error)]) + pair / _DOUBT**2
+        return float(loss), slope
+
+    log_temperature, shift = minimize(objective, np.zeros(2), jac=True, method="BFGS").x
+    return float(np.exp(log_temperature)), float(shift)
 
 
 def reliability(y: np.ndarray, p: np.ndarray, bins: int = 10) -> list[dict[str, float]]:

@@ -11,7 +11,7 @@ from scipy.special import log_expit
 
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import known
-from models.calibration import fit_temperature
+from models.calibration import fit_shrunk, fit_temperature
 from models.conformal import fewest_patients, patient_quantile
 from models.isotonic import LEAST_A_BIN, Curve, against_rest, fit_curve
 
@@ -29,10 +29,10 @@ class Calibrator:
     """What calibration records ask for, for one outcome.
 
     Attributes:
-        method: `temperature` divides logits; `isotonic` bends log-odds along a rising curve, of
-            several classes one each against the rest; `conformal` leaves the answer as it is and
-            puts bounds around it.
-        temperature: Of `temperature`.
+        method: `temperature` divides logits, and moves log-odds by a shift; `isotonic` bends
+            log-odds along a rising curve, of several classes one each against the rest; `conformal`
+            leaves the answer as it is and puts bounds around it.
+        temperature, shift: Of `temperature`; several classes have no shift.
         curves: Of `isotonic`.
         coverage: Of `conformal`: share of new patients' records within their bounds, as promised.
         below, above: Of `conformal`: how far the bounds lie from the answer: of an amount in
@@ -42,6 +42,7 @@ class Calibrator:
 
     method: Method = "temperature"
     temperature: float = 1.0
+    shift: float = 0.0
     curves: tuple[Curve, ...] = ()
     coverage: float = 0.0
     below: float = 0.0
@@ -51,7 +52,7 @@ class Calibrator:
     def logits(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated logits, (n, size), of which the order of classes' or records' may bend."""
         if not self.curves:
-            return np.asarray(logits, dtype=float) / self.temperature
+            return np.asarray(logits, dtype=float) / self.temperature + self.shift
         if len(self.curves) == 1:
             return self.curves[0](np.asarray(logits, dtype=float)[:, 0])[:, None]
         odds = against_rest(logits)
@@ -78,7 +79,7 @@ class Calibrator:
     def to_json(self) -> dict[str, Any]:
         """JSON values of this method; `from_json` is the inverse."""
         keys = {
-            "temperature": ("temperature",),
+            "temperature": ("temperature", "shift"),
             "isotonic": (),
             "conformal": ("coverage", "below", "above"),
         }[self.method]
@@ -104,10 +105,11 @@ def fit_calibrators(
     patients: np.ndarray,
     coverage: float,
 ) -> dict[str, Calibrator]:
-    """One calibrator an outcome: binary and multiclass probabilities, bounds of amounts and counts.
+    """One calibrator an outcome: probabilities, or bounds of amounts and counts.
 
     An outcome is left out where fewer than `LEAST` patients have its label, or too few for the
-    coverage that is asked for. Ordinal and survival outcomes keep the probabilities they have.
+    coverage that is asked for. Of ordinal and survival outcomes the log-odds of stopping at a
+    level, and of the event in an interval, are calibrated: the same numbers for all of them.
 
     Args:
         codecs: By outcome.
@@ -122,6 +124,8 @@ def fit_calibrators(
         z, y, of = outputs[name][rows], targets[name][rows], patients[rows]
         if codec.outcome.kind in ("binary", "multiclass") and _count(of) >= LEAST:
             found[name] = _probabilities(z, y.astype(int), of)
+        if codec.outcome.kind in ("ordinal", "survival") and _count(of) >= LEAST:
+            found[name] = _steps(z, y)
         amounts = codec.outcome.kind in ("regression", "count")
         if amounts and _count(of) >= least_patients(coverage):
             found[name] = _bounds(codec, z[:, 0], y, of, coverage)
@@ -161,8 +165,20 @@ def _probabilities(z: np.ndarray, y: np.ndarray, patients: np.ndarray) -> Calibr
 
 
 def _heated(z: np.ndarray, y: np.ndarray) -> Calibrator:
-    heat = fit_temperature(z[:, 0] if z.shape[1] == 1 else z, y)
-    return Calibrator("temperature", heat, labels=len(y))
+    if z.shape[1] > 1:
+        return Calibrator("temperature", fit_temperature(z, y), labels=len(y))
+    heat, shift = fit_shrunk(z[:, 0].astype(float), y)
+    return Calibrator("temperature", heat, shift, labels=len(y))
+
+
+def _steps(z: np.ndarray, y: np.ndarray) -> Calibrator:
+    """Of levels or intervals, by the likelihood that they were learned with: each one reached is a
+    yes or no (`models.multitask.heads.hazard_loss`)."""
+    step, (passed, stopped) = np.arange(z.shape[1]), (y[:, :1], y[:, 1:])
+    reached = step < passed + stopped
+    here = (step == passed) & (stopped > 0)
+    heat, shift = fit_shrunk(z[reached].astype(float), here[reached].astype(float))
+    return Calibrator("temperature", heat, shift, labels=len(y))
 
 
 def _bent(z: np.ndarray, y: np.ndarray) -> Calibrator:

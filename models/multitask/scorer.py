@@ -202,10 +202,14 @@ def _calibrators(description: Mapping[str, Any]) -> dict[str, Calibrator]:
     return {name: Calibrator.from_json(values) for name, values in stored}
 
 
-def curves(codecs: Mapping[str, Codec], outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def curves(
+    codecs: Mapping[str, Codec],
+    outputs: Mapping[str, np.ndarray],
+    calibrators: Mapping[str, Calibrator],
+) -> dict[str, np.ndarray]:
     """Logits of any model as event-free probabilities on `Codec.grid`, by survival outcome."""
     return {
-        name: codec.event_free(answer(codec, outputs[name]))
+        name: codec.event_free(answer(codec, calibrators.get(name, NONE).logits(outputs[name])))
         for name, codec in codecs.items()
         if codec.outcome.kind == "survival"
     }

@@ -34,11 +34,11 @@ def _fit(
 
 
 def _yes_or_no(count: int, seed: int, bend: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Log-odds three times too extreme, and where bent, moved by 3 below zero too."""
+    """Log-odds three times too extreme, but where bent and above zero, four times too tame."""
     rng = np.random.default_rng(seed)
     truth = rng.normal(0, 1, count)
     y = (rng.random(count) < expit(truth)).astype(int)
-    return (3 * truth - 3.0 * (truth < 0) * bend)[:, None], y
+    return np.where(bend & (truth > 0), truth / 4, 3 * truth)[:, None], y
 
 
 def test_what_a_temperature_can_mend_keeps_a_temperature() -> None:
@@ -166,6 +166,76 @@ def test_a_count_of_patients_and_not_of_records_decides_whether_there_is_anythin
     assert _fit(YES, z, y) is NONE
 
 
+STEPS = {
+    "survival": Codec(
+        Outcome("x", "survival", time="t", event="e"), cuts=tuple(range(1, 9)), horizons=(8.0,)
+    ),
+    "ordinal": Codec(Outcome("x", "ordinal", column="x"), classes=tuple("abcdefghi")),
+}
+
+
+def _stopping(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """True log-odds of stopping at each of eight steps, and where records did; a third of those
+    that passed half of the steps are lost there."""
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(-2.0, 1.0, (count, 1)) + np.linspace(0, 1, 8)
+    stops = rng.random((count, 8)) < expit(truth)
+    passed = np.where(stops.any(axis=1), stops.argmax(axis=1), 8)
+    lost = (passed >= 4) & (rng.random(count) < 1 / 3)
+    stopped = np.where(lost, 0.0, stops.any(axis=1))
+    return truth, np.column_stack([np.where(lost, 4.0, passed), stopped])
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_hazards_that_are_too_extreme_and_too_low_are_mended(kind: str) -> None:
+    codec = STEPS[kind]
+    truth, y = _stopping(3000, 0)
+    found = _fit({"x": codec}, 2 * truth - 1.0, y)
+    assert found.temperature == pytest.approx(2.0, rel=0.1)
+    assert found.shift == pytest.approx(0.5, abs=0.15)
+    truth, _ = _stopping(5000, 1)
+    free = codec.decode(expit(truth))[:, -1]
+    before = codec.decode(expit(2 * truth - 1.0))[:, -1]
+    after = codec.decode(expit(found.logits(2 * truth - 1.0)))[:, -1]
+    assert np.abs(after - free).mean() < 0.1 * np.abs(before - free).mean()
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_true_hazards_stay_as_they_are(kind: str) -> None:
+    truth, y = _stopping(3000, 2)
+    found = _fit({"x": STEPS[kind]}, truth, y)
+    assert found.temperature == pytest.approx(1.0, abs=0.1)
+    assert found.shift == pytest.approx(0.0, abs=0.1)
+
+
+def test_what_a_shift_mends_no_temperature_does() -> None:
+    """True log-odds of a rare yes, raised by one."""
+    rng = np.random.default_rng(3)
+    truth = rng.normal(-3, 1, 6000)
+    y = (rng.random(6000) < expit(truth)).astype(int)
+    found = _fit(YES, truth[:3000, None] + 1, y[:3000])
+    said = probabilities(found.logits(truth[3000:, None] + 1)[:, 0])
+    assert said.mean() == pytest.approx(expit(truth[3000:]).mean(), rel=0.15)
+    assert found.temperature == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_handful_of_events_moves_little() -> None:
+    """Four yes among 800 where twelve were expected: the records' rate alone asks for a third."""
+    rng = np.random.default_rng(4)
+    z = rng.normal(-4.5, 0.8, 800)
+    y = np.zeros(800, dtype=int)
+    y[np.argsort(-z)[[3, 40, 120, 400]]] = 1
+    found = _fit(YES, z[:, None], y)
+    assert abs(found.shift) < 0.5
+    assert 0.7 < found.temperature < 1.4
+
+
+def test_a_package_without_a_shift_is_read_as_before() -> None:
+    found = Calibrator.from_json({"method": "temperature", "temperature": 2.0, "labels": 40})
+    assert found.logits(np.array([[3.0]])) == pytest.approx(1.5)
+    assert Calibrator.from_json(found.to_json()) == found
+
+
 def test_unlabelled_records_have_no_say() -> None:
     z, y = _yes_or_no(400, 0, bend=False)
     masked = np.r_[y.astype(float), np.full(500, np.nan)]
@@ -176,7 +246,7 @@ def test_unlabelled_records_have_no_say() -> None:
 def test_every_method_is_read_back_as_it_was() -> None:
     answer, y, _ = _amounts(KINDS["plain"], 100, 1, 0)
     made = [
-        _fit(YES, *_yes_or_no(400, 0, bend=False)),
+        _fit(YES, *_yes_or_no(250, 0, bend=False)),
         _fit(YES, *_yes_or_no(2000, 1, bend=True)),
         _fit({"x": KINDS["plain"]}, answer[:, None], y),
     ]

@@ -14,7 +14,6 @@ from pipelines.reporting.wording import measured, percent
 from pipelines.steps.patients.tested import MARGINAL, UNCALIBRATED, Tested
 
 _SECTION = "calibration"
-_AMOUNTS = ("regression", "count")
 
 
 def told(tested: Tested) -> dict[str, dict[str, float | str | int | None]]:
@@ -29,6 +28,7 @@ def told(tested: Tested) -> dict[str, dict[str, float | str | int | None]]:
         found[name] = {
             "method": fitted.method if fitted else f"none: fewer than {LEAST} labels",
             "temperature": fitted.temperature if fitted and heated else None,
+            "shift": fitted.shift if fitted and heated else None,
             "records": _labels(tested, fitted) if fitted else None,
             "ece_before": errors[0],
             "ece_after": errors[1],
@@ -71,9 +71,7 @@ def remarks(tested: Tested, coverage: float) -> list[str]:
 
 
 def _uncalibrated(tested: Tested) -> list[str]:
-    kinds = ("binary", "multiclass", *_AMOUNTS)
-    able = [name for name, codec in tested.codecs.items() if codec.outcome.kind in kinds]
-    return [name for name in able if name not in tested.calibrators]
+    return [name for name in tested.codecs if name not in tested.calibrators]
 
 
 def _bounds(tested: Tested, coverage: float) -> list[Table]:
@@ -128,14 +126,17 @@ def _horizons(tested: Tested) -> list[Table]:
             said, happened = at_horizon(tested, name, horizon)
             if len(said):
                 seen = _observed(tested, name, happened, horizon)
-                rows.append([name, _plain(horizon), float(said.mean()), *_three(seen)])
+                before, _ = at_horizon(tested, name, horizon, UNCALIBRATED)
+                means = [float(before.mean()), float(said.mean())]
+                rows.append([name, _plain(horizon), *means, *_three(seen)])
     if not rows:
         return []
     caption = (
-        "Mean probability of being event-free that the model gives, and the share that Kaplan and "
-        "Meier's estimate finds on the test records, with 95 % intervals by patient."
+        "Mean probability of being event-free that the model gives, before calibration and after "
+        "it, and the share that Kaplan and Meier's estimate finds on the test records, with 95 % "
+        "intervals by patient."
     )
-    heads = ["outcome", "horizon", "predicted", "observed", "low", "high"]
+    heads = ["outcome", "horizon", "before", "predicted", "observed", "low", "high"]
     return [Table("Event-free at the horizons", caption, heads, rows, section=_SECTION)]
 
 
@@ -149,10 +150,13 @@ def _three(found: Interval) -> tuple[float, float, float]:
     return found.value, found.low, found.high
 
 
-def at_horizon(tested: Tested, name: str, horizon: float) -> tuple[np.ndarray, np.ndarray]:
+def at_horizon(
+    tested: Tested, name: str, horizon: float, model: str = ""
+) -> tuple[np.ndarray, np.ndarray]:
     """Event-free probability at a horizon (n,), and time and event (n, 2), where known."""
     y = tested.cohort.targets.values[name]
-    said = tested.frames[tested.model][f"{name}.at_{horizon:g}"].to_numpy(dtype=float)
+    frame = tested.frames[model or tested.model]
+    said = frame[f"{name}.at_{horizon:g}"].to_numpy(dtype=float)
     return said[known(y)], y[known(y)]
 
 

@@ -104,14 +104,15 @@ def read_test(
     fitted |= {control.name: calibrators(job, prepared, control) for control in controls}
     frames = {name: predictions(codecs, said, fitted[name]) for name, said in outputs.items()}
     models = {
-        name: scores(codecs, cohort.targets, frame, curves(codecs, outputs[name]))
+        name: scores(codecs, cohort.targets, frame, curves(codecs, outputs[name], fitted[name]))
         for name, frame in frames.items()
     }
     alone = dict(scorer.alone)
     if alone:
         chosen, own = {name: codecs[name] for name in alone}, model.read(part, codecs)
-        frame = predictions(chosen, own, calibrators(job, prepared, model))
-        models[ITSELF] = scores(chosen, cohort.targets, frame, curves(chosen, own))
+        its = calibrators(job, prepared, model)
+        frame = predictions(chosen, own, its)
+        models[ITSELF] = scores(chosen, cohort.targets, frame, curves(chosen, own, its))
     models[MARGINAL] = _marginal(codecs, cohort, frames[model.name])
     repeats, seed = EFFORTS[job.config.scale].repeats, job.config.seed
     found = compare(models, cohort.patients, repeats, seed).completed(ITSELF, model.name)

@@ -146,8 +146,6 @@ def limits(
             "Amounts learned on a log scale come back as the typical value, not the mean: "
             "do not add them up."
         )
-    if any(codec.outcome.kind == "survival" for codec in codecs.values()):
-        lines.append("Survival probabilities come from the network as trained, not recalibrated.")
     return [
         *lines,
         "Every difference has its own 95 % interval; with many outcomes some will exclude zero "
