@@ -10,16 +10,23 @@ from domains.table_file import Records
 
 _MANY = 40
 _WORDS = 4
+_SEVERAL = 20
 _MOSTLY = 0.9
-_DATE = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?"
+_MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_DATE = (
+    r"(?i)(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
+    rf"|\d{{1,2}}[-/. ]+{_MONTH}[-/., ]+\d{{2,4}}|{_MONTH} +\d{{1,2}},? +\d{{2,4}})([ T,].*)?"
+)
 _CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
+_COMMA = r"[-+]?\d*,\d+|[-+]?\d{1,3}(,\d{3})+\.\d*"
+_YEARS = (1900, 2100)  # of a day that is written as one number of eight digits
 
 
 def check_features(frame: Records, where: str) -> None:
     """Raise InputError for a column that cannot be a feature; names it and the way out.
 
-    Refused are columns that are empty, hold one value and no gaps, dates, times of the clock, free
-    text, or some words among numbers.
+    Refused are columns that are empty, hold one value and no gaps, dates, durations, times of the
+    clock, numbers with commas, free text or names of records, or some words among numbers.
     """
     for name in frame.columns:
         column = frame[name]
@@ -28,6 +35,11 @@ def check_features(frame: Records, where: str) -> None:
             raise InputError(f"{place} is empty in all {len(frame)} rows; list it under exclude")
         if pd.api.types.is_datetime64_any_dtype(column.dtype):
             raise InputError(_dates(place, "dates"))
+        if pd.api.types.is_timedelta64_dtype(column.dtype):
+            raise InputError(
+                f"{place} holds durations, expected numbers or categories; turn them into numbers, "
+                "like days, or list it under exclude"
+            )
         if len(column) > 1 and column.notna().all() and column.nunique() == 1:
             raise InputError(
                 f"{place} holds one value in all {len(frame)} rows, expected several; "
@@ -35,6 +47,19 @@ def check_features(frame: Records, where: str) -> None:
             )
         if not pd.api.types.is_numeric_dtype(column.dtype):
             _check_text(column, place)
+        elif _days(column):
+            raise InputError(_dates(place, "dates of eight digits"))
+
+
+def _days(column: pd.Series) -> bool:
+    """Whether numbers are days like 20201231, as a few numbers that big would be by chance."""
+    seen = column.dropna()
+    if not seen.between(_YEARS[0] * 10_000, _YEARS[1] * 10_000).all():
+        return False
+    whole = pd.Series(seen.unique()).astype("int64").astype(str)
+    return len(whole) > 1 and bool(
+        pd.to_datetime(whole, format="%Y%m%d", errors="coerce").notna().all()
+    )
 
 
 def _check_text(column: pd.Series, place: str) -> None:
@@ -46,10 +71,22 @@ def _check_text(column: pd.Series, place: str) -> None:
         like = cells.str.fullmatch(pattern).to_numpy(dtype=bool)
         if counts[like].sum() >= _MOSTLY * counts.sum() and not numeric.all():
             raise InputError(_dates(place, what))
+    commas = cells.str.fullmatch(_COMMA).to_numpy(dtype=bool)
+    if commas.sum() > _SEVERAL and counts[commas | numeric].sum() >= _MOSTLY * counts.sum():
+        raise InputError(
+            f"{place} holds numbers with commas, expected a point before decimals and nothing "
+            "between thousands; write them so, or list it under exclude"
+        )
     _check_mixed(column, seen.index[numeric], counts[numeric].sum() / counts.sum(), place)
     distinct = cells.nunique()
     if distinct <= _MANY or distinct <= counts.sum() / 2 or numeric.all():
         return
+    if distinct >= _MOSTLY * counts.sum() and not cells.str.contains(r"\s").any():
+        raise InputError(
+            f"{place} holds another word in nearly every row ({distinct} different ones in "
+            f"{counts.sum()} cells), expected numbers or categories; name it under "
+            "data.patient if it says whose the record is, or list it under exclude"
+        )
     if (cells.str.count(r"\s+").to_numpy() * counts).sum() / counts.sum() + 1 >= _WORDS:
         raise InputError(
             f"{place} holds free text ({distinct} different ones in {counts.sum()} cells), "
@@ -66,7 +103,7 @@ def _dates(place: str, what: str) -> str:
 
 def _check_mixed(column: pd.Series, numbers: pd.Index, share: float, place: str) -> None:
     """A few words in a column of numbers, of which there are many, are a mistake, no categories."""
-    if 0.5 < share < 1 and len(numbers) > 20:
+    if 0.5 < share < 1 and len(numbers) > _SEVERAL:
         text = np.flatnonzero(column.notna() & ~column.isin(numbers))
         raise InputError(
             f"{place}: {int(column.notna().sum()) - len(text)} cells hold numbers and {len(text)} "

@@ -123,7 +123,7 @@ def test_columns_that_cannot_be_features_are_named(value: float | pd.Timestamp, 
     frame = sample_patients()
     frame["lab"] = value
     with pytest.raises(InputError, match=said):
-        read_cohort(frame, OUTCOMES, "file.csv")
+        read_cohort(frame, OUTCOMES, "file.csv", patient="id")
 
 
 def test_a_word_among_numbers_is_a_mistake_not_a_category() -> None:
@@ -131,7 +131,7 @@ def test_a_word_among_numbers_is_a_mistake_not_a_category() -> None:
     frame["age"] = frame["age"].astype(object)
     frame.loc[6, "age"] = "unknown"
     with pytest.raises(InputError, match="899 cells hold numbers and 1 text, the first in row 7"):
-        read_cohort(frame, OUTCOMES, "file.csv")
+        read_cohort(frame, OUTCOMES, "file.csv", patient="id")
 
 
 def test_unknown_columns_are_refused_with_the_nearest_ones() -> None:
@@ -152,7 +152,7 @@ def test_scoring_without_a_needed_column_names_it(cohort: Cohort) -> None:
 
 
 def test_record_ids_follow_the_record_not_its_place_or_storage() -> None:
-    frame = sample_patients(100)
+    frame = sample_patients(100).drop(columns="id")
     ids = read_cohort(frame, OUTCOMES, "f").records
     shuffled = frame.sample(frac=1, random_state=1)
     stored = shuffled.astype({"smoker": float})[list(reversed(frame.columns))]

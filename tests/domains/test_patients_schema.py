@@ -88,6 +88,14 @@ def test_other_columns_are_named() -> None:
         ([7.0] * 900, "column lab holds one value in all 900 rows"),
         (["same"] * 900, "column lab holds one value in all 900 rows"),
         (["03/12/2019", "04/12/2019"] * 450, "column lab holds dates"),
+        (["3 Mar 2019", "14 December 2019"] * 450, "column lab holds dates"),
+        (["March 3, 2019", "Apr 4, 2019"] * 450, "column lab holds dates"),
+        ([20190312, 20191231] * 450, "column lab holds dates of eight digits"),
+        ([20190312.0, np.nan, 20191231.0] * 300, "column lab holds dates of eight digits"),
+        ([pd.Timedelta(days=3), pd.Timedelta(days=5)] * 450, "column lab holds durations"),
+        ([f"{k / 10}".replace(".", ",") for k in range(900)], "column lab holds numbers with comm"),
+        ([f"{k + 1000:,}" for k in range(900)], "column lab holds numbers with commas"),
+        ([f"MRN{k}" for k in range(900)], "column lab holds another word in nearly every row"),
         (["23:30", "06:15"] * 450, "column lab holds times of the clock"),
         ([f"came in with pain number {k}" for k in range(900)], "column lab holds free text"),
         ([*map(str, range(899)), "unknown"], "1 text, the first in row 900"),
@@ -106,7 +114,10 @@ def test_ticks_codes_and_categories_of_several_words_are_columns_to_learn_from()
     fine = TRAINING.assign(
         tick=pd.Series("yes", range(900)).where(rng.random(900) < 0.3),
         stage=rng.choice(stages, 900),
-        code=[f"c{k}" for k in range(900)],
+        code=[f"c{k % 500}" for k in range(900)],
+        several=[f"{k % 3},{k % 5}" for k in range(900)],
+        platelets=rng.integers(150_000, 400_000, 900) * 100,
+        day=[20_190_000 + k for k in range(900)],
         number=[str(k) for k in range(900)],
     )
     check_features(fine, "file.csv")
