@@ -21,7 +21,7 @@ from pipelines.steps.patients.groups import group_columns
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 
 
-def _tested(count: int = 1200, spoilt: np.ndarray | None = None, seed: int = 0) -> tested.Tested:
+def made_up(count: int = 1200, spoilt: np.ndarray | None = None, seed: int = 0) -> tested.Tested:
     """Answers that follow the truth with the same noise for everyone, but for the spoilt."""
     rng = np.random.default_rng(seed)
     frame = sample_patients(count, seed)
@@ -55,7 +55,7 @@ def test_groups_that_are_alike_lie_behind_no_oftener_than_chance() -> None:
     """
     behind = gaps = 0
     for seed in range(3):
-        answered = _tested(800, seed=seed)
+        answered = made_up(800, seed=seed)
         names = np.random.default_rng(seed).integers(0, 4, 800).astype(str)
         found = slices.by_group(answered, pd.DataFrame({"coin": names}))
         told = [s.gap for s in found if s.gap]
@@ -67,7 +67,7 @@ def test_groups_that_are_alike_lie_behind_no_oftener_than_chance() -> None:
 
 def test_a_planted_weak_group_is_named_as_the_worst() -> None:
     names = np.random.default_rng(1).choice(["north", "south", "west"], 1200)
-    found = slices.by_group(_tested(spoilt=names == "west"), pd.DataFrame({"site": names}))
+    found = slices.by_group(made_up(spoilt=names == "west"), pd.DataFrame({"site": names}))
     (line,) = slices.finding(found)
     assert "site: west is the slice most surely behind" in line
     assert "of 12 slices lie behind" in line
@@ -78,7 +78,7 @@ def test_a_planted_weak_group_is_named_as_the_worst() -> None:
 def test_small_groups_are_counted_together_and_not_measured() -> None:
     names = np.where(np.arange(1200) < 19, "few", np.where(np.arange(1200) < 600, "a", "b"))
     names[:2] = "two"
-    found = slices.by_group(_tested(), pd.DataFrame({"ward": names}))
+    found = slices.by_group(made_up(), pd.DataFrame({"ward": names}))
     small = [s for s in found if s.group == "ward: 2 smaller groups"]
     assert len(small) == 4
     assert all(s.value is None and s.gap is None for s in small)
@@ -89,7 +89,7 @@ def test_small_groups_are_counted_together_and_not_measured() -> None:
 
 def test_of_private_records_few_are_never_counted_exactly() -> None:
     names = np.where(np.arange(1200) < 3, "few", np.where(np.arange(1200) < 600, "a", "b"))
-    answered = replace(_tested(), public=False)
+    answered = replace(made_up(), public=False)
     (table,) = slices.tables(slices.by_group(answered, pd.DataFrame({"ward": names})), public=False)
     few = [row for row in table.rows if row[1] == "ward: a smaller group"]
     assert [row[2:4] for row in few] == [["<5", "<5"]] * 4
@@ -108,14 +108,14 @@ def test_a_small_class_of_private_records_is_not_counted_exactly(left: int, said
 def test_a_curve_of_private_records_has_no_few_steps() -> None:
     cohort, _ = _with_few(4)
     for public, names in ((True, ["death"]), (False, [])):
-        assert replace(_tested(), cohort=cohort, public=public).binary() == names
+        assert replace(made_up(), cohort=cohort, public=public).binary() == names
     cohort, _ = _with_few(5)
-    assert replace(_tested(), cohort=cohort, public=False).binary() == ["death"]
+    assert replace(made_up(), cohort=cohort, public=False).binary() == ["death"]
 
 
 def _with_few(yes: int) -> tuple[Cohort, dict[str, Codec]]:
     """Test records of which so many died."""
-    answered = _tested()
+    answered = made_up()
     values = np.zeros(1200)
     values[:yes] = 1
     targets = answered.cohort.targets
@@ -124,7 +124,7 @@ def _with_few(yes: int) -> tuple[Cohort, dict[str, Codec]]:
 
 
 def test_one_group_of_everybody_has_no_other_to_compare_with() -> None:
-    found = slices.by_group(_tested(300), pd.DataFrame({"site": ["all"] * 300}))
+    found = slices.by_group(made_up(300), pd.DataFrame({"site": ["all"] * 300}))
     assert all(s.value is not None and s.gap is None for s in found)
     assert slices.finding(found) == []
 
@@ -155,7 +155,7 @@ def test_studies_bring_their_own_groups() -> None:
 
 
 def test_what_acting_is_worth_is_told_for_yes_or_no_outcomes_alone() -> None:
-    answered = _tested()
+    answered = made_up()
     (table,) = benefit.tables(answered)
     assert [row[0] for row in table.rows] == ["death"]
     y, _ = answered.labelled("death")

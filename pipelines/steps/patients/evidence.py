@@ -13,6 +13,7 @@ from pipelines.steps.patients import (
     benefit,
     calibration,
     choosing,
+    external,
     figures,
     interference,
     listed,
@@ -38,11 +39,13 @@ def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Tra
     model, *controls = trained
     tested = read_test(job, prepared, served.package, trained, "test")
     metrics = {each.name: tested.metrics(each.name) for each in trained}
+    there: Tested | None = None
     if EXTERNAL in prepared.split:
-        external = read_test(job, prepared, served.package, trained, EXTERNAL)
+        there = read_test(job, prepared, served.package, trained, EXTERNAL)
         for each in trained:
-            found = external.metrics(each.name)
+            found = there.metrics(each.name)
             metrics[each.name] |= {f"{EXTERNAL}.{key}": value for key, value in found.items()}
+    where = job.config.test.path.name if there else ""
     if model.name == "shared":
         own = tested.metrics(ITSELF)  # a fallback must not read as the shared network's merit
         metrics[model.name] |= {f"shared.{key}": value for key, value in own.items()}
@@ -67,6 +70,7 @@ def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Tra
         calibration=calibration.told(tested),
         findings=[
             *told[: len(rivals)],
+            *(external.finding(tested, there, where) if there else ()),
             *choosing.sentences(model.name, served.choices, served.records),
             *interference.findings(model, list(codecs)),
             *slices.finding(groups),
@@ -76,10 +80,12 @@ def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Tra
         limits=words.limits(codecs, tested.cohort, prepared.warnings, prepared.dataset.public),
         figures=[
             *figures.draw(job.folder / "figures", tested, trained),
+            *(external.draw(job.folder / "figures", there, where) if there else ()),
             *slices.draw(job.folder / "figures", groups),
         ],
         tables=[
             *outcome_by_outcome.table(tested, model.name, rivals),
+            *(external.tables(tested, there, where) if there else ()),
             *listed.made(prepared, tested, model.name, rivals),
             *calibration.tables(tested, job.config.coverage),
             *benefit.tables(tested),

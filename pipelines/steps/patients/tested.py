@@ -18,7 +18,7 @@ from domains.metrics import named
 from domains.survival import kaplan_meier
 from models.multitask.calibrating import Calibrator
 from models.multitask.scorer import PatientsScorer, curves, load_scorer, predictions
-from pipelines.steps.patients.prepare import EFFORTS, Prepared
+from pipelines.steps.patients.prepare import EFFORTS, EXTERNAL, Prepared
 from pipelines.steps.patients.training import Trained, answered, calibrators
 from pipelines.tracking import Job
 
@@ -114,7 +114,7 @@ def read_test(
         frame = predictions(chosen, own, its)
         models[ITSELF] = scores(chosen, cohort.targets, frame, curves(chosen, own, its))
     models[MARGINAL] = _marginal(codecs, cohort, frames[model.name])
-    repeats, seed = EFFORTS[job.config.scale].repeats, job.config.seed
+    repeats, seed = EFFORTS[job.config.scale].repeats, job.config.seed + (part == EXTERNAL)
     found = compare(models, cohort.patients, repeats, seed).completed(ITSELF, model.name)
     frames[UNCALIBRATED] = predictions(codecs, outputs[model.name], {})
     public = prepared.dataset.public
