@@ -22,6 +22,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from domains.concordance import Concordance, in_order
+from domains.flawless import UNKNOWN
 from domains.ranked import Areas, Calibration, Precision
 
 Metric = Callable[..., float]
@@ -29,6 +30,7 @@ Metric = Callable[..., float]
 Prepared = Callable[[np.ndarray | None], float]
 """Weights of the records (n,), or None for equal ones → one number."""
 
+_ROUNDING = 1e-9
 LOWER_IS_BETTER = frozenset({"ece", "brier", "ibs", "rmse", "mae"})
 """Names of the metrics of which less is better; of all others, more is."""
 
@@ -139,6 +141,7 @@ def bootstrap(
     groups: np.ndarray | None = None,
     repeats: int = 500,
     seed: int = 0,
+    slack: float = UNKNOWN,
 ) -> Interval:
     """95 % interval of a metric, resampling whole groups (patients, borrowers).
 
@@ -149,9 +152,10 @@ def bootstrap(
         groups: Group of each record, (n,); None: each record is a group of its own.
         repeats: Number of resamples.
         seed: Of the resampling alone.
+        slack: See `interval`.
     """
     draws = [metric(y, p, w) for w in resamples(len(y), groups, repeats, seed)]
-    return interval(metric(y, p), draws)
+    return interval(metric(y, p), draws, slack)
 
 
 def paired_bootstrap(
@@ -162,25 +166,38 @@ def paired_bootstrap(
     groups: np.ndarray | None = None,
     repeats: int = 500,
     seed: int = 0,
+    slack: float | None = None,
 ) -> Interval:
-    """95 % interval of `metric(new) − metric(old)`, both on the same resamples."""
+    """95 % interval of `metric(new) − metric(old)`, both on the same resamples.
+
+    See `bootstrap` for the arguments, and `gap` for `slack`.
+    """
     draws = [
         metric(y, p_new, w) - metric(y, p_old, w) for w in resamples(len(y), groups, repeats, seed)
     ]
-    return interval(metric(y, p_new) - metric(y, p_old), draws)
+    return gap(metric(y, p_new) - metric(y, p_old), draws, slack)
 
 
-def interval(value: float, draws: list[float] | np.ndarray) -> Interval:
+def interval(value: float, draws: list[float] | np.ndarray, slack: float | None = None) -> Interval:
     """95 % bootstrap interval around a value: percentiles of the draws, less the draws' bias.
 
     A calibration error or a Kolmogorov–Smirnov distance grows with noise, and a resample adds
     some: its plain percentiles can lie wholly above the value. The bootstrap's own estimate of
     that bias, mean(draws) − value, is taken off (Efron and Tibshirani, 1993, chapter 10); for
     metrics without it nothing moves. NaN when no draw is finite.
+
+    Args:
+        value: Of the sample itself.
+        draws: Of its resamples.
+        slack: How far the truth may lie from a flawless value, 1 or 0, where all resamples agree
+            (`domains.flawless`). NaN: no bound is known, and such a value has no interval, nor
+            has any other on which all resamples agree. None: their agreement is the interval.
     """
     finite = np.asarray(draws)[np.isfinite(draws)]
     if not len(finite) or not np.isfinite(value):
         return Interval(value, float("nan"), float("nan"))
+    if slack is not None and alike(finite):
+        return _flawless(value, slack)
     low, high = np.percentile(finite, [2.5, 97.5]) - (finite.mean() - value)
     # What is never negative has no interval below zero, and what never passes one none above.
     low = max(low, 0.0) if finite.min() >= 0 else low
@@ -188,20 +205,64 @@ def interval(value: float, draws: list[float] | np.ndarray) -> Interval:
     return Interval(value, float(low), float(high))
 
 
+def gap(value: float, draws: list[float] | np.ndarray, slack: float | None = None) -> Interval:
+    """The same of a difference, which has no end at zero or one.
+
+    Args:
+        value: Of the sample itself.
+        draws: Of its resamples.
+        slack: How far the truth may lie from a difference on which all resamples agree, either
+            way; None: their agreement is the interval, as of a model and itself.
+    """
+    finite = np.asarray(draws)[np.isfinite(draws)]
+    if not len(finite) or not np.isfinite(value):
+        return Interval(value, float("nan"), float("nan"))
+    if slack is not None and alike(finite):
+        return Interval(value, value - slack, value + slack)
+    low, high = np.percentile(finite, [2.5, 97.5]) - (finite.mean() - value)
+    return Interval(value, float(low), float(high))
+
+
+def alike(draws: np.ndarray) -> bool:
+    """Whether all resamples say the same, but for rounding."""
+    return float(np.ptp(draws)) <= _ROUNDING
+
+
+def _flawless(value: float, slack: float) -> Interval:
+    if abs(value - 1.0) <= _ROUNDING and np.isfinite(slack):
+        return Interval(value, 1.0 - slack, 1.0)
+    if abs(value) <= _ROUNDING and np.isfinite(slack):
+        return Interval(value, 0.0, slack)
+    return Interval(value, float("nan"), float("nan"))
+
+
 def resamples(
     size: int, groups: np.ndarray | None, repeats: int, seed: int
 ) -> Iterator[np.ndarray]:
-    """Weights (n,) of each resample: how often each record's group was drawn."""
+    """Weights (n,) of each resample: how often each record's group was drawn.
+
+    Groups are numbered as they first occur: the same records under other names of their groups,
+    as hashes say, are resampled alike.
+    """
     rng = np.random.default_rng(seed)
-    codes = np.arange(size) if groups is None else np.unique(groups, return_inverse=True)[1]
+    codes = np.arange(size) if groups is None else _numbered(groups)
     count = int(codes.max()) + 1 if size else 0
     for _ in range(repeats):
         yield np.bincount(rng.integers(count, size=count), minlength=count)[codes].astype(float)
 
 
+def _numbered(groups: np.ndarray) -> np.ndarray:
+    _, first, codes = np.unique(groups, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[codes])
+
+
 def named(name: str, interval: Interval) -> dict[str, float]:
-    """`NAME`, `NAME_low` and `NAME_high`, as metrics are reported everywhere."""
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    """`NAME`, `NAME_low` and `NAME_high`, as metrics are reported everywhere; without the bounds
+    where there is no interval."""
+    found = {name: interval.value}
+    if np.isfinite(interval.low) and np.isfinite(interval.high):
+        found |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return found
 
 
 METRICS: dict[str, Metric] = {

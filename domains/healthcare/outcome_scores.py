@@ -7,12 +7,12 @@ two models is paired and the mean over outcomes has an interval of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from domains.flawless import UNKNOWN, slack_of
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import Targets, known
 from domains.metrics import Interval, interval, prepared, resamples
@@ -52,12 +52,41 @@ def scores(
         of = _of_kind(codec, y[rows], p[rows])
         if curves and name in curves:
             of["ibs"] = IntegratedBrier(y[rows], curves[name][rows], codec.grid)
-        if f"{name}.low" in predicted:
+        if codec.outcome.kind in ("regression", "count") and f"{name}.low" in predicted:
             natural = targets.values[name].astype(float)[rows]
             of["coverage"] = _mean_of(within(natural, predicted[rows], name))
         places = np.flatnonzero(rows)  # to take so many weights by place is quicker than by mask
-        found |= {f"{name}.{key}": partial(_weighted, score, places) for key, score in of.items()}
+        for key, score in of.items():
+            right = y[rows] if key == "auroc" else None
+            found[f"{name}.{key}"] = _Labelled(score, key, places, right)
     return found
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """A metric of the records that have an outcome's label.
+
+    Attributes:
+        metric: Of those records.
+        key: Its name.
+        places: Where they are among all records.
+        y: Their targets, where what flawless answers leave open depends on them.
+    """
+
+    metric: Score
+    key: str
+    places: np.ndarray
+    y: np.ndarray | None
+
+    def __call__(self, weight: np.ndarray | None) -> float:
+        return self.metric(None if weight is None else weight[self.places])
+
+    def slack(self, patients: np.ndarray) -> float:
+        """See `domains.metrics.interval`; patients are of all records."""
+        of = patients[self.places]
+        if self.key == "coverage":
+            return slack_of("share", of, of)
+        return UNKNOWN if self.y is None else slack_of(self.key, self.y, of)
 
 
 def within(values: np.ndarray, predicted: pd.DataFrame, name: str) -> np.ndarray:
@@ -94,10 +123,6 @@ def judged(
     return y, p[:, 0]
 
 
-def _weighted(metric: Score, places: np.ndarray, weight: np.ndarray | None) -> float:
-    return metric(None if weight is None else weight[places])
-
-
 @dataclass(frozen=True)
 class Comparison:
     """Metrics of several models on the same records and the same resamples.
@@ -105,14 +130,19 @@ class Comparison:
     Attributes:
         values: Model → metric → value.
         draws: Model → metric → values on the resamples, (repeats,).
+        slack: Metric → what flawless answers leave open, see `domains.metrics.interval`.
     """
 
     values: dict[str, dict[str, float]]
     draws: dict[str, dict[str, np.ndarray]]
+    slack: dict[str, float] = field(default_factory=dict)
 
     def interval(self, model: str, key: str) -> Interval:
         """A metric with its 95 % interval."""
-        return interval(self.values[model][key], self.draws[model][key])
+        slack = self.slack.get(key, UNKNOWN)
+        if key == MEAN:
+            slack = float(np.mean([self.slack.get(k, UNKNOWN) for k in ranked(self.values[model])]))
+        return interval(self.values[model][key], self.draws[model][key], slack)
 
     def difference(self, new: str, old: str, key: str) -> Interval:
         """Paired difference `new − old` of a metric, with its 95 % interval."""
@@ -128,7 +158,8 @@ class Comparison:
         values = {**self.values[like], **self.values.get(model, {})}
         draws = {**self.draws[like], **self.draws.get(model, {})}
         values, draws = _with_mean(values, draws)
-        return Comparison({**self.values, model: values}, {**self.draws, model: draws})
+        both = {**self.values, model: values}, {**self.draws, model: draws}
+        return Comparison(*both, self.slack)
 
 
 def compare(
@@ -161,8 +192,16 @@ def compare(
     kept = {name: {k: values[name][k] for k in of} for name, of in usable.items()}
     draws = {name: {k: np.array(v) for k, v in of.items()} for name, of in drawn.items()}
     both = {name: _with_mean(kept[name], draws[name]) for name in models}
+    slack = {
+        key: score.slack(patients)
+        for of in usable.values()
+        for key, score in of.items()
+        if isinstance(score, _Labelled)
+    }
     return Comparison(
-        {name: of for name, (of, _) in both.items()}, {name: of for name, (_, of) in both.items()}
+        {name: of for name, (of, _) in both.items()},
+        {name: of for name, (_, of) in both.items()},
+        slack,
     )
 
 

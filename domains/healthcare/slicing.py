@@ -45,5 +45,11 @@ def merged(names: np.ndarray, patients: np.ndarray) -> np.ndarray:
 
 
 def in_order(names: np.ndarray) -> list[str]:
-    """Names of groups once each, sorted, the unknown last."""
-    return sorted({str(name) for name in names}, key=lambda name: (name == UNKNOWN, name))
+    """Names of groups once each, sorted, bands as they rise; the unknown and the small last."""
+    return sorted({str(name) for name in names}, key=lambda name: (_place(name), name))
+
+
+def _place(name: str) -> int:
+    if name == UNKNOWN or name.endswith((" smaller group", " smaller groups")):
+        return 3 + (name != UNKNOWN)
+    return 2 if name.startswith("above ") and " to " not in name else name.startswith("above ")

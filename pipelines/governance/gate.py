@@ -162,10 +162,10 @@ def _has(evidence: dict[str, Any], name: str) -> bool:
 
 def _floor(rules: Rules, new: Answers) -> Check:
     found = primary(new)
-    detail = (
-        f"{found.value:.4f}, 95 % interval {found.low:.4f} to {found.high:.4f}; "
-        f"its lower end must reach {rules.floor:g}"
-    )
+    bounds = f"95 % interval {found.low:.4f} to {found.high:.4f}"
+    if not math.isfinite(found.low):
+        bounds = "no interval: too few records, or answers that are all alike"
+    detail = f"{found.value:.4f}, {bounds}; its lower end must reach {rules.floor:g}"
     return Check("floor", found.low >= rules.floor, detail)
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from domains import durable
+from domains.flawless import same_order, slack_of
 from domains.metrics import Interval, bootstrap, ece, paired_bootstrap, prepared
 
 _META = b"careledger.outcomes"
@@ -54,6 +55,8 @@ class HeldOut:
             the same records.
         protected: Column → number of each record's group, (n,); −1: too small to be told of.
         approve_below: Probability up to which an outcome is decided for; None: nothing is decided.
+        repeats: Resamples of an interval.
+        seed: Of the resampling; with the report's own repeats and seed both tell one interval.
     """
 
     inputs: Any
@@ -64,6 +67,8 @@ class HeldOut:
     split: str
     protected: dict[str, np.ndarray] = field(default_factory=dict)
     approve_below: float | None = None
+    repeats: int = 500
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,15 @@ class Answers:
             `approved`, and `protected.…` with the numbers of groups.
         outcomes: How each outcome is judged.
         split: See `HeldOut`.
+        repeats: See `HeldOut`.
+        seed: See `HeldOut`.
     """
 
     frame: pd.DataFrame
     outcomes: tuple[HeldOutcome, ...]
     split: str
+    repeats: int = 500
+    seed: int = 0
 
 
 def disguised(held_out: HeldOut, key: bytes | None) -> HeldOut:
@@ -113,13 +122,15 @@ def answers(held_out: HeldOut, predictions: pd.DataFrame) -> Answers:
         decided = predictions[held_out.outcomes[0].predictions[0]].to_numpy(dtype=float)
         columns["approved"] = decided <= held_out.approve_below
     columns |= {f"protected.{name}": group for name, group in held_out.protected.items()}
-    return Answers(pd.DataFrame(columns), held_out.outcomes, held_out.split)
+    how = held_out.repeats, held_out.seed
+    return Answers(pd.DataFrame(columns), held_out.outcomes, held_out.split, *how)
 
 
 def save(answered: Answers, path: Path) -> None:
     """Write under a temporary name, then rename: Parquet with the outcomes in its metadata."""
     table = pa.Table.from_pandas(answered.frame, preserve_index=False)
-    meta = json.dumps([[asdict(o) for o in answered.outcomes], answered.split]).encode()
+    outcomes, how = [asdict(o) for o in answered.outcomes], [answered.repeats, answered.seed]
+    meta = json.dumps([outcomes, answered.split, how]).encode()
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _META: meta})
     path.parent.mkdir(parents=True, exist_ok=True)
     with durable.replacing(path) as part:
@@ -129,12 +140,12 @@ def save(answered: Answers, path: Path) -> None:
 def load(path: Path) -> Answers:
     """Read what `save` wrote."""
     table = pq.read_table(path)
-    outcomes, split = json.loads(table.schema.metadata[_META])
+    outcomes, split, *how = json.loads(table.schema.metadata[_META])
     made = tuple(
         HeldOutcome(**{**o, "target": tuple(o["target"]), "predictions": tuple(o["predictions"])})
         for o in outcomes
     )
-    return Answers(table.to_pandas(), made, split)
+    return Answers(table.to_pandas(), made, split, *(how[0] if how else ()))
 
 
 def judged(outcomes: tuple[HeldOutcome, ...]) -> tuple[HeldOutcome, ...]:
@@ -148,13 +159,15 @@ def judged(outcomes: tuple[HeldOutcome, ...]) -> tuple[HeldOutcome, ...]:
 
 def primary(answered: Answers) -> Interval:
     """Mean over the judged outcomes of each one's metric, with its 95 % interval by group."""
-    mean = _mean_of(answered.frame, judged(answered.outcomes), "prediction.")
+    outcomes, groups = judged(answered.outcomes), answered.frame["group"].to_numpy()
+    mean = _mean_of(answered.frame, outcomes, "prediction.")
     rows = np.arange(len(answered.frame))
 
     def metric(_: np.ndarray, __: np.ndarray, weight: np.ndarray | None = None) -> float:
         return mean(weight)
 
-    return bootstrap(metric, rows, rows, answered.frame["group"].to_numpy())
+    how = answered.repeats, answered.seed
+    return bootstrap(metric, rows, rows, groups, *how, _slack(answered.frame, outcomes))
 
 
 def difference(new: Answers, old: Answers) -> tuple[Interval, int]:
@@ -178,11 +191,19 @@ def difference(new: Answers, old: Answers) -> tuple[Interval, int]:
     def metric(_: np.ndarray, which: np.ndarray, weight: np.ndarray | None = None) -> float:
         return means[int(which[0])](weight)
 
-    groups = both["group"].to_numpy()
-    return (
-        paired_bootstrap(metric, rows, np.ones_like(rows), np.zeros_like(rows), groups),
-        len(both),
-    )
+    same = all(same_order(both[c].to_numpy(), both[f"old.{c}"].to_numpy()) for c in wanted)
+    slack = None if same else _slack(both, outcomes)
+    how = both["group"].to_numpy(), new.repeats, new.seed, slack
+    return paired_bootstrap(metric, rows, np.ones_like(rows), np.zeros_like(rows), *how), len(both)
+
+
+def _slack(frame: pd.DataFrame, outcomes: tuple[HeldOutcome, ...]) -> float:
+    """What flawless answers leave open: the mean over outcomes, as the primary number is."""
+    groups, each = frame["group"].to_numpy(), []
+    for outcome in outcomes:
+        y, _, known = _pair(frame, outcome, "prediction.")
+        each.append(slack_of(outcome.metric, y[known], groups[known]))
+    return float(np.mean(each))
 
 
 def calibration_error(answered: Answers) -> float | None:

@@ -144,14 +144,26 @@ def interval(metrics: Mapping[str, float], name: str) -> str:
 
 def measured(found: Interval) -> str | None:
     """A value with its interval, `0.842 (0.801 to 0.880)`; None where there is none."""
-    if not math.isfinite(found.value):
-        return None
-    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    return with_bounds(found) if math.isfinite(found.value) else None
+
+
+def with_bounds(found: Interval, signed: bool = False) -> str:
+    """The same of a value that is one; where it has no interval, that is said.
+
+    >>> with_bounds(Interval(1.0, math.nan, math.nan)), with_bounds(Interval(0.1, 0.0, 0.2), True)
+    ('1.000 (no interval)', '+0.100 (+0.000 to +0.200)')
+    """
+    one = "+.3f" if signed else ".3f"
+    if not math.isfinite(found.low):
+        return f"{found.value:{one}} (no interval)"
+    return f"{found.value:{one}} ({found.low:{one}} to {found.high:{one}})"
 
 
 def percent(found: Interval) -> str:
     """A share with its interval, `91.2 % (88.0 to 94.1)`."""
     value, low, high = (100 * each for each in (found.value, found.low, found.high))
+    if not math.isfinite(low):
+        return f"{value:.1f} % (no interval)"
     return f"{value:.1f} % ({low:.1f} to {high:.1f})"
 
 

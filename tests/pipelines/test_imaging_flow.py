@@ -82,8 +82,10 @@ def test_a_run_ends_in_a_registered_version_with_its_evidence(run: dict[str, Any
 
 
 def test_the_reported_metrics_are_those_of_the_registered_package(run: dict[str, Any]) -> None:
-    found = held.primary(run["answers"])
-    assert found.value == pytest.approx(run["result"]["metrics"]["auroc"])
+    """The gate tells the very interval that stands over the report."""
+    found, told = held.primary(run["answers"]), run["result"]["metrics"]
+    assert found.value == pytest.approx(told["auroc"])
+    assert (found.low, found.high) == pytest.approx((told["auroc_low"], told["auroc_high"]))
 
 
 def test_the_findings_name_controls_and_differences(run: dict[str, Any]) -> None:

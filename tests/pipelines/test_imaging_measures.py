@@ -146,11 +146,11 @@ def test_numbers_are_cut_in_thirds_of_training_records_and_words_are_kept() -> N
 
 def test_the_drop_elsewhere_is_found_with_an_interval_that_holds_both_draws() -> None:
     own, other = _answered(400, 0, noise=1.0), _answered(400, 1, noise=4.0)
-    here, there, drop = drops(auroc, own, other, _sure(own), _sure(other, 1))
+    here, there, drop = drops("auroc", auroc, own, other, _sure(own), _sure(other, 1))
     assert drop.value == pytest.approx(there.value - here.value)
     assert drop.high < 0
     assert drop.high - drop.low > max(here.high - here.low, there.high - there.low)
-    same = drops(auroc, own, _answered(400, 2), _sure(own), _sure(own, 1))[2]
+    same = drops("auroc", auroc, own, _answered(400, 2), _sure(own), _sure(own, 1))[2]
     assert same.low < 0 < same.high
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from domains.flawless import UNKNOWN, slack_of
 from domains.metrics import Interval, interval, named
 
 _MANY = 20_000
@@ -75,6 +76,15 @@ class Tested:
             for arm, p in self.scores.items()
         }
 
+    def slack(self, name: str) -> float:
+        """What flawless answers leave open of a metric, see `domains.flawless`."""
+        return slack_of(name, self.y, self.group)
+
+    def slack_inside(self, number: int) -> float:
+        """The same of the AUROC inside a client."""
+        mine = self.client == number
+        return slack_of("auroc", self.y[mine], self.group[mine])
+
 
 @dataclass(frozen=True)
 class Lender:
@@ -94,11 +104,13 @@ class Lender:
 def metrics_of(tested: Tested, arm: str) -> Metrics:
     """`auroc`, `auroc_client_mean`, `ks`, `gini` and `ece` of one arm, with intervals."""
     area, p = tested.areas[arm], tested.scores[arm]
-    found = named("auroc", _of(area)) | named("gini", _of(2 * area - 1))
+    found = named("auroc", _of(area, tested.slack("auroc")))
+    found |= named("gini", _of(2 * area - 1, tested.slack("gini")))
     if tested.enough:
-        found |= named("auroc_client_mean", _of(np.nanmean(tested.inside[arm], axis=0)))
-    found |= named("ks", _of(kolmogorovs(tested.weights, tested.y, p)))
-    return found | named("ece", _of(errors(tested.weights, tested.y, p)))
+        inside = float(np.mean([tested.slack_inside(k) for k in tested.enough]))
+        found |= named("auroc_client_mean", _of(np.nanmean(tested.inside[arm], axis=0), inside))
+    found |= named("ks", _of(kolmogorovs(tested.weights, tested.y, p), tested.slack("ks")))
+    return found | named("ece", _of(errors(tested.weights, tested.y, p), UNKNOWN))
 
 
 def difference(tested: Tested, arm: str, other: str) -> Interval:
@@ -120,14 +132,16 @@ def lenders(tested: Tested, arm: str) -> list[Lender]:
     for number, name in enumerate(tested.names):
         mine, row = tested.y[tested.client == number], place.get(number)
         rate = float(mine.mean()) if len(mine) else float("nan")
-        area = None if row is None else _of(tested.inside[arm][row])
+        area = None
+        if row is not None:
+            area = _of(tested.inside[arm][row], tested.slack_inside(number))
         made.append(Lender(name, len(mine), rate, area))
     return made
 
 
-def _of(draws: np.ndarray) -> Interval:
+def _of(draws: np.ndarray, slack: float | None = None) -> Interval:
     """The sample's own value (first) with the 95 % interval of its resamples (the rest)."""
-    return interval(float(draws[0]), draws[1:])
+    return interval(float(draws[0]), draws[1:], slack)
 
 
 def aurocs(weights: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from domains.metrics import Interval, interval, resamples
 from models.imaging.task import kind_of
 from pipelines.evidence import Cell, Table
-from pipelines.reporting.wording import measured
+from pipelines.reporting.wording import measured, with_bounds
 from pipelines.steps.imaging.curve import PROBE, RANDOM, SIZE, TUNED, Curve
 from pipelines.steps.imaging.curve_points import Point
 from pipelines.steps.imaging.measuring import Sure, ranking
@@ -75,7 +75,8 @@ def tell(curve: Curve, prepared: Prepared, sure: Sure) -> Told:
     if not curve.points:
         return Told()
     areas = {(p.series, p.count, p.repeat): areas_of(p, prepared, sure) for p in curve.points}
-    spots = _spots(curve.points, areas, sure.seed)
+    test = prepared.target.labels()[prepared.target.rows("test")]
+    spots = _spots(curve.points, areas, sure.seed, sure.slack("auroc", test))
     tuned = [versus(areas, name, PROBE, sure.seed) for name in TUNED]
     controls = [versus(areas, PROBE, name, sure.seed) for name in (RANDOM, SIZE)]
     said = [sentence(*pair) for pair in zip(TUNED, tuned, strict=True) if pair[1]]
@@ -105,7 +106,7 @@ def areas_of(point: Point, prepared: Prepared, sure: Sure) -> np.ndarray:
     return np.array([*first, *(metric(y[test], p, weight) for weight in again)])
 
 
-def _spots(points: Sequence[Point], areas: Areas, seed: int) -> list[Spot]:
+def _spots(points: Sequence[Point], areas: Areas, seed: int, slack: float) -> list[Spot]:
     found = []
     for series, count in dict.fromkeys((p.series, p.count) for p in points):
         these = [p for p in points if (p.series, p.count) == (series, count)]
@@ -118,7 +119,7 @@ def _spots(points: Sequence[Point], areas: Areas, seed: int) -> list[Spot]:
                 count,
                 patients,
                 len(these),
-                mean(test, seed),
+                mean(test, seed, slack),
                 mean(np.repeat(train, test.shape[1], axis=1), seed),
                 mean(train - test, seed),
             )
@@ -127,7 +128,7 @@ def _spots(points: Sequence[Point], areas: Areas, seed: int) -> list[Spot]:
     return sorted(found, key=lambda spot: (names.index(spot.series), spot.count))
 
 
-def mean(each: np.ndarray, seed: int) -> Interval:
+def mean(each: np.ndarray, seed: int, slack: float | None = None) -> Interval:
     """The mean over draws of training images, with an interval over both draws.
 
     Of r draws r − 1 are taken again, for r of so few would vary too little (Rao and Wu, 1988).
@@ -135,12 +136,13 @@ def mean(each: np.ndarray, seed: int) -> Interval:
     Args:
         each: (r, 1 + b): a row a draw; the value on the test images, then on b resamples of them.
         seed: Of the resampling of draws.
+        slack: See `domains.metrics.interval`.
     """
     rng = np.random.default_rng((seed, 1))
     draws, resampled = len(each), each.shape[1] - 1
     which = rng.integers(draws, size=(max(draws - 1, 1), resampled))
     again = np.take_along_axis(each[:, 1:], which, axis=0).mean(axis=0)
-    return interval(float(each[:, 0].mean()), again)
+    return interval(float(each[:, 0].mean()), again, slack)
 
 
 def versus(areas: Areas, new: str, old: str, seed: int) -> list[tuple[int, Interval]]:
@@ -201,7 +203,7 @@ def first_of_all(gaps: Sequence[tuple[int, Interval]]) -> int | None:
 
 
 def _signed(gap: Interval) -> str:
-    return f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
+    return with_bounds(gap, signed=True)
 
 
 def _table(spots: Sequence[Spot], base: str) -> Table:

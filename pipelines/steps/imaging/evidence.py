@@ -10,12 +10,13 @@ import numpy as np
 
 from domains.healthcare.image_pixels import AS_STATED
 from domains.healthcare.split_name import facts_name, key_name
-from domains.metrics import Interval, paired_bootstrap
+from domains.metrics import Interval
 from models.imaging.scorer import ImagingScorer, load_scorer
 from models.imaging.task import kind_of
 from pipelines.evidence import Arm, Cell, Evidence, Metrics, Table
 from pipelines.governance.held_out import HeldOut, HeldOutcome
 from pipelines.progress import say
+from pipelines.reporting.wording import with_bounds
 from pipelines.settings import ImagingConfig, home_key
 from pipelines.stages import stage
 from pipelines.steps.imaging import external, slices, words
@@ -27,7 +28,7 @@ from pipelines.steps.imaging.curve_read import tell
 from pipelines.steps.imaging.effort import EFFORTS
 from pipelines.steps.imaging.exporting import export_package
 from pipelines.steps.imaging.figures import draw
-from pipelines.steps.imaging.measuring import Sure, metrics_of, ranking
+from pipelines.steps.imaging.measuring import Sure, metrics_of
 from pipelines.steps.imaging.packing import FEWEST, pack
 from pipelines.steps.imaging.prepare import Prepared
 from pipelines.steps.imaging.tested import Tested, read_test
@@ -132,11 +133,8 @@ def _gaps(
 ) -> dict[tuple[str, str], Interval]:
     """Paired differences of AUROC between any two, the chosen arm first."""
     order = sorted(trained, key=lambda t: t is not best)
-    with_groups = (sure.groups, sure.repeats, sure.seed)
     return {
-        (a.name, b.name): paired_bootstrap(
-            ranking(tested.y), tested.y, tested.p[a.name], tested.p[b.name], *with_groups
-        )
+        (a.name, b.name): sure.difference(tested.y, tested.p[a.name], tested.p[b.name])
         for a, b in combinations(order, 2)
     }
 
@@ -156,9 +154,8 @@ def _calibration(
             tested.y, tested.uncalibrated
         ),
         "ece_after": metrics["ece"],
-        "ece_low": metrics["ece_low"],
-        "ece_high": metrics["ece_high"],
     }
+    found |= {end: metrics[end] for end in ("ece_low", "ece_high") if end in metrics}
     if tested.point is not None:
         found["threshold"] = tested.point.threshold
     if scorer.sets is not None:
@@ -170,19 +167,11 @@ def _views(scorer: ImagingScorer, tested: Tested, sure: Sure) -> list[str]:
     """What test-time augmentation did to the registered arm, where it is used."""
     if scorer.views == "one":
         return []
-    gap = paired_bootstrap(
-        ranking(tested.y),
-        tested.y,
-        tested.p[tested.best],
-        tested.alone,
-        sure.groups,
-        sure.repeats,
-        sure.seed,
-    )
+    gap = sure.difference(tested.y, tested.p[tested.best], tested.alone)
     how = "mirror image" if scorer.views == "mirrored" else "seven other ways to lay it"
     return [
-        f"Every answer is the mean over an image and its {how}: AUROC {gap.value:+.3f} "
-        f"({gap.low:+.3f} to {gap.high:+.3f}) against the image alone."
+        f"Every answer is the mean over an image and its {how}: AUROC "
+        f"{with_bounds(gap, signed=True)} against the image alone."
     ]
 
 
@@ -231,6 +220,8 @@ def held_out(prepared: Prepared, config: ImagingConfig) -> HeldOut:
         ids=records["id"].to_numpy()[rows],
         outcomes=outcomes,
         split=_split_name(prepared, config),
+        repeats=EFFORTS[config.scale].repeats,
+        seed=config.seed,
     )
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from domains.healthcare.image_set import ImageSet
-from domains.metrics import Interval, Metric, interval, named, resamples
+from domains.metrics import Interval, Metric, gap, interval, named, resamples
 from models.imaging.scorer import ImagingScorer
 from pipelines.evidence import Cell, Table
-from pipelines.reporting.wording import measured
+from pipelines.reporting.wording import measured, with_bounds
 from pipelines.steps.imaging.measuring import Sure, metrics_of
 from pipelines.steps.imaging.tested import Answered, Tested, answer
 from pipelines.steps.imaging.trust import Trust
@@ -31,7 +31,7 @@ def validate(
     other = Sure(on.groups, sure.repeats, sure.seed + 1)
     rows = []
     for name, metric in metrics_of(on.y, on.p).items():
-        here, there, drop = drops(metric, tested.answered, on, sure, other)
+        here, there, drop = drops(name, metric, tested.answered, on, sure, other)
         found.metrics |= named(f"external.{name}", there)
         rows.append(_row(_TOLD[name], here, there, drop))
         if name == "auroc":
@@ -52,22 +52,14 @@ def validate(
 
 
 def drops(
-    metric: Metric, own: Answered, other: Answered, sure: Sure, there: Sure
+    name: str, metric: Metric, own: Answered, other: Answered, sure: Sure, there: Sure
 ) -> tuple[Interval, Interval, Interval]:
     """A metric on both sets, and other minus own; the sets are resampled independently."""
     pairs = [_draws(metric, own, sure), _draws(metric, other, there)]
-    here, away = (interval(value, draws) for value, draws in pairs)
+    slacks = sure.slack(name, own.y), there.slack(name, other.y)
+    here, away = (interval(*pair, slack) for pair, slack in zip(pairs, slacks, strict=True))
     difference = pairs[1][0] - pairs[0][0]
-    return here, away, _signed(difference, pairs[1][1] - pairs[0][1])
-
-
-def _signed(value: float, draws: np.ndarray) -> Interval:
-    """An interval of a difference, which has no end at zero or one."""
-    finite = draws[np.isfinite(draws)]
-    if not len(finite) or not np.isfinite(value):
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.percentile(finite, [2.5, 97.5]) - (finite.mean() - value)
-    return Interval(value, float(low), float(high))
+    return here, away, gap(difference, pairs[1][1] - pairs[0][1], max(slacks))
 
 
 def _draws(metric: Metric, on: Answered, sure: Sure) -> tuple[float, np.ndarray]:
@@ -103,7 +95,6 @@ def _said(outside: ImageSet, here: Interval, there: Interval, drop: Interval) ->
     else:
         verdict = "no difference beyond its interval"
     return (
-        f"On images from elsewhere ({outside.dataset.name}) AUROC is {there.value:.3f} "
-        f"({there.low:.3f} to {there.high:.3f}) against {here.value:.3f} on its own test images: "
-        f"{drop.value:+.3f} ({drop.low:+.3f} to {drop.high:+.3f}), {verdict}."
+        f"On images from elsewhere ({outside.dataset.name}) AUROC is {with_bounds(there)} against "
+        f"{here.value:.3f} on its own test images: {with_bounds(drop, signed=True)}, {verdict}."
     )

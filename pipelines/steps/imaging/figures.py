@@ -46,7 +46,13 @@ def _bars(
     folder: Path, series: dict[str, str], metrics: dict[str, dict[str, float]], tested: Tested
 ) -> Figure:
     rows = [
-        (name, m["auroc"], m["auroc_low"], m["auroc_high"], _role(series[name], name, tested))
+        (
+            name,
+            m["auroc"],
+            m.get("auroc_low"),
+            m.get("auroc_high"),
+            _role(series[name], name, tested),
+        )
         for name, m in metrics.items()
     ]
     path = figures.bars(folder / "arms.png", rows, "AUROC on test images", 0.5, "a coin")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from domains.flawless import UNKNOWN, same_order, slack_of
 from domains.metrics import (
     Interval,
     Metric,
@@ -16,6 +17,7 @@ from domains.metrics import (
     bootstrap,
     ece,
     named,
+    paired_bootstrap,
 )
 
 
@@ -134,22 +136,38 @@ class Sure:
     repeats: int
     seed: int
 
-    def of(self, metric: Metric, y: np.ndarray, p: np.ndarray) -> Interval:
-        """95 % interval of a metric."""
-        return bootstrap(metric, y, p, self.groups, self.repeats, self.seed)
+    def of(self, metric: Metric, y: np.ndarray, p: np.ndarray, slack: float = UNKNOWN) -> Interval:
+        """95 % interval of a metric; for `slack` see `domains.metrics.interval`."""
+        return bootstrap(metric, y, p, self.groups, self.repeats, self.seed, slack)
+
+    def area(self, y: np.ndarray, p: np.ndarray) -> Interval:
+        """AUROC, see `ranking`."""
+        return self.of(ranking(y), y, p, self.slack("auroc", y))
+
+    def difference(self, y: np.ndarray, new: np.ndarray, old: np.ndarray) -> Interval:
+        """Paired difference of AUROC, new minus old."""
+        slack = None if same_order(new, old) else self.slack("auroc", y)
+        with_groups = (self.groups, self.repeats, self.seed)
+        return paired_bootstrap(ranking(y), y, new, old, *with_groups, slack)
+
+    def slack(self, name: str, y: np.ndarray) -> float:
+        """What flawless answers leave open of a metric by its name."""
+        return slack_of(name, y, self.groups)
 
     def measure(self, y: np.ndarray, p: np.ndarray) -> dict[str, float]:
         """All metrics of these shapes, with their bounds beside them."""
         found: dict[str, float] = {}
         for name, metric in metrics_of(y, p).items():
-            found |= named(name, self.of(metric, y, p))
+            found |= named(name, self.of(metric, y, p, self.slack(name, y)))
         return found
 
     def of_patients(self, values: np.ndarray) -> Interval:
         """The mean over patients of the mean of their values (n,), each patient counting once."""
         _, codes, sizes = np.unique(self.groups, return_inverse=True, return_counts=True)
         each = 1.0 / sizes[codes]
-        return self.of(_weighted(each), values.astype(float), values)
+        share = np.isin(values, (0, 1)).all()
+        slack = self.slack("share", values) if share else UNKNOWN
+        return self.of(_weighted(each), values.astype(float), values, slack)
 
 
 def _weighted(each: np.ndarray) -> Callable[..., float]:

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from domains import metrics
 from domains.errors import InputError
+from domains.flawless import slack_of
 from domains.healthcare.image_set import ImageSet
 from domains.healthcare.slicing import (
     FEWEST_CASES,
@@ -18,7 +20,7 @@ from domains.healthcare.slicing import (
     in_order,
     merged,
 )
-from domains.metrics import Interval, ece, interval, resamples
+from domains.metrics import Interval, ece, resamples
 from pipelines.evidence import Cell, Figure, Metrics, Table
 from pipelines.reporting import figures
 from pipelines.reporting.drawing import Row
@@ -95,7 +97,7 @@ def _slice(column: str, value: str, which: np.ndarray, tested: Tested, sure: Sur
     if why := _too_small(which, tested):
         return Slice(*counted, why=why)
     error = macro(ece)(y, p) if y.ndim == 2 else ece(y, p)
-    area = Sure(tested.groups[which], sure.repeats, sure.seed).of(ranking(y), y, p)
+    area = Sure(tested.groups[which], sure.repeats, sure.seed).area(y, p)
     gap = None if _too_small(~which, tested) else _gap(which, tested, sure)
     return Slice(*counted, area, gap, error)
 
@@ -118,7 +120,8 @@ def _gap(which: np.ndarray, tested: Tested, sure: Sure) -> Interval:
         return inside - outside
 
     drawn = resamples(len(which), sure.groups, sure.repeats, sure.seed)
-    return interval(gap(np.ones(len(which))), [gap(weight) for weight in drawn])
+    slack = max(slack_of("auroc", tested.y[rows], sure.groups[rows]) for rows in (which, ~which))
+    return metrics.gap(gap(np.ones(len(which))), [gap(weight) for weight in drawn], slack)
 
 
 def _rarest(y: np.ndarray) -> int:
@@ -185,7 +188,7 @@ def draw(folder: Path, found: Sequence[Slice], whole: Metrics) -> list[Figure]:
         return []
     most = sorted(found, key=lambda s: s.patients, reverse=True)[:_DRAWN]
     rows: list[Row] = [
-        ("all test images", whole["auroc"], whole["auroc_low"], whole["auroc_high"], "all")
+        ("all test images", whole["auroc"], whole.get("auroc_low"), whole.get("auroc_high"), "all")
     ]
     for s in (s for s in found if s in most):
         ends = (s.auroc.value, s.auroc.low, s.auroc.high) if s.auroc else (None, None, None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from domains.metrics import auroc, average_precision, named
+from domains.metrics import average_precision, named
 from models.conformal import fewest_patients
 from models.imaging.scorer import ImagingScorer
 from pipelines.evidence import Cell, Table
@@ -117,8 +117,8 @@ def _point(found: Trust, tested: Tested, sure: Sure, classes: tuple[str, ...]) -
             f"The threshold for a specificity of {point.aim:.0%} was set by {point.negatives} "
             f"calibration images of {classes[0]}, which is few."
         )
-    reached = sure.of(point.specificity, on.y, on.p)
-    sensed = sure.of(point.sensitivity, on.y, on.p)
+    reached = sure.of(point.specificity, on.y, on.p, sure.slack("specificity", on.y))
+    sensed = sure.of(point.sensitivity, on.y, on.p, sure.slack("sensitivity", on.y))
     found.metrics |= named("sensitivity_at_specificity", sensed)
     found.metrics |= named("specificity_reached", reached)
     found.said.append(
@@ -148,7 +148,8 @@ def _each_class(on: Answered, classes: tuple[str, ...], sure: Sure) -> Table:
     rows: list[list[Cell]] = []
     for k, name in enumerate(classes):
         y = (on.y[:, k] if labels else on.y == k).astype(int)
-        area, precision = (sure.of(m, y, on.p[:, k]) for m in (auroc, average_precision))
+        area = sure.area(y, on.p[:, k])
+        precision = sure.of(average_precision, y, on.p[:, k])
         rows.append([name, int(y.sum()), measured(area), measured(precision)])
     return Table(
         "Each label" if labels else "Each class against the rest",

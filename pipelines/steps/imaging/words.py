@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from domains.metrics import Interval
+from pipelines.reporting.wording import with_bounds
 from pipelines.steps.imaging.bases import Base
 from pipelines.steps.imaging.prepare import Prepared
 from pipelines.steps.imaging.training import Trained
@@ -41,10 +42,15 @@ class Story:
         turned = self.gaps.get((old, new))
         return None if turned is None else Interval(-turned.value, -turned.high, -turned.low)
 
+    def best_is_flawless(self) -> bool:
+        """Whether the registered arm ranks every test image right."""
+        return self.metrics[self.best.name]["auroc"] == 1.0
+
     def auroc(self, name: str) -> str:
         """`.842 (.801 to .880)` of one arm."""
         m = self.metrics[name]
-        return f"{m['auroc']:.3f} ({m['auroc_low']:.3f} to {m['auroc_high']:.3f})"
+        ends = (m.get(f"auroc_{end}", float("nan")) for end in ("low", "high"))
+        return with_bounds(Interval(m["auroc"], *ends))
 
 
 def headline(story: Story) -> str:
@@ -66,7 +72,7 @@ def _classes(story: Story) -> str:
 
 
 def _signed(gap: Interval) -> str:
-    return f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
+    return with_bounds(gap, signed=True)
 
 
 def findings(story: Story) -> list[str]:
@@ -195,11 +201,12 @@ def _calibrated(story: Story) -> str:
     if not str(c["method"]).startswith("temperature"):
         return f"Not calibrated: {c['records']} calibration images are too few."
     heat = c["temperature"]
+    after = Interval(*(float(c.get(key, "nan")) for key in ("ece_after", "ece_low", "ece_high")))
     by = f" by {heat:.2f}" if isinstance(heat, float) else ", one temperature a label"
     return (
         f"Temperature scaling{by}, fitted on {c['records']} calibration images that nothing else "
         f"has touched, takes the calibration error on test images from {c['ece_before']:.3f} to "
-        f"{c['ece_after']:.3f} ({c['ece_low']:.3f} to {c['ece_high']:.3f})."
+        f"{with_bounds(after)}."
     )
 
 
@@ -232,6 +239,12 @@ def limits(story: Story) -> list[str]:
             "Patients are not named in both the source and the target images: copies of target "
             "images took no part in the source task, but other images of the same patients may "
             "have, which flatters every arm that starts from it."
+        )
+    if story.best_is_flawless():
+        said.append(
+            f"{story.best.name} ranks every test image right, and so does every resample of them: "
+            "its interval is a bound on what so few patients can show (Clopper and Pearson, of "
+            "pairs of patients), and a measure of which no such bound is known has none."
         )
     if validation < _FEW:
         said.append(f"The arm was chosen on {validation} validation images, which is few.")

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
+from domains.flawless import slack
+from domains.metrics import Interval
 from pipelines.governance import gate, held_out
 from pipelines.governance.gate import Rules, check, load_rules
 from pipelines.governance.held_out import Answers, HeldOut, HeldOutcome, answers
@@ -34,6 +36,12 @@ def _answers(noise: float, size: int = 2000, start: int = 0) -> Answers:
     return answers(held, pd.DataFrame({"sick": 1 / (1 + np.exp(-slope * blurred))}))
 
 
+def _ids(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Groups and ids of so many records."""
+    ids = np.arange(count).astype(str)
+    return ids, ids
+
+
 def _rule(verdict: gate.Verdict, rule: str) -> gate.Check:
     return next(c for c in verdict.checks if c.rule == rule)
 
@@ -49,6 +57,40 @@ def test_floor_is_held_by_the_lower_end_of_the_interval() -> None:
     found = held_out.primary(new)
     between = replace(RULES, floor=(found.low + found.value) / 2)
     assert not _rule(check(between, EVIDENCE, new, None), "floor").passed
+
+
+def test_flawless_answers_on_few_records_do_not_reach_the_floor() -> None:
+    held = HeldOut(None, {"sick": np.repeat([0.0, 1.0], 4)}, *_ids(8), (OUTCOME,), "split")
+    new = answers(held, pd.DataFrame({"sick": np.linspace(0.01, 0.99, 8)}))
+    found = held_out.primary(new)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low < 0.5
+    assert not _rule(check(RULES, EVIDENCE, new, None), "floor").passed
+
+
+def test_answers_all_alike_have_no_interval_and_no_way_in() -> None:
+    held = HeldOut(None, {"sick": np.repeat([0.0, 1.0], 50)}, *_ids(100), (OUTCOME,), "split")
+    new = answers(held, pd.DataFrame({"sick": np.full(100, 0.5)}))
+    floor = _rule(check(replace(RULES, floor=0.4), EVIDENCE, new, None), "floor")
+    assert not floor.passed
+    assert "no interval" in floor.detail
+
+
+def test_another_flawless_model_is_not_held_to_be_the_same_on_few_records() -> None:
+    held = HeldOut(None, {"sick": np.repeat([0.0, 1.0], 40)}, *_ids(80), (OUTCOME,), "split")
+    first = np.linspace(0.01, 0.99, 80)
+    second = np.r_[first[:40][::-1], first[40:]]
+    old, same, new = (answers(held, pd.DataFrame({"sick": p})) for p in (first, first**2, second))
+    assert held_out.difference(same, old)[0] == Interval(0.0, 0.0, 0.0)
+    found, _ = held_out.difference(new, old)
+    assert found.low == pytest.approx(-slack(40))
+
+
+def test_stored_answers_keep_how_they_are_resampled(tmp_path: Path) -> None:
+    new = replace(_answers(0.3, size=200), repeats=60, seed=5)
+    held_out.save(new, tmp_path / "answers.parquet")
+    kept = held_out.load(tmp_path / "answers.parquet")
+    assert held_out.primary(kept) == held_out.primary(new) != held_out.primary(_answers(0.3, 200))
 
 
 def test_missing_evidence_is_named() -> None:
