@@ -5,15 +5,15 @@ It imports none of them until one is asked for, so that a configuration can be c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from domains.errors import InputError
 from models.by_name import check_settings, found, keywords
+from models.multitask.shape import Shape
 
 if TYPE_CHECKING:
     from models.multitask.balancing.balance import Balance
-    from models.multitask.shape import Shape
     from models.multitask.sharing.network import Network
 
 SHARING = {
@@ -48,6 +48,15 @@ def network(sharing: str, shape: Shape) -> Network:
     check_settings("sharing", sharing, shape.settings, settings_of(sharing))
     made: Network = _sharing(sharing)(shape, **shape.settings)
     return made
+
+
+def check_sharing(sharing: str, settings: Mapping[str, float]) -> None:
+    """Raise InputError for a setting that a way of sharing has not, or a value that it cannot take.
+
+    Raises:
+        InputError: As said; it names the setting.
+    """
+    network(sharing, Shape(inputs=1, sizes={"a": 1, "b": 1}, hidden=1, settings=settings))
 
 
 def settings_of(sharing: str) -> Mapping[str, float]:
@@ -95,6 +104,24 @@ def check_pair(sharing: str, balancing: str) -> None:
             f"balancing: {balancing} reconciles gradients on parameters that outcomes share, and "
             f"sharing {sharing} has none; expected sharing one of {able}, or balancing {EQUAL}"
         )
+
+
+def check_groups(groups: Sequence[Sequence[str]], outcomes: Collection[str]) -> None:
+    """Raise InputError unless groups of outcomes that share name each of them once.
+
+    Raises:
+        InputError: An outcome is in no group or in two, or a group is empty or names one that there
+            is not.
+    """
+    named = [name for group in groups for name in group]
+    for name in (*named, *outcomes):
+        if named.count(name) != 1 or name not in outcomes:
+            raise InputError(
+                f"groups: outcome {name} is named {named.count(name)} times, expected each of "
+                f"{', '.join(outcomes)} once"
+            )
+    if not all(groups):
+        raise InputError("groups: one of them is empty, expected at least one outcome in each")
 
 
 def told(sharing: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from domains.errors import InputError
-from models.multitask.named import BALANCING, EQUAL, SHARING, check_pair, settings_of
+from models.multitask.named import BALANCING, EQUAL, SHARING, check_pair, check_sharing
 from pipelines.settings.base import Job, Section
 from pipelines.settings.patients_data import ExternalTest, PatientsData
 
@@ -140,14 +140,16 @@ class PatientsConfig(Job):
             check_pair(self.sharing, self.balancing)
         except InputError as refused:
             raise ValueError(str(refused)) from None
+        return self
+
+    @model_validator(mode="after")
+    def _sets_what_sharing_takes(self) -> PatientsConfig:
         if not self.sharing_settings:
             return self  # what a way of sharing takes is in its own file, which imports torch
-        known = settings_of(self.sharing)
-        if unknown := sorted(set(self.sharing_settings) - set(known)):
-            raise ValueError(
-                f"sharing_settings: {unknown[0]} is no setting of sharing {self.sharing}, "
-                f"which has: {', '.join(known) or 'none'}"
-            )
+        try:
+            check_sharing(self.sharing, self.sharing_settings)
+        except InputError as refused:
+            raise ValueError(f"sharing_settings.{refused}") from None
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ import pytest
 
 from domains.healthcare.outcome_codec import Codec, fit_codec
 from domains.healthcare.outcome_scores import MEAN, compare, scores
+from domains.healthcare.outcome_spec import Kind, Outcome
 from domains.healthcare.outcome_targets import Targets, read_targets
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 
@@ -49,6 +50,19 @@ def test_every_kind_has_its_metric_and_perfect_answers_are_perfect(
     ranks = ("death.auroc", "death.average_precision", "place.auroc", "survival.cindex")
     for key in (*ranks, "stay.r2"):
         assert values[key] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "ordinal"])
+def test_classes_that_are_called_low_and_high_are_no_bounds(kind: Kind) -> None:
+    names = np.array(["low", "medium", "high"], dtype=object)[np.arange(90) % 3]
+    outcome = Outcome("grade", kind, column="grade", levels=("low", "medium", "high"))
+    codec = fit_codec(outcome, names)
+    p = np.random.default_rng(0).dirichlet(np.ones(3), size=90)
+    answers = p if kind == "multiclass" else p[:, :2]
+    frame = pd.DataFrame(codec.decode(answers), columns=list(codec.columns))
+    found = scores({"grade": codec}, Targets((outcome,), {"grade": names}), frame)
+    assert f"grade.{outcome.metric}" in found
+    assert "grade.coverage" not in found
 
 
 def test_a_weight_of_two_is_a_record_twice(

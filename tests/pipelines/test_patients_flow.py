@@ -26,6 +26,8 @@ OUTCOMES: list[dict[str, Any]] = [
     {"name": "survival", "kind": "survival", "time": "time", "event": "event", "horizons": [5, 20]},
 ]
 
+LEVELS = ["home", "ward", "hospice", "expected"]
+
 
 def _config(folder: Path, **keys: Any) -> PatientsConfig:
     """A configuration file beside a table of 900 visits of 450 patients, read as a user's is."""
@@ -106,7 +108,9 @@ def test_split_counts_every_record_once_and_patients_whole(run: dict[str, Any]) 
 
 def test_the_gates_number_is_the_reported_mean(run: dict[str, Any]) -> None:
     found = held.primary(run["answers"])
-    assert found.value == pytest.approx(run["result"]["metrics"]["mean"], abs=1e-9)
+    told = run["result"]["metrics"]
+    assert found.value == pytest.approx(told["mean"], abs=1e-9)
+    assert (found.low, found.high) == pytest.approx((told["mean_low"], told["mean_high"]))
     error = held.calibration_error(run["answers"])
     eces = [run["result"]["metrics"][f"{name}.ece"] for name in ("death", "place")]
     assert error == pytest.approx(max(eces), abs=1e-9)
@@ -242,6 +246,11 @@ def test_held_out_targets_are_masked_where_labels_are_missing(home: Path, tmp_pa
         ({"frame": sample_patients(visits=2).assign(lab=np.nan)}, "column lab is empty"),
         ({"frame": sample_patients(visits=2).assign(died=1)}, "one class only in 900"),
         ({"frame": sample_patients(visits=2).assign(lab=np.inf)}, "infinite value"),
+        (
+            {"outcomes": [{**OUTCOMES[3], "horizons": [5, 5]}]},
+            "two of its answers .* survival.at_5",
+        ),
+        ({"outcomes": [{**OUTCOMES[1], "kind": "ordinal", "levels": LEVELS}]}, "place.expected;"),
         ({"frame": sample_patients(8)}, r"in \d labelled records, expected at least 10"),
         ({"test": {"path": "visits.csv"}}, "stand on more than one side"),
         ({"data": {"path": "gone.csv"}}, "no such file"),

@@ -79,6 +79,45 @@ def test_every_pair_that_makes_sense_runs_from_the_file_alone(
     assert np.isfinite(answers.to_numpy(dtype=float)).all()
 
 
+@pytest.mark.parametrize(
+    ("sharing", "setting", "value", "said"),
+    [
+        ("mmoe", "experts", 0, "experts: found 0, expected a whole number from 1"),
+        ("mmoe", "experts", 2.5, "experts: found 2.5, expected a whole number from 1"),
+        ("soft", "tie", -1, "tie: found -1, expected 0 or more"),
+        ("cross-stitch", "own", 1.2, "own: found 1.2, expected 0 to 1"),
+        ("hard", "tie", 1, "tie: no setting of sharing hard, which has: none"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_before_any_record_is_read(
+    sharing: str, setting: str, value: float, said: str
+) -> None:
+    keys = [f"sharing={sharing}", f"sharing_settings.{setting}={value}"]
+    with pytest.raises(InputError, match=f"sharing_settings.{said}"):
+        load_config("patients", overrides=keys)
+    if sharing != "hard":
+        assert load_config("patients", overrides=[keys[0], f"sharing_settings.{setting}=1"])
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        ([["death", "place"], ["death", *GROUPS[1], *GROUPS[2]]], "death is named 2 times"),
+        ([GROUPS[0], GROUPS[1]], "grade is named 0 times"),
+        ([*GROUPS, ["deth"]], "deth is named 1 times, expected each of death, place"),
+        ([*GROUPS, []], "one of them is empty"),
+    ],
+)
+def test_groups_that_are_none_are_refused_before_a_record_is_written(
+    groups: list[list[str]], said: str, prepared: tuple[Job, Prepared, Path], tmp_path: Path
+) -> None:
+    job, _, folder = prepared
+    config = load_config("patients", _written(folder, sharing="groups", groups=groups))
+    with pytest.raises(InputError, match=f"groups: .*{said}"):
+        prepare.fn(replace(job, config=config, folder=tmp_path), folder / "patients.csv")
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
 AVERAGED = """
 import torch
 from models.multitask.sharing.network import Network

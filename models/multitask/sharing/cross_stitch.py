@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from domains.errors import InputError
 from models.multitask.shape import Shape
 from models.multitask.sharing.network import Network
 from models.multitask.trunk import LAYERS, Trunk, heads
@@ -18,11 +19,16 @@ class CrossStitch(Network):
     Args:
         shape: Of the network.
         own: What an outcome's own activations count at the start; the others have the rest.
+
+    Raises:
+        InputError: That is no share.
     """
 
     told = "a trunk an outcome, their layers mixed as learned"
 
     def __init__(self, shape: Shape, *, own: float = 0.9) -> None:
+        if not 0.0 <= own <= 1.0:
+            raise InputError(f"own: found {own:g}, expected 0 to 1")
         super().__init__(shape)
         count = len(shape.sizes)
         self.trunks = nn.ModuleList(Trunk(shape) for _ in shape.sizes)

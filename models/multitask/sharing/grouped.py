@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domains.errors import InputError
+from models.multitask.named import check_groups
 from models.multitask.shape import Shape
 from models.multitask.sharing.apart import Apart
 
@@ -14,18 +14,12 @@ class Grouped(Apart):
         shape: Of the network; its groups hold every outcome once. None: all share one trunk.
 
     Raises:
-        InputError: An outcome is in no group or in two, or a group names one that there is not.
+        InputError: See `check_groups`.
     """
 
     told = "a trunk a group of outcomes, a head an outcome"
 
     def __init__(self, shape: Shape) -> None:
         groups = shape.groups or (tuple(shape.sizes),)
-        named = [name for group in groups for name in group]
-        for name in {*named, *shape.sizes}:
-            if named.count(name) != 1 or name not in shape.sizes:
-                raise InputError(
-                    f"groups: outcome {name} is named {named.count(name)} times, expected each of "
-                    f"{', '.join(shape.sizes)} once"
-                )
+        check_groups(groups, shape.sizes)
         super().__init__(shape, groups)

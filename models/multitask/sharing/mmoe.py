@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from domains.errors import InputError
 from models.multitask.shape import Shape
 from models.multitask.sharing.network import Network
 from models.multitask.trunk import Trunk, heads
@@ -19,11 +20,16 @@ class MixtureOfExperts(Network):
     Args:
         shape: Of the network.
         experts: How many trunks.
+
+    Raises:
+        InputError: There cannot be so many.
     """
 
     told = "trunks for all, a gate and a head an outcome"
 
     def __init__(self, shape: Shape, *, experts: int = 4) -> None:
+        if experts < 1 or experts != int(experts):
+            raise InputError(f"experts: found {experts:g}, expected a whole number from 1")
         super().__init__(shape)
         self.experts = nn.ModuleList(Trunk(shape) for _ in range(int(experts)))
         self.gates = nn.ModuleList(nn.Linear(shape.inputs, int(experts)) for _ in shape.sizes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from domains.errors import InputError
 from models.multitask.shape import Shape
 from models.multitask.sharing.network import Network
 from models.multitask.sharing.none import Separate
@@ -18,12 +19,17 @@ class Soft(Separate):
     Args:
         shape: Of the network.
         tie: What the squared distance counts. 0 is no sharing; a very large one is one trunk.
+
+    Raises:
+        InputError: The tie is negative.
     """
 
     told = "a trunk an outcome, each held near the others"
     trains_together = True
 
     def __init__(self, shape: Shape, *, tie: float = 0.01) -> None:
+        if tie < 0:
+            raise InputError(f"tie: found {tie:g}, expected 0 or more")
         super().__init__(shape)
         self.tie = tie
         first = next(iter(self._trunks())).state_dict()

@@ -31,6 +31,7 @@ from domains.healthcare.patient_store import (
 from domains.healthcare.patients import Cohort
 from domains.healthcare.split_name import facts_name
 from domains.splits import check_disjoint, split_key
+from models.multitask.named import check_groups
 from pipelines.governance import seen
 from pipelines.progress import say
 from pipelines.settings import PatientsConfig, home_key
@@ -144,6 +145,8 @@ def prepare(job: Job, path: Path) -> Prepared:
     public = loaded.dataset.public
     encoder = fit_encoder(training.features, None if public else training.patients)
     codecs = {o.name: _codec(o, training.targets, public) for o in training.targets.outcomes}
+    if config.groups:
+        check_groups(config.groups, codecs)
     found = suspects(encoder, training.features, training.targets, codecs)
     split = {part: _count(loaded.cohort, parts == part) for part in PARTS}
     if loaded.external is not None:
@@ -217,7 +220,14 @@ def _codec(outcome: Outcome, targets: Targets, public: bool) -> Codec:
             f"among the {len(values)} training records, expected at least {_LEAST_LABELS} of at "
             "least two; leave the outcome out, or bring more records"
         )
-    return fit_codec(outcome, values, public)
+    codec = fit_codec(outcome, values, public)
+    for column in codec.columns:
+        if codec.columns.count(column) > 1:
+            raise InputError(
+                f"outcome {outcome.name}: two of its answers would be called {column}; expected "
+                "horizons that differ in six digits, levels named once, and none called 'expected'"
+            )
+    return codec
 
 
 def _external(
