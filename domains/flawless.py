@@ -38,7 +38,8 @@ def slack_of(name: str, y: np.ndarray, groups: np.ndarray | None = None) -> floa
     """The same of a metric by name, where it is all right or all wrong; NaN: no bound is known.
 
     Args:
-        name: As in `domains.metrics.METRICS`; or `share`, `sensitivity` or `specificity`.
+        name: As in `domains.metrics.METRICS`; or `share`, or one that begins with
+            `sensitivity` or `specificity`.
         y: 0 and 1 or class numbers, (n,); or labels of 0 and 1, (n, l), whose mean is meant.
         groups: Of the records, (n,); None: each is a group of its own.
     """
@@ -46,8 +47,8 @@ def slack_of(name: str, y: np.ndarray, groups: np.ndarray | None = None) -> floa
     of = np.arange(len(y)) if groups is None else np.asarray(groups)
     if name in ("accuracy", "share"):
         return slack(len(np.unique(of)))
-    if name in ("sensitivity", "specificity"):
-        return slack(len(np.unique(of[(y > 0) == (name == "sensitivity")])))
+    if name.startswith(("sensitivity", "specificity")):
+        return slack(len(np.unique(of[(y > 0) == name.startswith("sensitivity")])))
     if name == "gini":
         return 2 * slack_of("auroc", y, of)
     if name == "ks":

@@ -19,7 +19,7 @@ from pipelines.settings import PatientsConfig
 from pipelines.steps.patients.evidence import evaluate
 from pipelines.steps.patients.explaining import explain
 from pipelines.steps.patients.held_out import held_out
-from pipelines.steps.patients.prepare import fetch_data, prepare
+from pipelines.steps.patients.prepare import EFFORTS, fetch_data, prepare
 from pipelines.steps.patients.served import calibrate
 from pipelines.steps.patients.training import train_controls, train_model
 from pipelines.tracking import open_job
@@ -45,5 +45,5 @@ def patients(config: PatientsConfig) -> dict[str, Any]:
         evidence = evaluate(job, prepared, served, [model, *controls])
         evidence = explain(job, prepared, served.package, evidence)
         example = load_scorer(served.package).example()
-        held = held_out(prepared, config.seed)
+        held = held_out(prepared, config.seed, EFFORTS[config.scale].repeats)
         return settled(job, publish(job, evidence, served.package, example, held))

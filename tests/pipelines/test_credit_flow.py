@@ -49,6 +49,8 @@ def test_a_private_run_ends_in_a_version_with_test_metrics(run: dict[str, Any]) 
     for name in ("auroc", "auroc_client_mean", "ks", "gini", "ece"):
         assert metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"], name
     assert metrics["auroc"] > 0.6
+    floor = next(r for r in run["result"]["gate"]["reasons"] if r.startswith("floor"))
+    assert f"{metrics['auroc_low']:.4f} to {metrics['auroc_high']:.4f}" in floor
     assert run["result"]["model"]["name"] == "credit-loans"
     assert run["scored"]["probability"].between(0, 1).all()
 

@@ -172,10 +172,14 @@ def test_a_report_of_images_from_elsewhere_has_both_and_says_the_drop(tmp_path: 
         records=lambda: pd.DataFrame({"group": other.groups}),
         dataset=SimpleNamespace(name="elsewhere"),
     )
-    found, tested = Trust(), SimpleNamespace(answered=own)
+    point = operating_point(own.y, own.p, 0.8)
+    found, tested = Trust(), SimpleNamespace(answered=own, point=point)
     validate(found, scorer, outside, tested, _sure(own))  # type: ignore[arg-type]
     assert found.metrics["external.auroc"] == pytest.approx(auroc(other.y, other.p))
     assert "external.auroc_low" in found.metrics
+    assert point is not None
+    reached = point.specificity(other.y, other.p)
+    assert found.metrics["external.specificity_reached"] == pytest.approx(reached)
     assert "a loss beyond its interval" in found.said[0]
     assert found.tables[0].title == "External validation"
 

@@ -42,6 +42,7 @@ from pipelines.steps.credit.scores import (
     difference,
     difference_inside,
     metrics_of,
+    repeats_of,
 )
 from pipelines.steps.credit.statement import statement
 from pipelines.steps.credit.taking_part import with_conduct
@@ -92,6 +93,7 @@ def held_out(prepared: Prepared, seed: int) -> HeldOut:
         ids=chosen["record"].to_numpy(),
         outcomes=(HeldOutcome("default", "auroc", ("default",), ("probability",)),),
         split=_split_name(table, seed),
+        repeats=repeats_of(len(rows)),
     )
 
 

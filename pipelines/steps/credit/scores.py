@@ -26,6 +26,11 @@ _BINS = 15
 Metrics = dict[str, float]
 
 
+def repeats_of(count: int) -> int:
+    """Resamples of so many test records."""
+    return 500 if count < _MANY else 200
+
+
 @dataclass(frozen=True)
 class Tested:
     """Test records and what every arm says of them.
@@ -48,7 +53,7 @@ class Tested:
     def weights(self) -> np.ndarray:
         """Resamples of borrowers: how often each record counts, (1 + repeats, n); the first row
         is the sample itself. Fewer where records are so many that intervals are narrow anyway."""
-        repeats, rng = (500 if len(self.y) < _MANY else 200), np.random.default_rng(0)
+        repeats, rng = repeats_of(len(self.y)), np.random.default_rng(0)
         count = int(self.group.max()) + 1
         weights = np.ones((1 + repeats, len(self.y)), dtype=np.float32)
         for row in weights[1:]:

@@ -17,7 +17,9 @@ from pipelines.steps.imaging.trust import Trust
 
 _TOLD = {"auroc": "AUROC", "accuracy": "accuracy", "ece": "calibration error",
          "average_precision": "average precision", "sensitivity": "sensitivity at one half",
-         "specificity": "specificity at one half"}  # fmt: skip
+         "specificity": "specificity at one half",
+         "sensitivity_at_specificity": "sensitivity at the chosen specificity",
+         "specificity_reached": "specificity reached there"}  # fmt: skip
 
 
 def validate(
@@ -30,7 +32,7 @@ def validate(
     on = answer(scorer, outside, outside.rows("test"))
     other = Sure(on.groups, sure.repeats, sure.seed + 1)
     rows = []
-    for name, metric in metrics_of(on.y, on.p).items():
+    for name, metric in _measures(tested, on).items():
         here, there, drop = drops(name, metric, tested.answered, on, sure, other)
         found.metrics |= named(f"external.{name}", there)
         rows.append(_row(_TOLD[name], here, there, drop))
@@ -47,8 +49,18 @@ def validate(
             "external minus own, with a 95 % interval that resamples both.",
             columns,
             rows,
+            section="worth",
         ),
     )
+
+
+def _measures(tested: Tested, on: Answered) -> dict[str, Metric]:
+    """Those of the own test images, and what the threshold set for a specificity does there."""
+    found, point = metrics_of(on.y, on.p), tested.point
+    if point is None:
+        return found
+    reached = {"specificity_reached": point.specificity}
+    return {**found, "sensitivity_at_specificity": point.sensitivity, **reached}
 
 
 def drops(

@@ -192,7 +192,7 @@ def draw(folder: Path, found: Sequence[Slice], whole: Metrics) -> list[Figure]:
     ]
     for s in (s for s in found if s in most):
         ends = (s.auroc.value, s.auroc.low, s.auroc.high) if s.auroc else (None, None, None)
-        rows.append((s.name if s.auroc else f"{s.name} (too small)", *ends, s.column))
+        rows.append((s.name if s.auroc else f"too small: {s.name}", *ends, s.column))
     path = figures.bars(
         folder / "slices.png", rows, "AUROC", whole["auroc"], "all test images together"
     )

@@ -10,7 +10,7 @@ from pipelines.settings import home_key
 from pipelines.steps.patients.prepare import Prepared
 
 
-def held_out(prepared: Prepared, seed: int) -> HeldOut:
+def held_out(prepared: Prepared, seed: int, repeats: int = 500) -> HeldOut:
     """The test records as the gate takes them; a masked label is NaN."""
     cohort = prepared.read("test")
     _, codecs = prepared.read_rules()
@@ -33,4 +33,13 @@ def held_out(prepared: Prepared, seed: int) -> HeldOut:
     data = prepared.dataset
     who = key_name(seed, None if data.public else home_key())
     split = f"patients, {data.name}, by {prepared.unit}, {who}"
-    return HeldOut(cohort.features, target, cohort.patients, cohort.records, tuple(outcomes), split)
+    return HeldOut(
+        inputs=cohort.features,
+        target=target,
+        groups=cohort.patients,
+        ids=cohort.records,
+        outcomes=tuple(outcomes),
+        split=split,
+        repeats=repeats,
+        seed=seed,
+    )
