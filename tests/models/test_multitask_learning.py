@@ -10,10 +10,11 @@ from domains.healthcare.outcome_codec import Codec
 from domains.metrics import METRICS
 from models.multitask.boosting import boost
 from models.multitask.heads import LOSSES, answer, hazard_loss
-from models.multitask.learning import Recipe, logits, shuffled, train
-from models.multitask.masked import Records
+from models.multitask.learning import Recipe, logits, shape_of, shuffled, train
+from models.multitask.masked import Masked, Records
 from models.multitask.named import SHARING, network
 from models.multitask.shape import Shape
+from tests.domains.sample_patients import EVERY_KIND
 from tests.models import sample_outcomes
 
 RECIPE = Recipe("hard", hidden=16, epochs=15, patience=15, seed=0, learning_rate=5e-3)
@@ -103,6 +104,34 @@ def test_an_outcome_with_few_labels_does_not_drown(
     y["stay"] = np.where(np.arange(900) < 90, y["stay"], np.nan)
     learned = train(replace(RECIPE, epochs=40), codecs, Records(training.x, y), validation)
     assert _scores(codecs, logits(learned.network, _dense(validation)), validation)["stay"] > 0.1
+
+
+@pytest.mark.parametrize("few", [outcome.name for outcome in EVERY_KIND])
+def test_how_many_labels_an_outcome_has_does_not_change_its_say(
+    few: str, codecs: dict[str, Codec], records: tuple[Records, Records]
+) -> None:
+    """Of ten copies of each record one or all have its label: losses, gradients and what decides
+    when to stop are the same, so that neither does it drown nor do the others rule."""
+
+    def copies(part: Records, every: bool) -> Records:
+        y = {name: np.concatenate([values[:300]] * 10) for name, values in part.y.items()}
+        y[few][300 if not every else 3000 :] = np.nan
+        return Records(np.concatenate([_dense(part)[:300]] * 10), y)
+
+    torch.manual_seed(0)
+    part = network("hard", shape_of(RECIPE, codecs, records[0])).eval()
+    found = []
+    for every in (True, False):
+        data = Masked.of(copies(records[0], every), copies(records[1], every), codecs)
+        losses = data.losses(part, torch.arange(3000))
+        part.zero_grad()
+        losses.sum().backward()
+        gradient = torch.cat([p.grad.flatten() for p in part.parameters() if p.grad is not None])
+        found.append((losses.detach(), gradient, data.score(part)))
+    (all_, gradients, score), (some, theirs, other) = found
+    assert torch.allclose(all_, some, rtol=1e-4)
+    assert torch.allclose(gradients, theirs, rtol=1e-3, atol=1e-5)
+    assert score == pytest.approx(other, rel=1e-3)
 
 
 def test_single_task_networks_do_not_see_each_other(
