@@ -99,7 +99,13 @@ def test_sentences_say_what_serves_an_outcome_and_why() -> None:
     assert "behind it by 0.100" in behind
     assert doubtful.startswith("stay is served by its single-task network")
     assert "more than 0.05 (-0.020, 95 % interval -0.115 to +0.075)" in doubtful
-    assert "stay +0.100 against its single-task network" in kept
+    assert kept.startswith("Served by the shared network, against which 1,600 records that no riv")
+    assert kept.endswith("do not speak: stay.")
+    (table,) = choosing.tables(made, 1_600)
+    assert [row[1] for row in table.rows] == [BOOSTING, SINGLE, SHARED]
+    assert table.columns[2:] == ["less single-task", "less boosting"]
+    assert str(table.rows[2][2]).startswith("+0.100 (")
+    assert choosing.tables((), 0) == []
     assert choosing.sentences(SINGLE, (), 0) == []
     assert "none was trained" in choosing.sentences(SHARED, (), 0)[0]
 
@@ -244,7 +250,7 @@ def test_trees_answer_the_outcome_that_only_trees_find(
     low, high = evidence.served["line"]["less_own"][1:]
     assert low <= evidence.served["line"]["less_own"][0] <= high
     assert any(line.startswith("fold is served by its boosted trees") for line in evidence.findings)
-    assert "1 of them answered by models of their own" in evidence.headline
+    assert "1 of them answered by a model of its own" in evidence.headline
     assert evidence.metrics["fold.r2"] > evidence.metrics["shared.fold.r2"] + 0.05
 
 

@@ -13,7 +13,7 @@ from scipy.stats import binom
 from domains.errors import InputError
 from domains.healthcare.outcome_codec import Codec, fit_codec
 from domains.healthcare.outcome_scores import compare, scores
-from domains.healthcare.outcome_targets import Targets, read_targets
+from domains.healthcare.outcome_targets import Targets, known, read_targets
 from domains.healthcare.patients import Cohort
 from pipelines.settings import PatientsConfig
 from pipelines.steps.patients import benefit, slices, tested, words
@@ -103,6 +103,16 @@ def test_a_small_class_of_private_records_is_not_counted_exactly(left: int, said
     assert line == f"death: {said} test records are 'yes'."
     (line,) = (at for at in words.limits(codecs, cohort, [], public=True) if "only" in at)
     assert line == f"death: only {left} test records are 'yes'."
+
+
+def test_outcomes_with_labels_missing_are_told_in_one_sentence() -> None:
+    cohort, codecs = made_up().cohort, made_up().codecs
+    (line,) = (at for at in words.limits(codecs, cohort, [], public=True) if "Judged" in at)
+    stay = int(known(cohort.targets.values["stay"]).sum())
+    assert f"stay on {stay} ({1 - stay / 1200:.0%} without)" in line
+    assert "survival" not in line
+    (line,) = (at for at in words.limits(codecs, cohort, [], public=False) if "Judged" in at)
+    assert f"stay on about {5 * round(stay / 5)} (30% without)" in line
 
 
 def test_a_curve_of_private_records_has_no_few_steps() -> None:

@@ -10,7 +10,9 @@ from typing import Literal
 from domains.healthcare.outcome_scores import Comparison
 from domains.metrics import Interval
 from models.multitask.patched import SINGLE
+from pipelines.evidence import Cell, Table
 from pipelines.governance.noninferiority import Noninferiority
+from pipelines.reporting.wording import with_bounds
 
 SHARED = "shared"
 Why = Literal["kept", "behind", "not shown", "no label"]
@@ -103,13 +105,16 @@ def sentences(model: str, choices: Sequence[Choice], records: int) -> list[str]:
     if model != SHARED:
         return []
     if not choices:
-        return ["Not compared with single-task networks: none was trained, so nothing is served."]
+        return [
+            "Not compared with single-task networks, of which none was trained: the shared network "
+            "answers every outcome."
+        ]
     on = f"{records:,} records that no rival trained on"
     apart = [_apart(choice, on) for choice in choices if choice.by != SHARED]
     kept = [choice for choice in choices if choice.why == "kept"]
     if kept:
-        listed = "; ".join(f"{choice.outcome} {_against(choice)}" for choice in kept)
-        apart.append(f"Served by the shared network, by its differences on {on}: {listed}.")
+        listed = ", ".join(choice.outcome for choice in kept)
+        apart.append(f"Served by the shared network, against which {on} do not speak: {listed}.")
     if untold := [choice.outcome for choice in choices if choice.why == "no label"]:
         apart.append(
             f"Served by the shared network and not compared: {', '.join(untold)}; {on} have too "
@@ -136,11 +141,30 @@ def _apart(choice: Choice, on: str) -> str:
 _MODELS = {"single-task": "single-task network", "boosting": "boosted trees"}
 
 
-def _against(choice: Choice) -> str:
-    return ", ".join(
-        f"{gap.value:+.3f} against its {_MODELS[rival]} ({_interval(gap)})"
-        for rival, gap in choice.gaps.items()
+def tables(choices: Sequence[Choice], records: int) -> list[Table]:
+    """What the choices were made by: a line an outcome; none where there was nothing to choose.
+
+    Args:
+        choices: Of all outcomes.
+        records: How many they were made on.
+    """
+    rivals = list(dict.fromkeys(rival for choice in choices for rival in choice.gaps))
+    if not rivals:
+        return []
+    rows: list[list[Cell]] = [
+        [choice.outcome, choice.by, *(_cell(choice.gaps.get(rival)) for rival in rivals)]
+        for choice in choices
+    ]
+    caption = (
+        "The shared network less each rival, in the outcome's own metric, with 95 % intervals by "
+        f"patient, on {records:,} records that no rival trained on. Test records had no say."
     )
+    columns = ["outcome", "answered by", *(f"less {rival}" for rival in rivals)]
+    return [Table("How it was decided what answers", caption, columns, rows)]
+
+
+def _cell(gap: Interval | None) -> Cell:
+    return None if gap is None else with_bounds(gap, signed=True)
 
 
 def _interval(gap: Interval) -> str:

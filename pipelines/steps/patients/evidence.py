@@ -87,6 +87,7 @@ def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Tra
             *outcome_by_outcome.table(tested, model.name, rivals),
             *(external.tables(tested, there, where) if there else ()),
             *listed.made(prepared, tested, model.name, rivals),
+            *choosing.tables(served.choices, served.records),
             *calibration.tables(tested, job.config.coverage),
             *benefit.tables(tested),
             *slices.tables(groups, prepared.dataset.public),

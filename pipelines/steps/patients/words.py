@@ -56,7 +56,8 @@ def headline(
     which = {"shared": "One network", "single-task": "A network each"}[model]
     what = f"{which} for {outcomes} outcome{'s' if outcomes > 1 else ''}"
     if alone:
-        what += f", {len(alone)} of them answered by models of their own"
+        own = "models of their own" if len(alone) > 1 else "a model of its own"
+        what += f", {len(alone)} of them answered by {own}"
     if MEAN not in comparison.values[model]:
         return f"{what}, on {n:,} test records."
     found = comparison.interval(model, MEAN)
@@ -138,9 +139,9 @@ def limits(
         warnings: What is known of the columns.
         public: Whether few of them may be counted.
     """
-    lines = list(warnings)
+    lines = [*warnings, *_masked(codecs, test, public)]
     for name, codec in codecs.items():
-        lines += _outcome_limits(codec, test.targets.values[name], test.patients, public)
+        lines += _small(codec, test.targets.values[name], test.patients, public)
     if any(codec.outcome.transform == "log1p" for codec in codecs.values()):
         lines.append(
             "Amounts learned on a log scale come back as the typical value, not the mean: "
@@ -170,21 +171,28 @@ def _package(public: bool) -> str:
     )
 
 
-def _outcome_limits(
-    codec: Codec, values: np.ndarray, patients: np.ndarray, public: bool
-) -> list[str]:
-    lines, rows, name = [], known(values), codec.outcome.name
-    masked = 1.0 - float(rows.mean()) if len(rows) else 0.0
-    if masked > _MASKED:
-        share = masked if public else round(20 * masked) / 20
-        lines.append(
-            f"{name} is judged on the {_number(rows, patients, public)} test records that have its "
-            f"label; {share:.0%} do not, and may differ from those that do."
-        )
+def _masked(codecs: Mapping[str, Codec], test: Cohort, public: bool) -> list[str]:
+    """One sentence of all outcomes that many records have no label of."""
+    told = []
+    for name in codecs:
+        rows = known(test.targets.values[name])
+        without = 1.0 - float(rows.mean()) if len(rows) else 0.0
+        if without > _MASKED:
+            share = without if public else round(20 * without) / 20
+            told.append(f"{name} on {_number(rows, test.patients, public)} ({share:.0%} without)")
+    if not told:
+        return []
+    listed = ", ".join(told)
+    return [f"Judged are test records with a label: {listed}. Those without may differ from them."]
+
+
+def _small(codec: Codec, values: np.ndarray, patients: np.ndarray, public: bool) -> list[str]:
+    """A sentence a class of which there are few test records."""
+    rows, lines = known(values), []
     for label, which in _classes(codec, values).items():
         if (which & rows).sum() < _FEW:
             count = _number(which & rows, patients, public)
-            lines.append(f"{name}: only {count} test records are {label!r}.")
+            lines.append(f"{codec.outcome.name}: only {count} test records are {label!r}.")
     return lines
 
 
