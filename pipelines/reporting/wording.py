@@ -153,7 +153,7 @@ def with_bounds(found: Interval, signed: bool = False) -> str:
     >>> with_bounds(Interval(1.0, math.nan, math.nan)), with_bounds(Interval(0.1, 0.0, 0.2), True)
     ('1.000 (no interval)', '+0.100 (+0.000 to +0.200)')
     """
-    one = "+.3f" if signed else ".3f"
+    one = "+z.3f" if signed else ".3f"
     if not math.isfinite(found.low):
         return f"{found.value:{one}} (no interval)"
     return f"{found.value:{one}} ({found.low:{one}} to {found.high:{one}})"

@@ -69,6 +69,17 @@ def test_every_patient_counts_once_however_many_images() -> None:
     assert Sure(groups, 20, 0).of_patients(hit).value == pytest.approx(2 / 3)
 
 
+def test_a_share_that_all_patients_agree_on_has_a_bound_and_a_size_has_none() -> None:
+    sure = Sure(np.arange(30), 20, 0)
+    found = sure.of_patients(np.ones(30, bool))
+    assert (found.low, found.high) == pytest.approx((0.025 ** (1 / 30), 1.0))
+    assert np.isnan(sure.of_patients(np.ones(30, int)).low)
+    on = _answered(40, 0)
+    told = _sure(on).measure(on.y, on.y * 0.8 + 0.1)
+    assert told["auroc_low"] < 0.9
+    assert "average_precision_low" not in told
+
+
 def test_macro_metrics_are_means_over_labels_and_classes() -> None:
     rng = np.random.default_rng(0)
     y, p = rng.integers(0, 2, (80, 3)), rng.random((80, 3))

@@ -162,11 +162,13 @@ class Sure:
         return found
 
     def of_patients(self, values: np.ndarray) -> Interval:
-        """The mean over patients of the mean of their values (n,), each patient counting once."""
+        """The mean over patients of the mean of their values (n,), each patient counting once.
+
+        Values of yes and no are bool: their mean is a share, and has a bound where all agree.
+        """
         _, codes, sizes = np.unique(self.groups, return_inverse=True, return_counts=True)
         each = 1.0 / sizes[codes]
-        share = np.isin(values, (0, 1)).all()
-        slack = self.slack("share", values) if share else UNKNOWN
+        slack = self.slack("share", values) if values.dtype == bool else UNKNOWN
         return self.of(_weighted(each), values.astype(float), values, slack)
 
 
