@@ -135,9 +135,9 @@ def _feature_lines(feature: Feature, parts: Mapping[str, Cohort], count: _Count)
 
 
 def _yes_or_no(values: np.ndarray) -> bool:
-    """Whether a number is 0 or 1 wherever it is known, and known somewhere."""
+    """Whether a number is 0 or 1 wherever it is known, and 1 somewhere."""
     present = values[~np.isnan(values)]
-    return bool(len(present)) and bool(np.isin(present, (0.0, 1.0)).all())
+    return bool((present == 1.0).any()) and bool(np.isin(present, (0.0, 1.0)).all())
 
 
 def _outcome_lines(

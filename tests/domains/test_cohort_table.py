@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,16 @@ def test_public_cells_are_the_records_own_numbers(parts: dict[str, Cohort]) -> N
     unknown = int(np.isnan(died).sum())
     assert lines["death", "missing"].cells["test"] == f"{unknown} ({unknown / 200:.1%})"
     assert {line.name for line in lines.values()} >= {outcome.name for outcome in EVERY_KIND}
+
+
+def test_a_number_that_is_only_zero_is_no_yes_or_no() -> None:
+    training = _cohort(200, 0)
+    since = np.where(np.arange(200) % 2, 0.0, np.nan)
+    changed = replace(training, features=training.features.assign(smoker=since))
+    (line,) = (at for at in _table({"train": changed}, public=True) if at.name == "smoker"
+               and at.level != "missing")  # fmt: skip
+    assert line.level == ""
+    assert line.cells["train"] == "0 [0, 0]"
 
 
 def test_levels_of_a_column_and_its_missing_cells_are_all_records(

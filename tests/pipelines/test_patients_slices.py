@@ -164,6 +164,13 @@ def test_studies_bring_their_own_groups() -> None:
     assert list(group_columns(config, frame, "f")) == ["sex", "age", "race"]
 
 
+def test_codes_of_a_study_are_told_in_words() -> None:
+    frame = pd.DataFrame({"male": [0, 1, None], "age": [50, 61, 70]})
+    config = PatientsConfig.model_validate({"data": {"name": "nafld"}})
+    found = group_columns(config, frame, "f")
+    assert found.to_dict("list") == {"sex": ["women", "men", ""], "age": ["50", "61", "70"]}
+
+
 def test_what_acting_is_worth_is_told_for_yes_or_no_outcomes_alone() -> None:
     answered = made_up()
     (table,) = benefit.tables(answered)

@@ -74,6 +74,7 @@ STUDY = Study(
         "TIME": Range(0, 8766, "days"),
     },
     groups={"sex": "SEX", "age": "AGE"},
+    codes={"SEX": {"1": "men", "2": "women"}},
 )
 """Coronary disease, stroke, any cardiovascular disease, hypertension and death within ten years
 after the landmark, among the people alive at it; unknown where the person had it before, or was

@@ -67,6 +67,7 @@ STUDY = Study(
         "value": Range(0, 20_000),
     },
     groups={"sex": "male", "age": "age"},
+    codes={"male": {"0": "women", "1": "men"}},
 )
 """Death and ten diseases within five years; unknown where the disease came by the index date, or
 the follow-up ended earlier without it."""

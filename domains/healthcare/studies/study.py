@@ -26,6 +26,7 @@ class Study:
         rows: Makes one row a patient from the tables, in the order of `sources`.
         ranges: What columns of the tables may hold.
         groups: Sex, age, race and the like: the feature that results are told apart by.
+        codes: Of such a feature that holds codes: what each one means.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Study:
     rows: Callable[[Sequence[pd.DataFrame]], pd.DataFrame] = lambda tables: tables[0]
     ranges: Mapping[str, Range] = field(default_factory=dict)
     groups: Mapping[str, str] = field(default_factory=dict)
+    codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -150,7 +150,10 @@ def _single_records(folder: Path, scorer: PatientsScorer, prepared: Prepared) ->
     most, values = _most(shares, column)
     figure = _figure(folder, column, caption, most, dict(zip(names, values, strict=True)))
     rows: list[list[Cell]] = [
-        [name, *(cell for k in (0, 1) for cell in (_value(chosen, k, name), values[k][name]))]
+        [
+            name,
+            *(cell for k in (0, 1) for cell in (_value(chosen, k, name), _moved(values[k][name]))),
+        ]
         for name in most
     ]
     columns = ["column", names[0], "moves it by", names[1], "moves it by"]
@@ -201,6 +204,15 @@ def _figure(
     path = folder / "explained_records.png"
     figures.bars(path, rows, "share", 0.0, "typical record")
     return Figure("explained-records", f"Single records and {column}", caption, path)
+
+
+def _moved(share: float) -> str:
+    """Signed, and a share that rounds to nothing as nothing: trees give traces of 1e-8.
+
+    >>> _moved(1.2345), _moved(-2.6e-8)
+    ('+1.234', '+0.000')
+    """
+    return f"{round(share, 3) + 0.0:+.3f}"
 
 
 def _value(records: pd.DataFrame, row: int, name: str) -> Cell:

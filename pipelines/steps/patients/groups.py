@@ -25,14 +25,15 @@ def group_columns(config: PatientsConfig, frame: Records, where: str) -> pd.Data
     Raises:
         InputError: There is no such column.
     """
-    found = {}
+    found, study = {}, study_of(config.data)
     for label, column in _wanted(config).items():
         there = next((name for name in (column, f"{column}.last") if name in frame), None)
         if there is None:
             key = "slices" if column in config.slices else "data.site"
             raise InputError(f"{where}: {key}: no column {column!r} among those that are kept")
         names = pd.Series(class_names(frame[there]), dtype=object)
-        found[label] = names.where(names.notna(), "").astype(str)
+        names = names.where(names.notna(), "").astype(str)
+        found[label] = names.replace(dict(study.codes.get(column, {}))) if study else names
     return pd.DataFrame(found, index=range(len(frame)))
 
 
@@ -41,12 +42,9 @@ def _wanted(config: PatientsConfig) -> dict[str, str]:
     study = study_of(config.data)
     named = dict(study.groups) if study and not config.slices else {}
     named |= {name: name for name in config.slices}
-    if config.data.site:
-        named.setdefault("site", config.data.site)
-    return {
-        label if label.lower() == column.lower() else f"{label} ({column})": column
-        for label, column in named.items()
-    }
+    if (site := config.data.site) and "site" not in named:
+        named["site" if site.lower() == "site" else f"site ({site})"] = site
+    return named
 
 
 def write_groups(columns: pd.DataFrame, parts: np.ndarray, records: Path) -> None:
