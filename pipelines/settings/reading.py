@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from yaml.constructor import ConstructorError
 
 from domains.errors import InputError
 from pipelines.settings.base import Job, Section
@@ -53,9 +54,21 @@ def load_config(
     return _resolve(config, path.parent if path else Path.cwd())
 
 
+class _OnceEach(yaml.SafeLoader):
+    """YAML of which a key stands once: of two, the last would be taken and the first unsaid."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise ConstructorError(None, None, f"key {key.value} stands twice", key.start_mark)
+            seen.add(str(key.value))
+        return dict(super().construct_mapping(node, deep=deep))
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _OnceEach(path.read_text(encoding="utf-8")).get_single_data()
     except FileNotFoundError:
         raise InputError(f"{path}: no such configuration file") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -90,6 +90,8 @@ def test_every_control_is_refused_for_private_records(pipeline: str, data: str) 
         ("just text", "expected keys and values, found str"),
         ("- a\n- b", "expected keys and values, found list"),
         ("nonsense: 1", r"job\.yaml: nonsense: unknown key"),
+        ("seed: 1\nscale: tiny\nseed: 2", r"job\.yaml, line 3: .* key seed stands twice"),
+        ("data: {path: a.csv, path: b.csv}", r"job\.yaml, line 1: .* key path stands twice"),
     ],
 )
 def test_bad_files_are_named_with_the_place(tmp_path: Path, content: str, said: str) -> None:
