@@ -30,9 +30,10 @@ def roc(view: View) -> tuple[Array, Array]:
 
 
 def pr(view: View) -> tuple[Array, Array]:
-    """(recall, precision), recall rising."""
+    """(recall, precision), recall rising from the first yes on: before it there is no precision."""
     precision, recall, _ = precision_recall_curve(*view)
-    return recall[::-1], precision[::-1]
+    some = recall > 0
+    return recall[some][::-1], precision[some][::-1]
 
 
 def mean_curve(

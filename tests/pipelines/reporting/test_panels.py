@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.reporting import panels
+from pipelines.reporting import curves, panels
 from pipelines.reporting.drawing import narrow
 
 
@@ -35,3 +35,12 @@ def test_every_outcome_has_its_panel_on_a_desk_and_on_a_phone(
     sizes = [each.read_bytes()[16:24] for each in (path, narrow(path))]
     assert all(each[:4] == b"\x89PNG" for each in (path.read_bytes(), narrow(path).read_bytes()))
     assert sizes[0] != sizes[1]
+
+
+def test_precision_is_drawn_from_the_first_yes_on() -> None:
+    """Not from a point of no recall, which no record has and whose precision is made up."""
+    y, p = np.array([0, 0, 1, 0, 1]), np.array([0.9, 0.8, 0.7, 0.6, 0.5])
+    recall, precision = curves.pr((y, p))
+    assert recall[0] == 0.5
+    assert precision[0] == pytest.approx(1 / 3)
+    assert (recall[-1], precision[-1]) == (1.0, 0.4)
