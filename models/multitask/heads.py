@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.special import expit
-from torch import Tensor, arange
+from torch import Tensor, arange, xlogy
 from torch.nn import functional
 
 from domains.healthcare.outcome_codec import Codec
@@ -38,9 +38,9 @@ def regression_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def count_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Poisson deviance but for what the target alone decides; logits are of rate over mean."""
+    """Half of the Poisson deviance, never below 0; logits and targets are of rate over mean."""
     log_rate = logits[:, 0].clamp(max=_HIGHEST)
-    return functional.poisson_nll_loss(log_rate, target, log_input=True, reduction="none")
+    return log_rate.exp() - target * log_rate + xlogy(target, target) - target
 
 
 def hazard_loss(logits: Tensor, target: Tensor) -> Tensor:

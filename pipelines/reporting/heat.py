@@ -1,18 +1,20 @@
-"""A square of numbers between −1 and 1, one row and column a name."""
+"""Numbers in the cells of a square or a table, the colour as the number."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipelines.reporting.drawing import INK, NARROW, WIDE, Array, paper, save
 
 
 def heat(path: Path, values: Array, names: Sequence[str], label: str) -> Path:
-    """Every number in its cell: purple above 0, orange below, white at 0.
+    """A square of numbers from −1 to 1: purple above 0, orange below, white at 0.
 
     Args:
         path: Of the picture.
@@ -24,21 +26,62 @@ def heat(path: Path, values: Array, names: Sequence[str], label: str) -> Path:
     def draw(width: float) -> Figure:
         side = min(width, 1.6 + 0.62 * len(names)) if width == WIDE else NARROW
         figure = paper(width, side * 0.9)
-        axes = figure.subplots()
-        drawn = axes.imshow(values, cmap="PuOr", vmin=-1, vmax=1, aspect="equal")
-        axes.grid(visible=False)
+        axes = _cells(figure, values, label, "equal")
         places = range(len(names))
         axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(places, names)
-        for row, column in np.ndindex(values.shape):
-            value = values[row, column]
-            colour = "white" if abs(value) > 0.6 else INK
-            text = f"{value:.2f}".replace("-", "−")
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=7.5)
-        figure.colorbar(drawn, ax=axes, shrink=0.8, label=label)
         return figure
 
     return save(path, draw)
+
+
+def heat_over(
+    path: Path,
+    values: Array,
+    rows: Sequence[tuple[str, str]],
+    columns: Sequence[str],
+    what: str,
+    label: str,
+) -> Path:
+    """The same of a table, whose rows are of two things each.
+
+    Args:
+        path: Of the picture.
+        values: (n, m), −1 to 1.
+        rows: Names of what the n rows are of.
+        columns: Names of the m columns.
+        what: The columns are.
+        label: What the numbers are.
+    """
+
+    def draw(width: float) -> Figure:
+        wide = width == WIDE
+        figure = paper(width, 1.1 + (0.28 if wide else 0.36) * len(rows))
+        axes = _cells(figure, values, label if wide else "", "auto")
+        between, limit = (" · ", 24) if wide else ("\n", 16)
+        named = [between.join(_shortened(name, limit) for name in row) for row in rows]
+        axes.set_xticks(range(len(columns)), columns)
+        axes.set_yticks(range(len(rows)), named)
+        axes.set_xlabel(what)
+        return figure
+
+    return save(path, draw)
+
+
+def _cells(figure: Figure, values: Array, label: str, aspect: Literal["equal", "auto"]) -> Axes:
+    """Axes with every number in its cell, and the scale of colours where it has a label."""
+    axes: Axes = figure.subplots()
+    drawn = axes.imshow(values, cmap="PuOr", vmin=-1, vmax=1, aspect=aspect)
+    axes.grid(visible=False)
+    for row, column in np.ndindex(values.shape):
+        value = values[row, column]
+        colour = "white" if abs(value) > 0.6 else INK
+        text = f"{value:.2f}".replace("-", "−")
+        size = 7.5 if label else 6.0
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+    if label:
+        figure.colorbar(drawn, ax=axes, shrink=0.8, label=label)
+    return axes
 
 
 def parts_of_whole(path: Path, values: Array, rows: Sequence[str], names: Sequence[str]) -> Path:

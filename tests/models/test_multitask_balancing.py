@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations, product
+
 import numpy as np
 import pytest
 import torch
@@ -111,6 +113,56 @@ def test_an_outcome_that_stays_uncertain_counts_less() -> None:
     (parameter,) = weights.parameters()
     # the optimum is a weight of one over the loss
     assert torch.exp(-parameter).tolist() == pytest.approx([2.0, 0.25], rel=2e-2)
+
+
+def test_uncertainty_is_the_papers_loss_times_two() -> None:
+    weights, losses = balance("uncertainty", 3), torch.tensor([0.5, 1.0, 4.0])
+    (parameter,) = weights.parameters()
+    assert weights(losses, Tug(OPPOSE)).item() == pytest.approx(5.5), "at first equal weights"
+    sigma = torch.tensor([0.5, 1.0, 3.0])
+    with torch.no_grad():
+        parameter.copy_(2 * sigma.log())
+    paper = (losses / (2 * sigma**2) + sigma.log()).sum()
+    assert weights(losses, Tug(OPPOSE)).item() == pytest.approx(2 * paper.item(), rel=1e-5)
+
+
+def test_three_projected_gradients_are_those_of_one_of_the_papers_orders() -> None:
+    """Each gradient in turn loses what opposes the others', which are taken in a random order."""
+    rows = torch.tensor([[1.0, 0.0, 0.2], [-0.5, 1.0, 0.0], [-0.7, -0.6, 1.0]])
+
+    def projected(place: int, order: tuple[int, ...]) -> Tensor:
+        found = rows[place].clone()
+        for other in order:
+            found = (
+                found
+                - (found @ rows[other]).clamp(max=0) / rows[other].square().sum() * (rows[other])
+            )
+        return found
+
+    orders = [list(permutations([other for other in range(3) if other != k])) for k in range(3)]
+    possible = [
+        torch.stack([projected(k, order) for k, order in enumerate(chosen)]).sum(dim=0)
+        for chosen in product(*orders)
+    ]
+    tug, met = Tug(rows.tolist()), set()
+    for seed in range(30):
+        tug.zero_grad()
+        torch.manual_seed(seed)
+        balance("pcgrad", 3)(tug.losses(), tug).backward()
+        assert tug.common.grad is not None
+        close = [k for k, each in enumerate(possible) if torch.allclose(tug.common.grad, each)]
+        assert close, "no order of the paper gives this step"
+        met.add(close[0])
+    assert len(met) > 1
+
+
+def test_random_weights_are_the_softmax_of_normal_numbers() -> None:
+    weights = balance("random", 3)
+    torch.manual_seed(0)
+    found = weights(torch.tensor([1.0, 10.0, 100.0]), Tug(OPPOSE)).item()
+    torch.manual_seed(0)
+    drawn = torch.randn(3).softmax(dim=0)
+    assert found == pytest.approx(3 * (drawn @ torch.tensor([1.0, 10.0, 100.0])).item(), rel=1e-5)
 
 
 def test_random_weights_are_those_of_equal_on_average() -> None:

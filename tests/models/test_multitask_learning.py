@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import mean_poisson_deviance
 
 from domains.healthcare.outcome_codec import Codec
 from domains.metrics import METRICS
 from models.multitask.boosting import boost
-from models.multitask.heads import LOSSES, answer, hazard_loss
+from models.multitask.heads import LOSSES, answer, count_loss, hazard_loss
 from models.multitask.learning import Recipe, logits, shape_of, shuffled, train
 from models.multitask.masked import Masked, Records
 from models.multitask.named import SHARING, network
@@ -168,6 +169,17 @@ def test_hazard_loss_is_the_likelihood_of_what_was_seen() -> None:
     target = torch.tensor([[1.0, 1.0], [2.0, 0.0], [3.0, 0.0]])
     expected = -np.log([0.9 * 0.2, 0.9 * 0.8, 0.9 * 0.8 * 0.7])
     assert hazard_loss(torch.logit(hazard), target).numpy() == pytest.approx(expected, rel=1e-5)
+
+
+def test_no_loss_falls_below_zero_however_good_the_answer() -> None:
+    """Else learned weights of losses would grow without end."""
+    counts = torch.tensor([0.0, 0.25, 1.0, 4.0, 30.0])
+    exact = count_loss(torch.log(counts.clamp(min=1e-9))[:, None], counts)
+    assert exact.abs().max() < 1e-4
+    assert (count_loss(torch.randn(5, 1), counts) > 0).all()
+    y, mu = np.array([0.0, 1.0, 7.0]), np.array([0.4, 2.0, 3.0])
+    mine = count_loss(torch.log(torch.tensor(mu))[:, None], torch.tensor(y)).mean()
+    assert 2 * mine.item() == pytest.approx(mean_poisson_deviance(y, mu))
 
 
 def test_losses_are_one_a_record() -> None:

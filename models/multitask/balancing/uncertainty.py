@@ -12,8 +12,9 @@ from models.multitask.sharing.network import Network
 class Uncertainty(Balance):
     """Homoscedastic uncertainty: Σ exp(−s)·loss + s, s learned an outcome.
 
-    Kendall, Gal and Cipolla, CVPR 2018 (arXiv:1705.07115), in the form of Liebel and Körner
-    (arXiv:1805.06334) without the halves, so that it starts as equal weights.
+    Kendall, Gal and Cipolla, CVPR 2018 (arXiv:1705.07115): loss/(2σ²) + log σ with s = log σ²,
+    times two, so that it starts as equal weights. The paper leaves the half away where the loss is
+    of classes; here every kind has it. No loss may fall below 0: its weight would grow for ever.
     """
 
     def __init__(self, count: int) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from models.multitask.grouping import conflicts, proposed
 from pipelines.evidence import Figure
-from pipelines.reporting.heat import heat
+from pipelines.reporting.heat import heat, heat_over
 from pipelines.steps.patients.training import Trained
 
 _MOST = 3  # pairs that a sentence names
+_ROWS = 12  # and that a figure shows
+_FEWEST = 2
 
 
 def figures(folder: Path, model: Trained, names: Sequence[str]) -> list[Figure]:
@@ -24,7 +28,26 @@ def figures(folder: Path, model: Trained, names: Sequence[str]) -> list[Figure]:
         "parameters that outcomes share: "
         "above 0 a step that helps one outcome helps the other, below 0 it hurts it."
     )
-    return [Figure("gradients", "Do outcomes pull in one direction?", caption, path)]
+    whole = Figure("gradients", "Do outcomes pull in one direction?", caption, path)
+    return [whole, *_through(folder, angles, names)]
+
+
+def _through(folder: Path, angles: np.ndarray, names: Sequence[str]) -> list[Figure]:
+    """Cosines (epochs, m, m) of the pairs that oppose each other most, epoch after epoch."""
+    if len(angles) < _FEWEST or len(names) < _FEWEST:
+        return []
+    rows, columns = np.triu_indices(len(names), k=1)
+    each = angles[:, rows, columns].T
+    worst = np.argsort(each.mean(axis=1), kind="stable")[:_ROWS]
+    epochs = [str(2**number) for number in range(len(angles))]
+    pairs = [(names[rows[pair]], names[columns[pair]]) for pair in worst]
+    path = heat_over(
+        folder / "gradients-through.png", each[worst], pairs, epochs, "after epoch", "cosine"
+    )
+    few = f"The {len(worst)} of {len(each)} pairs that oppose each other most, the worst on top"
+    every = "All pairs, the ones that oppose each other most on top"
+    caption = f"{few if len(worst) < len(each) else every}, up to the best epoch."
+    return [Figure("gradients-through", "Does that change as they train?", caption, path)]
 
 
 def findings(model: Trained, names: Sequence[str]) -> list[str]:
