@@ -192,6 +192,9 @@ def test_a_report_of_images_from_elsewhere_has_both_and_says_the_drop(tmp_path: 
     reached = point.specificity(other.y, other.p)
     assert found.metrics["external.specificity_reached"] == pytest.approx(reached)
     assert "a loss beyond its interval" in found.said[0]
+    covered = found.metrics["external.set_coverage"]
+    assert f"for 90%, do so for {covered:.1%} there" in found.said[0]
+    assert any("no guard against images from elsewhere" in line for line in found.limits)
     assert found.tables[0].title == "External validation"
 
 

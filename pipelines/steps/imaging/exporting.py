@@ -58,8 +58,8 @@ def export_package(found: Trust, config: ImagingConfig, package: Path) -> None:
         for form, file in files.items()
     ]
     found.tables.append(_table(compared, [len(each) for each in pictures]))
-    found.said.append(
-        "It is exported too, with preprocessing and calibration inside: "
+    found.exported.append(
+        "The model is exported too, with preprocessing and calibration inside: "
         + "; ".join(_told(own, every) for own, every in compared)
         + "."
     )

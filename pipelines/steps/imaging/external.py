@@ -21,6 +21,8 @@ _TOLD = {"auroc": "AUROC", "accuracy": "accuracy", "ece": "calibration error",
          "sensitivity_at_specificity": "sensitivity at the chosen specificity",
          "specificity_reached": "specificity reached there"}  # fmt: skip
 
+_MOST = 0.5  # of the images, below which a warning of them would be missed by most
+
 
 def validate(
     found: Trust, scorer: ImagingScorer, outside: ImageSet, tested: Tested, sure: Sure
@@ -37,8 +39,12 @@ def validate(
         found.metrics |= named(f"external.{name}", there)
         rows.append(_row(_TOLD[name], here, there, drop))
         if name == "auroc":
-            found.said.insert(0, _said(outside, here, there, drop))
-    rows += [_row(*line) for line in _promises(found, scorer, tested, on, sure, other)]
+            ranked, fell = _said(outside, here, there, drop), drop.high < 0
+    promises = list(_promises(found, scorer, tested, on, sure, other))
+    rows += [_row(*line) for line in promises]
+    found.said.insert(0, ranked + _kept(found, scorer))
+    if fell and found.metrics.get("external.unlike", 1.0) < _MOST:
+        found.limits.append(_unwarned(found.metrics["external.unlike"]))
     columns = ["measure", "own test images", "external", "difference"]
     found.tables.insert(
         0,
@@ -97,6 +103,23 @@ def _promises(
 
 def _row(name: str, here: Interval, there: Interval, drop: Interval | None) -> list[Cell]:
     return [name, measured(here), measured(there), None if drop is None else measured(drop)]
+
+
+def _kept(found: Trust, scorer: ImagingScorer) -> str:
+    """Whether prediction sets keep their promise there; empty without sets."""
+    if scorer.sets is None or "external.set_coverage" not in found.metrics:
+        return ""
+    return (
+        f" Prediction sets, promised to hold the true class for {scorer.sets.coverage:.0%}, do so "
+        f"for {found.metrics['external.set_coverage']:.1%} there."
+    )
+
+
+def _unwarned(share: float) -> str:
+    return (
+        "The warning of unlike images is no guard against images from elsewhere: of those, on "
+        f"which the model does worse, {share:.1%} are warned of."
+    )
 
 
 def _said(outside: ImageSet, here: Interval, there: Interval, drop: Interval) -> str:

@@ -18,8 +18,9 @@ from models.calibration import (
     probabilities,
 )
 from models.imaging.conformal import Sets, fit_sets
+from models.imaging.forward import machine
 from models.imaging.outliers import Familiar, fit_familiar
-from models.imaging.precision import Precision, half
+from models.imaging.precision import Precision
 from models.imaging.scorer import ImagingScorer, load_net
 from models.imaging.task import kind_of
 from models.imaging.views import Views
@@ -120,10 +121,11 @@ def _views(config: ImagingConfig, prepared: Prepared) -> Views:
 
 
 def _precision(config: ImagingConfig, scorer: ImagingScorer, images: np.ndarray) -> Precision:
-    """bf16 where asked for; by itself only where it pays and moves no probability noticeably."""
+    """bf16 where asked for; by itself only where it pays, on the device that is there, and moves no
+    probability noticeably."""
     if config.precision != "auto":
         return config.precision
-    if not half(scorer.net.backbone.name, "auto", training=False):
+    if not machine(scorer.net.backbone.name, precision="auto").half:
         return "float32"
     some = np.asarray(images[:_COMPARED])
     whole, halved = (

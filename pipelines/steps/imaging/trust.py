@@ -27,12 +27,14 @@ class Trust:
         tables: For the report.
         said: Sentences.
         limits: What must not be concluded.
+        exported: What is said of files for other machines.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     tables: list[Table] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
+    exported: list[str] = field(default_factory=list)
 
 
 def examine(scorer: ImagingScorer, tested: Tested, sure: Sure) -> Trust:

@@ -85,6 +85,7 @@ def remarks(story: Story, worth: Sequence[str] = ()) -> dict[str, list[str]]:
     return {
         "worth": [*_against_each_other(story), *_source(story), *story.views, *worth],
         "calibration": [_calibrated(story), *story.trust.said[1:]],
+        "closer": story.trust.exported,
     }
 
 
@@ -204,9 +205,9 @@ def _calibrated(story: Story) -> str:
     after = Interval(*(float(c.get(key, "nan")) for key in ("ece_after", "ece_low", "ece_high")))
     by = f" by {heat:.2f}" if isinstance(heat, float) else ", one temperature a label"
     return (
-        f"Temperature scaling{by}, fitted on {c['records']} calibration images that nothing else "
-        f"has touched, takes the calibration error on test images from {c['ece_before']:.3f} to "
-        f"{with_bounds(after)}."
+        f"Temperature scaling{by}, fitted on {c['records']} calibration images that neither "
+        "trained nor chose anything, takes the calibration error on test images from "
+        f"{c['ece_before']:.3f} to {with_bounds(after)}."
     )
 
 

@@ -143,6 +143,19 @@ def test_the_card_holds_every_metric_and_control(site: dict[str, Any]) -> None:
             assert expected in card
 
 
+def test_the_card_says_what_the_calibration_is_worth_where_that_may_be_told(
+    site: dict[str, Any],
+) -> None:
+    evidence, result = site["runs"][0]
+    told = replace(evidence, remarks={"calibration": ["Sets keep it."], "closer": ["By 3e-07."]})
+    card = report.model_card(told, result)
+    assert "- Sets keep it." in card
+    assert "- By 3e-07." in card
+    hidden = report.model_card(replace(told, metrics={}), result)
+    assert "Sets keep it" not in hidden
+    assert "3e-07" not in hidden
+
+
 def test_the_tables_of_the_card_are_whole(site: dict[str, Any]) -> None:
     for evidence, result in site["runs"]:
         card = report.model_card(evidence, result)
