@@ -76,9 +76,12 @@ def patients_scorer() -> PatientsScorer:
     sizes = {name: codec.size for name, codec in codecs.items()}
     shape = Shape(encoder.width, sizes, 8)
     built = network("hard", shape)
-    return PatientsScorer(
-        encoder, codecs, built, "hard", shape, {"death": Calibrator(temperature=1.7)}
-    )
+    calibrators = {
+        "death": Calibrator(temperature=1.7, shift=-0.3),
+        "stay": Calibrator("conformal", coverage=0.9, below=1.2, above=0.8),
+        "survival": Calibrator(temperature=0.8, shift=0.2),
+    }
+    return PatientsScorer(encoder, codecs, built, "hard", shape, calibrators)
 
 
 def imaging_scorer() -> ImagingScorer:

@@ -98,6 +98,7 @@ def test_patients_are_answered_as_in_batch(served_patients: Served, tmp_path: Pa
     frame.to_csv(tmp_path / "patients.csv", index=False)
     names, made = _answered(served_patients.predict(records=records(frame, PATIENTS)))
     assert {"death", "stay", "survival.at_5", "place.home"} <= set(names)
+    assert {"stay.low", "stay.high"} <= set(names)
     assert np.abs(made - _scored("patients", tmp_path / "patients.csv", names)).max() < 1e-6
 
 

@@ -60,7 +60,7 @@ def test_what_answers_apart_answers_the_same_in_batch_and_over_http(
     batch, said = pd.read_parquet(output), pd.DataFrame(answer["predictions"])
     pd.testing.assert_frame_equal(batch[list(said)], said)
     trees = {"survival": scorer.boosted["survival"].logits(scorer.encoder.ordinal(frame))}
-    expected = predictions({"survival": scorer.codecs["survival"]}, trees, {})
+    expected = predictions({"survival": scorer.codecs["survival"]}, trees, scorer.calibrators)
     pd.testing.assert_frame_equal(said[list(expected)], expected)
     shared = patients_scorer().predict(frame)
     assert not np.allclose(said[list(expected)], shared[list(expected)])
