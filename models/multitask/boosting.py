@@ -21,6 +21,7 @@ from models.multitask.forest import CODES, Forest
 
 _AMOUNTS = {"regression": "squared_error", "count": "poisson"}
 _EDGE = 1e-15
+_FEWEST = 10  # labelled records that decide how many rounds there are
 
 
 def boost(
@@ -67,11 +68,12 @@ def boost_until_best(
         training, validation: `x` and `y` of the records to learn from, and of those that decide.
         categorical: Which features are categories, (features,) bool.
         seed: Of the trees.
-        most: Rounds at most; so many where validation has no label.
+        most: Rounds at most; so many where validation has hardly a label.
     """
     grown = _grown(codec, *training, categorical, seed, most)
-    losses = grown.losses(codec, *validation)
-    rounds = int(np.argmin(losses)) + 1 if len(losses) else most
+    enough = known(validation[1]).sum() >= _FEWEST
+    losses = grown.losses(codec, *validation) if enough else []
+    rounds = int(np.argmin(losses)) + 1 if losses else most
     return grown.boosted(codec).first(rounds)
 
 

@@ -17,6 +17,7 @@ from models.multitask.sharing.network import Network
 
 _ROWS = 8192  # validated at once
 _MOST = 65_536  # records that a constant answer is fitted on
+_SHORTEST = 0.25  # of its loss there
 
 
 @dataclass(frozen=True)
@@ -117,27 +118,36 @@ def _null_losses(
 ) -> dict[str, float]:
     """Validation loss of the best constant answer: the yardstick that makes outcomes comparable.
 
-    The constant is found on training records, of very many on some that lie evenly among them.
+    It is never far shorter than that of training records: of one label that the constant happens to
+    meet, or of many that are all no, it would be next to nothing, and that outcome alone would
+    decide when to stop.
     """
     scale = {}
     for name, codec in codecs.items():
-        constant = torch.zeros(1, codec.size, requires_grad=True)
-        optimizer = torch.optim.LBFGS([constant], lr=0.5, max_iter=50)
-
-        def closure(
-            name: str = name, constant: Tensor = constant, optimizer: torch.optim.LBFGS = optimizer
-        ) -> Tensor:
-            optimizer.zero_grad()
-            outcome = training[name]
-            some = slice(None, None, -(-len(outcome.target) // _MOST))
-            count = len(outcome.target[some])
-            value = _mean_loss(constant.expand(count, 1, -1), outcome, some)
-            value.backward()
-            return value
-
-        optimizer.step(closure)
+        constant, learned = _best_constant(training[name], codec.size)
         outcome = validation[name]
-        with torch.no_grad():
-            value = _mean_loss(constant.expand(len(outcome.target), 1, -1), outcome)
-        scale[name] = max(float(value), 1e-6)
+        value = float(_mean_loss(constant.expand(len(outcome.target), 1, -1), outcome))
+        scale[name] = max(value, _SHORTEST * learned, 1e-6)
     return scale
+
+
+def _best_constant(outcome: _Outcome, size: int) -> tuple[Tensor, float]:
+    """Logits (1, size) of the lowest loss, and that loss; of very many records it is found on some
+    that lie evenly among them."""
+    constant = torch.zeros(1, size, requires_grad=True)
+    optimizer = torch.optim.LBFGS([constant], lr=0.5, max_iter=50)
+    some = slice(None, None, -(-len(outcome.target) // _MOST))
+    count = len(outcome.target[some])
+
+    def loss() -> Tensor:
+        return _mean_loss(constant.expand(count, 1, -1), outcome, some)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    with torch.no_grad():
+        return constant.detach(), float(loss())

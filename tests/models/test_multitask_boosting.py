@@ -64,9 +64,12 @@ def test_trees_that_learn_noise_are_stopped_and_others_are_not() -> None:
     assert rounds((x[:, 0] * x[:, 1] > 0.1).astype(float)) >= 30
 
 
-def test_without_a_label_to_stop_by_all_rounds_are_kept() -> None:
+@pytest.mark.parametrize("labels", [0, 9])
+def test_without_labels_to_stop_by_all_rounds_are_kept(labels: int) -> None:
     training, validation = (_part(part, "death") for part in records())
-    unlabelled = (validation[0], np.full(len(validation[1]), np.nan))
+    there = np.cumsum(~np.isnan(validation[1])) <= labels
+    noise = np.arange(len(there)) % 2.0
+    unlabelled = (validation[0], np.where(there & ~np.isnan(validation[1]), noise, np.nan))
     how = _how(training[0].shape[1])
     assert boost_until_best(codecs()["death"], training, unlabelled, most=7, **how).rounds == 7
 

@@ -135,6 +135,28 @@ def test_how_many_labels_an_outcome_has_does_not_change_its_say(
     assert score == pytest.approx(other, rel=1e-3)
 
 
+@pytest.mark.parametrize("labels", ["one near the mean", "all no", "none"])
+def test_an_outcome_with_next_to_no_validation_labels_does_not_decide_when_to_stop(
+    labels: str, codecs: dict[str, Codec], records: tuple[Records, Records]
+) -> None:
+    """What it says of a network lies within the range of what the others say."""
+    training, validation = records
+    y = {name: values.copy() for name, values in validation.y.items()}
+    name = "death" if labels == "all no" else "stay"
+    y[name][:] = 0.0 if labels == "all no" else np.nan
+    if labels == "one near the mean":
+        y[name][7] = 1e-3  # standard deviations of the training records
+    data = Masked.of(training, Records(validation.x, y), codecs)
+    whole = Masked.of(training, validation, codecs)
+    assert data.scale[name] > 0.2 * whole.scale[name]
+    assert {k: v for k, v in data.scale.items() if k != name} == {
+        k: v for k, v in whole.scale.items() if k != name
+    }
+    torch.manual_seed(0)
+    part = network("hard", shape_of(RECIPE, codecs, training)).eval()
+    assert abs(data.score(part) - whole.score(part)) < 1.0
+
+
 def test_single_task_networks_do_not_see_each_other(
     codecs: dict[str, Codec], records: tuple[Records, Records]
 ) -> None:
