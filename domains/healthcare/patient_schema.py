@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _FEWEST = 10
 _TIMES = 5.0
 _UNKNOWN = 0.9
+_BODY = (2.54, 2.2046)  # inches for centimetres, kilograms for pounds, and the other way round
+_NARROW, _CLOSE, _APART = 0.5, 1.1, 1.35
 
 
 class Range(NamedTuple):
@@ -75,7 +77,9 @@ def inferred(
 
     Its columns are those of training and no others. A number's median and spread lie within a
     factor of five of training's, both of them, and its median within training's range: other
-    units move them further. Of a category, more than one in ten cells is a level of training.
+    units move them further. Where numbers lie close together, as sizes of a body do, inches for
+    centimetres and pounds for kilograms are told too. Of a category, more than one in ten cells is
+    a level of training.
 
     Args:
         encoder: Fitted on the training records.
@@ -219,4 +223,14 @@ class _Scale:
         if min(self.spread, there.spread) <= 0 or self.middle * there.middle <= 0:
             return True
         factors = np.array([self.middle / there.middle, self.spread / there.spread])
+        if there.spread < _NARROW * there.middle and _of_bodies(factors):
+            return False
         return not ((factors > _TIMES).all() or (factors < 1 / _TIMES).all())
+
+
+def _of_bodies(factors: np.ndarray) -> bool:
+    """Whether median and spread both moved as by another unit of length or weight."""
+    moved = np.abs(np.log(factors))
+    same = np.sign(np.log(factors)).prod() > 0
+    off = [np.abs(moved - np.log(unit)) < np.log([_CLOSE, _APART]) for unit in _BODY]
+    return bool(same and any(each.all() for each in off))

@@ -53,6 +53,24 @@ def test_other_units_are_named(factor: float) -> None:
     _check(other.assign(lab=other["lab"] * factor), "lab")
 
 
+@pytest.mark.parametrize("factor", [2.54, 1 / 2.54, 2.2046, 1 / 2.2046])
+def test_inches_and_pounds_are_named_where_numbers_lie_close_together(factor: float) -> None:
+    weight = np.random.default_rng(0).normal(80, 17, 900).clip(30, 220)
+    training = TRAINING.assign(weight=weight)
+    schema = inferred(fit_encoder(training), training)
+    for seed in range(20):
+        there = np.random.default_rng(seed + 1).normal(76, 15, 150).clip(30, 220)
+        there = sample_patients(150, seed)[FEATURES].assign(weight=there)
+        check_like(there, schema, "there.csv")
+        with pytest.raises(InputError, match=r"column weight holds numbers on another scale"):
+            check_like(there.assign(weight=there["weight"] * factor), schema, "there.csv")
+
+
+def test_amounts_that_vary_widely_may_be_twice_as_large() -> None:
+    other = sample_patients(200, seed=3)[FEATURES]
+    _check(other.assign(lab=other["lab"] * 2.4))
+
+
 def test_a_median_outside_of_trainings_range_is_named() -> None:
     other = sample_patients(200, seed=3)[FEATURES]
     with pytest.raises(InputError, match="column age holds numbers on another scale"):
