@@ -131,11 +131,11 @@ def _chosen(names: list[str], columns: Sequence[str] | None, path: Path) -> list
     wanted = names if columns is None else list(dict.fromkeys(columns))
     missing = [name for name in wanted if name not in names]
     if missing:
-        raise InputError(f"{path}: no column {missing[0]!r}; the file has {_shown(names)}")
+        raise InputError(f"{path}: no column {missing[0]!r}; the file has {shown(names)}")
     return wanted
 
 
-def _shown(names: list[str]) -> str:
+def shown(names: list[str]) -> str:
     """A header in a few words, unless it looks like a record: a field is empty or a number."""
     if not all(_is_name(name) for name in names):
         return f"{len(names)} columns, and its first line does not look like a header"

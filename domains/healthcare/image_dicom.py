@@ -144,6 +144,8 @@ def guarded(read: Any) -> Any:
             return read()
     except FileNotFoundError:
         raise Unreadable("no such file") from None
+    except PermissionError:
+        raise Unreadable("no permission to read it") from None
     except Unreadable:
         raise
     except Exception:  # noqa: BLE001 - pydicom and its decoders raise anything at damaged files

@@ -18,7 +18,13 @@ from domains.healthcare.image_duplicates import (
     exact_hash,
     perceptual_hash,
 )
-from domains.healthcare.image_files import kind_of, pictures, series_files, volume_slices
+from domains.healthcare.image_files import (
+    check_regular,
+    kind_of,
+    pictures,
+    series_files,
+    volume_slices,
+)
 from domains.healthcare.image_pixels import Reading, Unreadable, resize
 
 IMAGES = "images.npy"
@@ -181,17 +187,18 @@ def write_files(
     found: list[tuple[int, int, str]] = []
     images = _images(items, reading, key, found, wrong)
     prints = write_arrays(folder, images, size, reading.channels)
+    (folder / SET_ASIDE).unlink(missing_ok=True)
+    notes: list[str] = []
     if wrong:
         _check_share(wrong, records, max_unreadable, where)
-        listed = pd.DataFrame(list(wrong.values()), columns=["file", "reason"])
-        listed.to_csv(folder / SET_ASIDE, index=False)
+        notes = add_set_aside(folder, list(wrong.values()))
     rows, slices, patients = zip(*found, strict=True) if found else ((), (), ())
     return Written(
         prints,
         np.array(rows, dtype=int),
         np.array(slices, dtype=int),
         np.array(patients, dtype=object),
-        [_note(wrong)] if wrong else [],
+        notes,
     )
 
 
@@ -214,8 +221,11 @@ def _images(
                 found.append((row, place, patient))
                 yield pixels
         except Unreadable as reason:
+            where, within = item.file, ""
+            if reason.within:
+                where, within = _folder(item), f" ({reason.within})"
             for number, row in left.items():
-                name = f"{item.file}" if number < 0 else f"{item.file}#{number}"
+                name = f"{where}{within}" if number < 0 else f"{where}#{number}{within}"
                 wrong[row] = (name, str(reason))
 
 
@@ -228,32 +238,52 @@ def _pictures(item: Item, reading: Reading) -> Iterator[tuple[int | None, np.nda
 
 def _patient(item: Item, key: bytes) -> str:
     """Keyed hash of the patient that a DICOM file names; empty for other files."""
+    check_regular(item.file)
     kind = kind_of(item.file)
     if kind not in ("dicom", "series"):
         return ""
     from domains.healthcare.image_series import patient_hash
 
-    return patient_hash(series_files(item.file)[0] if kind == "series" else item.file, key)
+    if kind == "dicom":
+        return patient_hash(item.file, key)
+    first = series_files(item.file)[0]
+    try:
+        return patient_hash(first, key)
+    except Unreadable as reason:
+        raise Unreadable(str(reason), first.name) from None
+
+
+def _folder(item: Item) -> Path:
+    return item.file.parent if item.series else item.file
 
 
 def _check_share(
     wrong: dict[int, tuple[str, str]], records: int, max_unreadable: float, where: str
 ) -> None:
     share = len(wrong) / records
-    if share > max_unreadable:
+    if share > max_unreadable or len(wrong) == records:
         file, reason = next(iter(wrong.values()))
+        most = f"more than max_unreadable ({max_unreadable:.1%})"
+        most = most if share > max_unreadable else "and none is left"
         raise InputError(
-            f"{where}: {len(wrong)} of {records} images ({share:.1%}) cannot be used, more than "
-            f"max_unreadable ({max_unreadable:.1%}): {_counted(wrong)}; the first is {file} "
-            f"({reason}); repair or remove them, or raise data.max_unreadable"
+            f"{where}: {len(wrong)} of {records} images ({share:.1%}) cannot be used, "
+            f"{most}: {_counted(wrong.values())}; the first is "
+            f"{file} ({reason}); repair or remove them, or raise data.max_unreadable"
         )
 
 
-def _note(wrong: dict[int, tuple[str, str]]) -> str:
-    return f"{len(wrong)} unusable image(s) were set aside: {_counted(wrong)}."
+def add_set_aside(folder: Path, found: Sequence[tuple[str, str]]) -> list[str]:
+    """List files and reasons in `set_aside.csv`; returns a note that counts the reasons."""
+    if not found:
+        return []
+    list_of, columns = folder / SET_ASIDE, ["file", "reason"]
+    known = pd.read_csv(list_of, dtype=str) if list_of.exists() else pd.DataFrame(columns=columns)
+    more = pd.DataFrame(list(found), columns=columns)
+    pd.concat([known, more]).to_csv(list_of, index=False)
+    return [f"{len(found)} unusable image(s) were set aside: {_counted(found)}."]
 
 
-def _counted(wrong: dict[int, tuple[str, str]]) -> str:
+def _counted(wrong: Iterable[tuple[str, str]]) -> str:
     """How many there are of each reason."""
-    reasons = Counter(reason for _, reason in wrong.values())
+    reasons = Counter(reason for _, reason in wrong)
     return ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())

@@ -90,6 +90,7 @@ def pictures(
         Unreadable: As `decode`; several images without `reading.slices` to choose by.
     """
     reading = reading or Reading()
+    check_regular(path)
     kind = kind_of(path)
     if kind in ("nifti", "series"):
         found = volume_slices([Path(path)], reading, asked)
@@ -119,6 +120,12 @@ def kind_of(path: Path | str) -> str:
     return "picture"
 
 
+def check_regular(path: Path | str) -> None:
+    """Raise Unreadable for what is neither file nor folder, such as a pipe, which never ends."""
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise Unreadable("neither a file nor a folder")
+
+
 def is_image_name(name: str) -> bool:
     """Whether a file's name says that it is an image, of a format that is read or not."""
     return name.lower().endswith(_NAMED)
@@ -126,6 +133,8 @@ def is_image_name(name: str) -> bool:
 
 def is_unnamed_dicom(path: Path | str) -> bool:
     """Whether a file of another ending, or of none, begins as DICOM does."""
+    if not os.path.isfile(path):
+        return False
     try:
         with open(path, "rb") as stream:
             return is_dicom(stream.read(HEAD))
@@ -157,7 +166,10 @@ def volume_slices(
 
 def series_files(folder: Path) -> list[Path]:
     """DICOM files of a folder, by name; Unreadable where there are none."""
-    found = sorted(each for each in folder.iterdir() if each.name[0] != "." and each.is_file())
+    try:
+        found = sorted(each for each in folder.iterdir() if each.name[0] != "." and each.is_file())
+    except PermissionError:
+        raise Unreadable("no permission to read it") from None
     files = [each for each in found if kind_of(each) == "dicom"]
     if not files:
         raise Unreadable("a folder without DICOM files")
@@ -184,6 +196,8 @@ def _checked(source: Path | str | bytes, size: int | None, reading: Reading) -> 
         return _decode(BytesIO(source) if isinstance(source, bytes) else source, size, reading)
     except FileNotFoundError:
         raise Unreadable("no such file") from None
+    except PermissionError:
+        raise Unreadable("no permission to read it") from None
     except UnidentifiedImageError:
         length = len(source) if isinstance(source, bytes) else os.path.getsize(source)
         raise Unreadable("empty file" if length == 0 else _NO_IMAGE) from None

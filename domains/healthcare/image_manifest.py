@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,11 @@ from domains.errors import InputError
 from domains.healthcare.image_draft import Draft, Item
 from domains.healthcare.image_parts import GIVEN
 from domains.healthcare.image_readers import Intake, from_items
+from domains.healthcare.image_table import check_header, read_rows
+from domains.tables import shown
 
+_WHOLE = re.compile(r"(?<=\d)\.0*$")
+_SEPARATED = "; expected commas between the cells"
 _YES = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "false": 0, "no": 0}
 
 
@@ -56,8 +61,8 @@ def read_manifest(path: Path, columns: Columns, intake: Intake) -> Draft:
 
     Raises:
         InputError: The file is missing or empty, a column is missing or stands twice, a row has
-            no label, no patient, or an unknown part, time, slice number or label, or there is one
-            class only.
+            no label, no patient, or an unknown part, time, slice number or label, a class is
+            spelled in two ways, or there is one class only.
     """
     table = _table(path, columns)
     records = pd.DataFrame({"id": table[columns.image]})
@@ -85,44 +90,37 @@ def read_manifest(path: Path, columns: Columns, intake: Intake) -> Draft:
 
 
 def _table(path: Path, columns: Columns) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such manifest") from None
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, OSError):
-        raise InputError(f"{path}: empty or not a CSV file in UTF-8") from None
-    if table.empty:
-        raise InputError(f"{path}: no rows below the header")
-    if not isinstance(table.index, pd.RangeIndex):
-        raise InputError(f"{path}: rows have more cells than the header has names")
-    table = table.fillna("").apply(lambda column: column.str.strip())
+    table = read_rows(path)
     for key, name in _named(columns):
         if name not in table:
             raise InputError(
-                f"{path}: no column {name!r} (data.{key}); there are: {', '.join(table.columns)}"
+                f"{path}: no column {name!r} (data.{key}); there are: {shown(list(table.columns))}"
+                f"{_SEPARATED if len(table.columns) == 1 else ''}"
             )
+    check_header(table, path)  # asked late: names that were found are a header, not a record
+    for key, name in _named(columns):
         blank = np.flatnonzero(table[name] == "")
         if len(blank) and key != "slices":
-            raise InputError(f"{path}, row {blank[0] + 2}: column {name!r} is empty")
-    _check_header(path)  # asked last: names that were found are a header, not a record
+            raise InputError(
+                f"{_at(path, table, blank[0])}: column {name!r} is empty; fill it, or "
+                "remove the row"
+            )
     keys = [columns.image]
     if columns.slice:
         table[columns.slice] = _numbers(table[columns.slice], path)
         keys.append(columns.slice)
     repeated = np.flatnonzero(table[keys].duplicated())
     if len(repeated):
-        raise InputError(f"{path}, row {repeated[0] + 2}: names an image that stands above already")
+        raise InputError(
+            f"{_at(path, table, repeated[0])}: column {columns.image!r} names an image that "
+            "stands above already; keep one of the rows"
+        )
     return table
 
 
-def _check_header(path: Path) -> None:
-    """Raise InputError for a name that stands twice, whose second column would never be seen."""
-    names = pd.read_csv(path, dtype=str, header=None, nrows=1, keep_default_na=False).iloc[0]
-    twice = names[(names != "") & names.duplicated()]
-    if len(twice):
-        raise InputError(
-            f"{path}, row 1: the header names column {twice.iloc[0]!r} twice; rename or remove one"
-        )
+def _at(path: Path, rows: pd.DataFrame | pd.Series, place: int) -> str:
+    """Where a record stands in the file."""
+    return f"{path}, row {rows.index[place]}"
 
 
 def _named(columns: Columns) -> list[tuple[str, str]]:
@@ -144,8 +142,13 @@ def _labelled(
         return columns.labels, {}
     values = table[columns.labels[0]]
     classes = columns.classes or tuple(sorted(values.unique()))
-    if len(classes) < 2 or values.nunique() < 2:
-        raise InputError(f"{path}, column {columns.labels[0]}: every label is {values.iloc[0]!r}")
+    if values.nunique() < 2:
+        raise InputError(
+            f"{path}, column {columns.labels[0]!r}: every label is {values.iloc[0]!r}, expected at "
+            "least two classes"
+        )
+    if not columns.classes:
+        _check_spelling(values, path)
     numbers = values.map({name: number for number, name in enumerate(classes)})
     other = np.flatnonzero(numbers.isna())
     records["label"] = numbers.fillna(-1).astype(int)
@@ -153,12 +156,27 @@ def _labelled(
     return classes, {int(row): (str(table[columns.image].iloc[row]), reason) for row in other}
 
 
+def _check_spelling(values: pd.Series, path: Path) -> None:
+    """Raise InputError where a class seems to be spelled in two ways, as 1 and 1.0, or Yes and yes.
+
+    Whoever means two classes says so by naming them in order.
+    """
+    first: dict[str, str] = {}
+    for row, value in values.items():
+        known = first.setdefault(_WHOLE.sub("", value).casefold(), value)
+        if known != value:
+            raise InputError(
+                f"{path}, row {row}: column {values.name!r} spells a class {value!r}, and another "
+                f"row {known!r}; spell it one way, or list both in data.classes"
+            )
+
+
 def _yes_or_no(values: pd.Series, path: Path) -> pd.Series:
     found = values.str.lower().map(_YES)
     unknown = np.flatnonzero(found.isna())
     if len(unknown):
         raise InputError(
-            f"{path}, row {unknown[0] + 2}: column {values.name!r} is one of several labels, "
+            f"{_at(path, values, unknown[0])}: column {values.name!r} is one of several labels, "
             "expected 1 or 0 in it"
         )
     return found.astype(np.int8)
@@ -168,10 +186,9 @@ def _given(values: pd.Series, path: Path) -> pd.Series:
     parts = values.str.lower().map(GIVEN)
     unknown = np.flatnonzero(parts.isna())
     if len(unknown):
-        row = unknown[0]
         raise InputError(
-            f"{path}, row {row + 2}: split is {values.iloc[row]!r}, expected train, validation, "
-            "calibration or test"
+            f"{_at(path, values, unknown[0])}: column {values.name!r} says "
+            f"{values.iloc[unknown[0]]!r}, expected train, validation, calibration or test"
         )
     return parts
 
@@ -181,8 +198,8 @@ def _times(values: pd.Series, name: str, path: Path) -> pd.Series:
     unknown = np.flatnonzero(times.isna())
     if len(unknown):
         raise InputError(
-            f"{path}, row {unknown[0] + 2}: column {name!r} holds no ISO date, expected 2024-03-31 "
-            "or 20240331"
+            f"{_at(path, values, unknown[0])}: column {name!r} holds no ISO date, expected "
+            "2024-03-31 or 20240331"
         )
     return times
 
@@ -193,7 +210,7 @@ def _numbers(values: pd.Series, path: Path) -> pd.Series:
     wrong = np.flatnonzero(numbers.isna() | (numbers < 0) | (numbers % 1 != 0))
     if len(wrong):
         raise InputError(
-            f"{path}, row {wrong[0] + 2}: column {values.name!r} holds no number of a slice, "
+            f"{_at(path, values, wrong[0])}: column {values.name!r} holds no number of a slice, "
             "expected 0, 1, …"
         )
     return numbers.astype(int).astype(str)

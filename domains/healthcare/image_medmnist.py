@@ -12,7 +12,7 @@ from domains.dataset import digest_file
 from domains.errors import InputError
 from domains.healthcare.image_draft import Draft, write_arrays
 from domains.healthcare.image_parts import GIVEN
-from domains.healthcare.image_pixels import Unreadable, as_rgb, greyed
+from domains.healthcare.image_pixels import Reading, Unreadable, as_rgb, check_size, greyed
 from domains.healthcare.image_readers import NO_PATIENTS, Intake
 
 _PARTS = ("train", "val", "test")
@@ -43,9 +43,8 @@ def read_medmnist(path: Path, intake: Intake, names: tuple[str, ...] = ()) -> Dr
     classes = (
         _several(records, labels, names, path) if several else _one(records, labels, names, path)
     )
-    channels = intake.reading.channels
-    images = _rgb([pair[0] for pair in parts], path, channels)
-    prints = write_arrays(intake.folder, images, intake.size, channels)
+    images = _rgb([pair[0] for pair in parts], path, intake.reading)
+    prints = write_arrays(intake.folder, images, intake.size, intake.reading.channels)
     digest = digest_file(path, intake.digest_key)
     return Draft(
         intake.folder, records, classes, (), digest, path, prints, [NO_PATIENTS], several, False
@@ -57,7 +56,7 @@ def _one(
 ) -> tuple[str, ...]:
     found = np.unique(labels)
     if len(found) < 2:
-        raise InputError(f"{path}: every label is {found[0]}")
+        raise InputError(f"{path}: every label is {found[0]}, expected at least two classes")
     records["label"] = np.searchsorted(found, labels[:, 0])
     if names and (found[0] < 0 or found[-1] >= len(names)):
         raise InputError(
@@ -85,9 +84,15 @@ def _part(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     images, labels = (_array(path, f"{name}_{what}") for what in ("images", "labels"))
     if not len(images):
         raise InputError(f"{path}: {name}_images is empty")
+    if images.dtype.kind not in "uif":
+        raise InputError(
+            f"{path}: {name}_images are {images.dtype}, expected whole or real numbers"
+        )
     labels = labels.reshape(len(labels), -1)
     if labels.dtype.kind not in "iub":
-        raise InputError(f"{path}: {name}_labels are no whole numbers")
+        raise InputError(
+            f"{path}: {name}_labels are {labels.dtype}, expected whole numbers (such as uint8)"
+        )
     if len(images) != len(labels):
         raise InputError(f"{path}: {len(images)} images and {len(labels)} labels in {name}")
     return images, labels
@@ -113,11 +118,12 @@ def _joined(labels: list[np.ndarray], path: Path) -> np.ndarray:
     return np.concatenate(labels)
 
 
-def _rgb(parts: list[np.ndarray], path: Path, channels: int) -> Iterator[np.ndarray]:
-    for images in parts:
-        for pixels in images:
+def _rgb(parts: list[np.ndarray], path: Path, reading: Reading) -> Iterator[np.ndarray]:
+    for name, images in zip(_PARTS, parts, strict=True):
+        for place, pixels in enumerate(images):
             try:
-                rgb = as_rgb(pixels, "header")
-                yield greyed(rgb) if channels == 1 else rgb
+                rgb = as_rgb(pixels, reading.window)
+                check_size(rgb.shape[1], rgb.shape[0])
+                yield greyed(rgb) if reading.channels == 1 else rgb
             except Unreadable as error:
-                raise InputError(f"{path}: an image has {error}") from None
+                raise InputError(f"{path}: image {place} of {name}_images: {error}") from None

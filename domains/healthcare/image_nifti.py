@@ -44,6 +44,8 @@ def read_nifti(path: Path | str, window: Window) -> Volume:
         affine = np.asarray(image.affine, dtype=np.float64)
     except FileNotFoundError:
         raise Unreadable("no such file") from None
+    except PermissionError:
+        raise Unreadable("no permission to read it") from None
     except _DAMAGE:
         raise Unreadable("truncated or damaged") from None
     eight_bits = values.dtype == np.uint8

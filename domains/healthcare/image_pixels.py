@@ -24,7 +24,14 @@ _UNSTATED = (
 class Unreadable(Exception):
     """A file that is not a usable image; the message is the reason, in a few words, without
     anything that the file says of a person.
+
+    Attributes:
+        within: Name of the file that it is about, where several make one image; else empty.
     """
+
+    def __init__(self, reason: str, within: str = "") -> None:
+        super().__init__(reason)
+        self.within = within
 
 
 @dataclass(frozen=True)

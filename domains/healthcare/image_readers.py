@@ -12,12 +12,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from domains.dataset import digest_files
 from domains.errors import InputError
+from domains.healthcare.image_digest import digest_of, stamps
 from domains.healthcare.image_draft import Draft, Item, write_files
-from domains.healthcare.image_files import FOREIGN, is_image_name, is_unnamed_dicom, kind_of
+from domains.healthcare.image_files import (
+    FOREIGN,
+    is_image_name,
+    is_unnamed_dicom,
+    kind_of,
+    series_files,
+)
 from domains.healthcare.image_parts import check_not_parts
-from domains.healthcare.image_pixels import Reading
+from domains.healthcare.image_pixels import Reading, Unreadable
 
 NO_PATIENTS = (
     "No patient ids came with these images: they are split one by one, and several images of one "
@@ -27,6 +33,7 @@ _NO_PATIENTS_OF_VOLUMES = (
     "No patient ids came with these volumes: the slices of one stay together, but several volumes "
     "of one patient may stand on two sides."
 )
+_HIDDEN = "hidden"
 _FOREIGN = "an image in a format that is not read; expected PNG, JPEG, DICOM or NIfTI"
 
 
@@ -51,17 +58,28 @@ class Intake:
     digest_key: bytes | None = None
 
 
-def read_folder(root: Path, intake: Intake) -> Draft:
-    """Images in one sub-folder a class; the sub-folders' names are the classes, sorted.
+def read_folder(root: Path, intake: Intake, names: tuple[str, ...] = ()) -> Draft:
+    """Images in one sub-folder a class; the sub-folders' names are the classes.
 
     Where the reading cuts volumes, the DICOM files of one series in one folder are a volume. The
     patients that DICOM files name are kept together.
 
+    Args:
+        root: The folder.
+        intake: How it is read.
+        names: All sub-folders in the order of the classes; empty for that of the alphabet.
+
     Raises:
-        InputError: No such folder, fewer than two classes, parts of a split in their place, a class
-            without an image, or too many unusable files.
+        InputError: No such folder, other classes than `names`, fewer than two, parts of a split in
+            their place, a class without an image, or too many unusable files.
     """
     classes = _classes_of(root)
+    if names and set(names) != set(classes):
+        raise InputError(
+            f"{root}: data.classes lists {', '.join(names)}, and the folders are "
+            f"{', '.join(classes)}; expected each folder once, in the order of the classes"
+        )
+    classes = names or classes
     items: list[Item] = []
     labels: list[int] = []
     passed: Counter[str] = Counter()
@@ -69,13 +87,14 @@ def read_folder(root: Path, intake: Intake) -> Draft:
         found = list(_found(root / name, passed))
         if not found:
             raise InputError(
-                f"{root / name}: class {name!r} holds no PNG, JPEG, DICOM or NIfTI file"
+                f"{root / name}: class {name!r} holds no PNG, JPEG, DICOM or NIfTI file; put some "
+                "there, or remove the folder"
             )
         for files in _volumes(found) if intake.reading.slices else ((file,) for file in found):
             items.append(Item(files[0], (len(items),), series=files if len(files) > 1 else ()))
             labels.append(number)
-    names = [item.file.relative_to(root).as_posix() for item in items]
-    records = pd.DataFrame({"id": names, "label": labels, "patient": names})
+    ids = [item.file.relative_to(root).as_posix() for item in items]
+    records = pd.DataFrame({"id": ids, "label": labels, "patient": ids})
     draft = from_items(root, items, records, classes, intake, {}, named=False)
     draft.notes.extend(_passed_over(root, passed))
     return draft
@@ -99,8 +118,8 @@ def _found(folder: Path, passed: Counter[str]) -> Iterator[Path]:
     for path in sorted(each for each in folder.rglob("*") if _is_named(each)):
         ending = path.suffix.lower()
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
-            continue
-        if is_image_name(path.name) or is_unnamed_dicom(path):
+            passed[_HIDDEN] += is_image_name(path.name)
+        elif is_image_name(path.name) or is_unnamed_dicom(path):
             yield path
         else:
             passed[ending or "no ending"] += 1
@@ -128,6 +147,10 @@ def _volumes(files: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
 def _passed_over(root: Path, passed: Counter[str]) -> list[str]:
     """Notes on what stands in the folder and is no image of a class."""
     notes = []
+    if hidden := passed.pop(_HIDDEN, 0):
+        notes.append(
+            f"{hidden} hidden image(s) (a name or folder that begins with a dot) were passed over."
+        )
     if passed:
         listed = ", ".join(f"{count} {ending}" for ending, count in passed.most_common())
         notes.append(f"{passed.total()} file(s) that are no images were passed over: {listed}.")
@@ -169,6 +192,8 @@ def from_items(
     foreign = [item for item in items if item.file.suffix.lower() in FOREIGN]
     items = [item for item in items if item.file.suffix.lower() not in FOREIGN]
     wrong = wrong | {row: (str(item.file), _FOREIGN) for item in foreign for row in item.rows}
+    files = (file for item in items for file in _files(item))
+    before = stamps([path, *files] if path.is_file() else files)
     found = write_files(
         intake.folder,
         items,
@@ -188,9 +213,7 @@ def from_items(
         made["patient"] = np.where(told, found.patients, made["patient"])
         named = hashed = bool(told.any())
         nameless = int((~told).sum())
-    named_files = (file for item in items for file in (item.series or (item.file,)))
-    read = [file for file in named_files if os.path.isfile(file)]  # a Path refuses long names
-    digest = digest_files([path, *read] if path.is_file() else read, intake.digest_key)
+    digest = digest_of(before, intake.digest_key)
     notes = [*_unnamed(named, sliced, nameless), *found.notes]
     return Draft(
         intake.folder,
@@ -205,6 +228,16 @@ def from_items(
         named,
         hashed,
     )
+
+
+def _files(item: Item) -> Sequence[Path]:
+    """All files that an item is read from."""
+    if item.series or not os.path.isdir(item.file):  # a Path refuses long names
+        return item.series or (item.file,)
+    try:
+        return series_files(item.file)
+    except Unreadable:
+        return ()
 
 
 def _unnamed(named: bool, sliced: np.ndarray, nameless: int) -> list[str]:

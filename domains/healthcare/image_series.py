@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,14 +85,22 @@ def read_series(files: list[Path], window: Window) -> Volume:
         Unreadable: A slice is, or they differ in shape, are several series, have no order, or
             are coloured.
     """
-    places = [_place(file) for file in files]
+    places = [_named(file, _place) for file in files]
     _check_alike(places)
     ordered, affine = _ordered(places)
-    slices = [frames(place.file) for place in ordered]
+    slices = [_named(place.file, frames) for place in ordered]
     if any(each.values.ndim != 3 or len(each.values) != 1 for each in slices):
         raise Unreadable("colours or several frames in the files of a series")
     pixels = _joined(slices).pixels(window)
     return Volume(pixels.transpose(2, 1, 0), affine)
+
+
+def _named(file: Path, read: Callable[[Path], Any]) -> Any:
+    """What `read` makes of a slice; Unreadable says which slice it is about."""
+    try:
+        return read(file)
+    except Unreadable as reason:
+        raise Unreadable(str(reason), file.name) from None
 
 
 def _place(file: Path) -> _Place:

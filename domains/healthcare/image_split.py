@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
-from domains.healthcare.image_draft import Draft
+from domains.healthcare.image_draft import Draft, add_set_aside
 from domains.healthcare.image_duplicates import clusters, join
-from domains.splits import assign, check_disjoint, draw_sites
+from domains.splits import assign, draw_sites
 
 PARTS = ("train", "validation", "calibration", "test")
 EXCLUDED = "excluded"
 """Part of images that a given split puts on two sides: they serve nothing."""
 
+_TORN = "its patient is on a further held-out side of the given split"
 _SHARES = {"train": 0.55, "validation": 0.12, "calibration": 0.11, "test": 0.22}
 _CUT_FROM_TRAINING = {"train": 0.77, "validation": 0.12, "calibration": 0.11}
 _CUT_FROM_VALIDATION = {"validation": 0.5, "calibration": 0.5}
@@ -47,7 +48,11 @@ BY_PATIENT = Rule()
 
 
 def split(
-    draft: Draft, key: bytes, rule: Rule = BY_PATIENT, whole: bool = False
+    draft: Draft,
+    key: bytes,
+    rule: Rule = BY_PATIENT,
+    whole: bool = False,
+    most_torn: float = 0.0,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Give each record a `group`, a `cluster` of copies, and a `part`.
 
@@ -57,20 +62,24 @@ def split(
     still move a group: a near copy with a smaller hash, or a picture that two patients share,
     gives it another name. By site or by time, the rest of a group that is held out in part leaves.
     With a given split, it is kept: validation and calibration are cut out where they are missing,
-    and copies across its parts leave all but the most held-out part, unless the rule says else.
+    and copies across its parts leave all but the most held-out part, unless the rule says else. A
+    patient on two sides of it leaves all but the most held-out one, and these images are listed
+    with the unusable ones, while they are few.
 
     Args:
         draft: The images.
         key: From `domains.splits.split_key`.
         rule: Who is held out.
         whole: Everybody is held out: all images are for testing.
+        most_torn: Largest share of images to leave out for their patient is on a side of a given
+            split that is further held out.
 
     Returns:
         The records with columns `group`, `cluster` and `part`, and notes on the copies found.
 
     Raises:
-        InputError: A patient stands on two sides of a given split, or it has no training or test,
-            or copies that the rule refuses.
+        InputError: Too many images of patients on two sides of a given split, or it has no training
+            or test, or copies that the rule refuses.
     """
     records = draft.records.copy()
     cluster = np.arange(len(records)) if draft.prints is None else clusters(draft.prints)
@@ -83,12 +92,14 @@ def split(
     if whole:
         parts = np.full(len(records), "test", dtype=object)
     elif "given" in records:
-        check_disjoint(patients, records["given"].to_numpy(), "patient", str(draft.path))
-        parts, more = _keep_given(records, cluster, key, str(draft.path), rule)
+        torn = _torn(records, most_torn, str(draft.path))
+        parts, more = _keep_given(records, cluster, torn, key, str(draft.path), rule)
+        more += add_set_aside(draft.folder, [(name, _TORN) for name in records["id"][torn]])
     elif rule.by == "patient":
         parts = assign(records["group"], _SHARES, key)
     else:
-        parts, more = _hold_out(records, _held(records, rule, key, str(draft.path)), key)
+        where = str(draft.path)
+        parts, more = _hold_out(records, _held(records, rule, key, where), key, where)
     records["part"] = parts
     return records.drop(columns=["given"], errors="ignore"), [*notes, *more]
 
@@ -123,8 +134,16 @@ def _of_sites(sites: pd.Series, rule: Rule, key: bytes, where: str) -> np.ndarra
     return draw_sites(sites, _SHARES["test"], key)
 
 
-def _hold_out(records: pd.DataFrame, held: np.ndarray, key: bytes) -> tuple[np.ndarray, list[str]]:
+def _hold_out(
+    records: pd.DataFrame, held: np.ndarray, key: bytes, where: str
+) -> tuple[np.ndarray, list[str]]:
     """Test what is held; the other images of its groups leave; the rest falls by hash."""
+    if held.all() or not held.any():
+        raise InputError(
+            f"{where}: {'all' if held.all() else 'none'} of {len(held)} images would be held out "
+            "for testing; set data.test_from or data.test_sites so that some are, or let "
+            "data.split_by be patient"
+        )
     torn = records["group"].isin(records["group"][held]).to_numpy() & ~held
     inner = hashlib.blake2b(b"cut from what is not held out", key=key[:64]).digest()
     parts = assign(records["group"], _CUT_FROM_TRAINING, inner)
@@ -160,14 +179,37 @@ def _disagreeing(draft: Draft, cluster: np.ndarray) -> list[str]:
     return [f"{torn} picture(s) appear under more than one class."] if torn else []
 
 
+def _torn(records: pd.DataFrame, most: float, where: str) -> np.ndarray:
+    """Images whose patient stands on a further held-out side of the given split, (n,) bool."""
+    rank = records["given"].map(PARTS.index)
+    torn = (rank < rank.groupby(records["patient"]).transform("max")).to_numpy()
+    if torn.mean() > most:
+        first = records["patient"] == records["patient"][torn].iloc[0]
+        sides = " and ".join(sorted(set(records["given"][first])))
+        raise InputError(
+            f"{where}: {records['patient'][torn].nunique()} patient(s) stand on more than one side "
+            f"of the given split, and {int(torn.sum())} of {len(torn)} images ({torn.mean():.1%}) "
+            f"would have to be left out, more than max_unreadable ({most:.1%}); the first is "
+            f"{records['id'][torn].iloc[0]} (its patient is in {sides}); put every image of one "
+            "patient in one part"
+        )
+    return torn
+
+
 def _keep_given(
-    records: pd.DataFrame, cluster: np.ndarray, key: bytes, where: str, rule: Rule
+    records: pd.DataFrame,
+    cluster: np.ndarray,
+    torn: np.ndarray,
+    key: bytes,
+    where: str,
+    rule: Rule,
 ) -> tuple[np.ndarray, list[str]]:
     parts = records["given"].to_numpy(dtype=object).copy()
+    parts, notes = _drop_across(parts, cluster, where, rule)
+    parts[torn] = EXCLUDED
     for needed in ("train", "test"):
         if needed not in parts:
-            raise InputError(f"{where}: the given split has no {needed} part")
-    parts, notes = _drop_across(parts, cluster, where, rule)
+            raise InputError(f"{where}: the given split has no {needed} part with a usable image")
     return _cut(parts, records["group"].to_numpy(), key), notes
 
 

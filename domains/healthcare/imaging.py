@@ -37,7 +37,7 @@ class Request:
         name: Built-in name, or the name reports use.
         path: Folder, manifest or `.npz` file; None for a built-in set.
         task: Of the built-in set.
-        columns: Of a manifest; its class names are those of a MedMNIST file too.
+        columns: Of a manifest; its class names are those of a folder and a MedMNIST file too.
         reading: How files become images.
         rule: Who is held out.
         whole: Nobody trains on these: all of them are test images, see `image_overlap.external`.
@@ -79,7 +79,7 @@ def prepare(request: Request, folder: Path, size: int, key: bytes) -> ImageSet:
             class is met in one part alone.
     """
     draft = _read(request, folder, size, key)
-    records, notes = split(draft, key, request.rule, request.whole)
+    records, notes = split(draft, key, request.rule, request.whole, request.max_unreadable)
     kept = _within(records["group"], request.limit, key)
     records = records.iloc[kept].reset_index(drop=True)
     if draft.prints is not None:
@@ -112,7 +112,7 @@ def _read(request: Request, folder: Path, size: int, key: bytes) -> Draft:
         raise ValueError(f"a request of kind {request.kind} needs a path")
     intake = Intake(folder, size, request.reading, key, request.max_unreadable, request.digest_key)
     if request.kind == "folder":
-        return read_folder(request.path, intake)
+        return read_folder(request.path, intake, request.columns.classes)
     if request.kind == "medmnist":
         return read_medmnist(request.path, intake, request.columns.classes)
     return read_manifest(request.path, request.columns, intake)

@@ -102,6 +102,17 @@ class ImagingConfig(Trust, Job):
         return self
 
     @model_validator(mode="after")
+    def _tests_on_all_of_it(self) -> ImagingConfig:
+        given = self.test.model_fields_set if self.test is not None else set()
+        held = sorted(given & {"split", "split_by", "test_sites", "test_from"})
+        if held:
+            raise ValueError(
+                f"test.{held[0]}: all images of test: are tested, expected no such key; name a "
+                "file or folder that holds the test images alone"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _slices_are_columns(self) -> ImagingConfig:
         if self.slices and self.data.kind != "manifest":
             raise ValueError(

@@ -48,8 +48,9 @@ class ImagingData(Section):
     )
     classes: list[str] = Field(
         [],
-        description="Manifest: classes in order, the positive one last; rows of another are set "
-        "aside; default: those that occur, sorted. MedMNIST: their names by number",
+        description="Classes in order, the positive one last; default: those that occur, sorted. "
+        "Manifest: rows of another are set aside. Folder: all of its sub-folders. MedMNIST: their "
+        "names by number",
     )
     patient: str | None = Field(
         None,
@@ -88,7 +89,11 @@ class ImagingData(Section):
         None, description="Manifest column: number of the slice of a volume that a row is about"
     )
     public: bool = Field(False, description="Whether the images are public")
-    max_unreadable: Share = Field(0.05, description="Share of unusable images set aside")
+    max_unreadable: Share = Field(
+        0.05,
+        description="Largest share of unusable images to set aside, and of images to leave out for "
+        "their patient is on two sides of a given split; where there are more, the data are refused",
+    )
 
     @model_validator(mode="after")
     def _names_its_source(self) -> ImagingData:
@@ -119,6 +124,18 @@ class ImagingData(Section):
         return self
 
     @model_validator(mode="after")
+    def _names_classes_apart(self) -> ImagingData:
+        names = [name.strip() for name in self.classes]
+        if names and (len(names) < 2 or "" in names or len(set(names)) < len(names)):
+            raise ValueError(
+                f"classes: found {self.classes}, expected the names of at least two classes, each "
+                "once"
+            )
+        if names and self.kind == "builtin":
+            raise ValueError("classes: the built-in set has its own, expected none")
+        return self
+
+    @model_validator(mode="after")
     def _says_who_is_held_out(self) -> ImagingData:
         check_held_out(self.split_by, self.site, self.time, self.test_sites, self.test_from)
         if self.split is not None and self.split_by != "patient":
@@ -131,6 +148,8 @@ class ImagingData(Section):
             raise ValueError(f"window: found {list(self.window)}, expected [low, high]")
         if self.channels == 1 and self.volume is not None and self.volume.stack == 3:
             raise ValueError("channels: 1, and volume.stack: 3 makes three; expected one of them")
+        if self.volume is not None and self.kind in ("builtin", "medmnist"):
+            raise ValueError(f"volume: kind {self.kind} holds no volumes, expected none")
         if self.channels == 1 and self.kind == "builtin":
             raise ValueError("channels: the built-in set has three views as channels, expected 3")
         if self.slice is not None and self.volume is None:

@@ -208,12 +208,12 @@ def test_manifests_that_cannot_be_used_name_row_and_column(tmp_path: Path) -> No
         manifest_set(tmp_path, frame.assign(label=frame["label"].where(frame.index != 2, "")))
     with pytest.raises(InputError, match="every label is 'x'"):
         manifest_set(tmp_path, frame.assign(label="x"))
-    with pytest.raises(InputError, match="row 3: names an image that stands above"):
+    with pytest.raises(InputError, match="row 3: column 'path' names an image that stands above"):
         manifest_set(tmp_path, frame.iloc[[0, 0, *range(2, 9)]])
-    with pytest.raises(InputError, match="row 2: split is 'later'"):
+    with pytest.raises(InputError, match="row 2: column 'split' says 'later', expected"):
         manifest_set(tmp_path, frame.assign(split="later"), split="split")
     (tmp_path / "manifest.csv").write_text("")
-    with pytest.raises(InputError, match="empty or not a CSV"):
+    with pytest.raises(InputError, match="empty, expected a header"):
         image_set(tmp_path, kind="manifest", path=tmp_path / "manifest.csv")
 
 
@@ -232,7 +232,7 @@ def test_torn_rows_of_a_manifest_are_refused(tmp_path: Path) -> None:
     frame = write_manifest(tmp_path)
     lines = frame.to_csv(index=False).splitlines()
     for changed, said in (
-        ([lines[0], *(f"{line},x" for line in lines[1:])], "more cells than the header"),
+        ([lines[0], *(f"{line},x" for line in lines[1:])], "row 2: 4 cells, and the header has 3"),
         ([*lines[:5], lines[5].partition(",")[0], *lines[6:]], "row 6: column 'label' is empty"),
     ):
         (tmp_path / "torn.csv").write_text("\n".join(changed))

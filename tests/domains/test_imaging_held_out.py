@@ -151,3 +151,12 @@ def test_an_external_set_has_the_targets_class_numbers(tmp_path: Path) -> None:
     (tmp_path / "out" / "c0").rename(tmp_path / "out" / "other")
     with pytest.raises(InputError, match=r"labels c2, other, expected those .* c0, c1, c2"):
         external(image_set(tmp_path, "p", kind="folder", path=tmp_path / "out", whole=True), target)
+
+
+@pytest.mark.parametrize(("first", "said"), [("2000-01-01", "all"), ("2999-01-01", "none")])
+def test_a_day_that_holds_out_all_or_none_is_refused(tmp_path: Path, first: str, said: str) -> None:
+    frame = write_manifest(tmp_path).assign(taken="2020-02-02")
+    with pytest.raises(
+        InputError, match=f"{said} of 120 images would be held out for testing; set"
+    ):
+        manifest_set(tmp_path, frame, time="taken", rule=Rule("time", test_from=first))

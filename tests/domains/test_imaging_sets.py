@@ -19,6 +19,7 @@ from tests.domains.sample_images import (
     save_series,
     write_folder,
     write_manifest,
+    write_medmnist,
 )
 from tests.domains.sample_sets import image_set, manifest_set
 
@@ -100,7 +101,7 @@ def test_a_manifest_takes_volumes_and_single_slices_of_them(tmp_path: Path) -> N
 def test_a_slice_named_in_two_spellings_is_named_twice(tmp_path: Path) -> None:
     rows = [{"path": "0.nii", "label": k, "cut": cut} for k, cut in enumerate(("4", "4.0"))]
     reading = Reading((0.0, 1020.0), Slices())
-    with pytest.raises(InputError, match="row 3: names an image that stands above"):
+    with pytest.raises(InputError, match="row 3: column 'path' names an image that stands"):
         manifest_set(tmp_path, pd.DataFrame(rows), slice="cut", patient=None, reading=reading)
 
 
@@ -284,3 +285,38 @@ def test_pixels_are_the_same_however_many_files_are_set_aside(tmp_path: Path) ->
     after = image_set(tmp_path, "again", kind="folder", path=root)
     prints = [hashlib.sha256(each.images().tobytes()).hexdigest() for each in (before, after)]
     assert prints[0] == prints[1]
+
+
+def test_medmnist_pixels_of_more_bits_go_through_the_window_that_is_stated(tmp_path: Path) -> None:
+    path = write_medmnist(tmp_path / "a.npz")
+    plain = image_set(tmp_path, "plain", kind="medmnist", path=path).images()
+    with np.load(path) as found:
+        arrays = {name: found[name] for name in found}
+    deep = {name: a.astype(np.uint16) * 16 for name, a in arrays.items() if "images" in name}
+    np.savez(path, allow_pickle=False, **(arrays | deep))
+    with pytest.raises(InputError, match=r"image 0 of train_images: more than 8 bits, and neither"):
+        image_set(tmp_path, "none", kind="medmnist", path=path)
+    windowed = Reading((0.0, 255.0 * 16))
+    data = image_set(tmp_path, "deep", kind="medmnist", path=path, reading=windowed)
+    assert np.array_equal(data.images(), plain)
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (np.zeros((80, 1, 1), np.uint8), "image 0 of train_images: smaller than 8 pixels"),
+        (np.zeros((80, 28, 28), complex), "train_images are complex128, expected whole or real"),
+        (np.full((80, 28, 28), "x"), "train_images are <U1, expected whole or real"),
+        (np.full((80, 28, 28), np.nan), "image 0 of train_images: infinite or missing"),
+    ],
+    ids=["tiny", "complex", "text", "missing"],
+)
+def test_medmnist_arrays_that_are_no_images_are_refused_by_name(
+    tmp_path: Path, images: np.ndarray, said: str
+) -> None:
+    path = write_medmnist(tmp_path / "a.npz")
+    with np.load(path) as found:
+        arrays = {name: found[name] for name in found} | {"train_images": images}
+    np.savez(path, allow_pickle=False, **arrays)
+    with pytest.raises(InputError, match=said):
+        image_set(tmp_path, kind="medmnist", path=path, reading=Reading("own"))

@@ -157,10 +157,23 @@ def test_an_external_label_that_the_target_lacks_is_refused(home: Path, tmp_path
         ({"volume": {"between": [0.8, 0.2]}}, r"volume.between: found \[0.8, 0.2\]"),
         ({"slice": "k"}, "slice: needs volume"),
         ({"label": ["a", "a"]}, "label: expected a column, or several different ones"),
-        ({"label": ["a", "b"], "classes": ["x"]}, "classes: several label columns"),
+        ({"label": ["a", "b"], "classes": ["x", "y"]}, "classes: several label columns"),
+        ({"classes": ["x", "x"]}, r"classes: found \['x', 'x'\], expected .* each once"),
+        ({"classes": ["x"]}, "classes: .* at least two classes"),
+        ({"kind": "medmnist", "volume": {}}, "volume: kind medmnist holds no volumes"),
+        ({"kind": "builtin", "name": "lidc", "classes": ["x", "y"]}, "classes: the built-in set"),
         ({"duplicates": "keep"}, "data.duplicates: expected 'remove', 'report' or 'refuse'"),
     ],
 )
 def test_keys_that_do_not_fit_are_named(tmp_path: Path, keys: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         _config(tmp_path, data={"kind": "manifest", "path": "m.csv", **keys})
+
+
+@pytest.mark.parametrize("key", [{"split": "part"}, {"split_by": "site", "site": "s"}])
+def test_a_second_test_set_is_not_split(tmp_path: Path, key: dict[str, str]) -> None:
+    data = {"kind": "manifest", "path": "m.csv"}
+    with pytest.raises(
+        InputError, match=rf"test.{min(key)}: all images of test: are tested|split_by"
+    ):
+        _config(tmp_path, data=data, test={**data, **key})
