@@ -116,8 +116,10 @@ def check_groups(groups: Sequence[Sequence[str]], outcomes: Collection[str]) -> 
     named = [name for group in groups for name in group]
     for name in (*named, *outcomes):
         if named.count(name) != 1 or name not in outcomes:
+            found = f"outcome {name} is named {named.count(name)} times"
+            unknown = f"there is no outcome {name}"
             raise InputError(
-                f"groups: outcome {name} is named {named.count(name)} times, expected each of "
+                f"groups: {found if name in outcomes else unknown}, expected each of "
                 f"{', '.join(outcomes)} once"
             )
     if not all(groups):

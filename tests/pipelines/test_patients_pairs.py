@@ -104,7 +104,7 @@ def test_settings_that_make_no_sense_are_refused_before_any_record_is_read(
     [
         ([["death", "place"], ["death", *GROUPS[1], *GROUPS[2]]], "death is named 2 times"),
         ([GROUPS[0], GROUPS[1]], "grade is named 0 times"),
-        ([*GROUPS, ["deth"]], "deth is named 1 times, expected each of death, place"),
+        ([*GROUPS, ["deth"]], "there is no outcome deth, expected each of death, place"),
         ([*GROUPS, []], "one of them is empty"),
     ],
 )
