@@ -92,7 +92,7 @@ def test_the_report_says_who_won_outcome_by_outcome(run: dict[str, Any]) -> None
     for outcome in OUTCOMES:
         assert any(line.startswith(f"{outcome['name']}: ") for line in evidence["findings"])
     assert any(line.startswith("Against gradient boosting") for line in evidence["findings"])
-    assert set(evidence["calibration"]) == {"death", "place"}
+    assert set(evidence["calibration"]) == {"death", "place", "survival"}
     assert any("elsewhere.parquet, 300 records" in note for note in evidence["data"]["notes"])
     names = {figure["name"] for figure in evidence["figures"]}
     assert {"outcomes-auroc", "outcomes-r2", "outcomes-difference", "reliability"} <= names

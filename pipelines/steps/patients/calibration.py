@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from domains.healthcare.few import counted
+from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import known
 from domains.metrics import Interval, ece, interval, resamples
 from domains.survival import KaplanMeier
@@ -14,24 +15,29 @@ from pipelines.reporting.wording import measured, percent
 from pipelines.steps.patients.tested import MARGINAL, UNCALIBRATED, Tested
 
 _SECTION = "calibration"
+_PROBABILITIES = ("binary", "multiclass", "ordinal", "survival")
 
 
 def told(tested: Tested) -> dict[str, dict[str, float | str | int | None]]:
-    """Per outcome of probabilities: method, and the expected calibration error before and after."""
+    """Per outcome of probabilities: method, and the expected calibration error before and after.
+
+    Survival has no such error; its curves are judged by `tables`.
+    """
     found: dict[str, dict[str, float | str | int | None]] = {}
     for name, codec in tested.codecs.items():
-        if codec.outcome.metric != "auroc":
+        kind = codec.outcome.kind
+        if kind not in _PROBABILITIES:
             continue
         fitted = tested.calibrators.get(name)
         heated = fitted is not None and fitted.method == "temperature"
-        errors = [_error(tested, name, model) for model in (UNCALIBRATED, tested.model)]
+        shifted = heated and kind != "multiclass"
         found[name] = {
             "method": fitted.method if fitted else f"none: fewer than {LEAST} labels",
             "temperature": fitted.temperature if fitted and heated else None,
-            "shift": fitted.shift if fitted and heated else None,
+            "shift": fitted.shift if fitted and shifted else None,
             "records": _labels(tested, fitted) if fitted else None,
-            "ece_before": errors[0],
-            "ece_after": errors[1],
+            "ece_before": _error(tested, codec, UNCALIBRATED),
+            "ece_after": _error(tested, codec, tested.model),
         }
     return found
 
@@ -40,8 +46,14 @@ def _labels(tested: Tested, fitted: Calibrator) -> int | str:
     return counted(fitted.labels, fitted.labels, tested.public)
 
 
-def _error(tested: Tested, name: str, model: str) -> float:
-    y, p = tested.labelled(name, model)
+def _error(tested: Tested, codec: Codec, model: str) -> float | None:
+    if codec.outcome.kind == "survival":
+        return None
+    y, p = tested.labelled(codec.outcome.name, model)
+    if codec.outcome.kind == "ordinal":  # judged by its expected level, calibrated as classes
+        levels = list(codec.columns[1:])
+        there = known(tested.cohort.targets.values[codec.outcome.name])
+        p = tested.frames[model].loc[there, levels].to_numpy(dtype=float)
     return ece(y, p) if len(y) else float("nan")
 
 
