@@ -13,13 +13,15 @@ from torch import nn
 
 from domains.metrics import auroc
 from models.imaging import strategies
-from models.imaging.backbones import Classifier
+from models.imaging.backbones import BUILDERS, Classifier, build
+from models.imaging.examples import Examples
 from models.imaging.features import features
 from models.imaging.head import fit_head
 from models.imaging.strategies import STRATEGIES, make, settings_of
 from models.imaging.strategies.gradual import thawed_by
 from models.imaging.strategies.learned import Learned
 from models.imaging.strategies.transfer import probe
+from models.imaging.task import Task
 from models.imaging.tuning import Tuning, logits
 from models.training import FitHistory
 from tests.models.imaging.sample_nets import ROWS, examples, images, net
@@ -89,6 +91,49 @@ def test_what_is_frozen_is_bit_identical_tensors_and_buffers(
     assert any("running" in n for n in moved) == (bool(blocks) and new_statistics)
 
 
+# Of each base model: strategy, settings, epochs, and the number of last blocks it may move.
+OF_BASES: list[tuple[str, dict[str, float], int, int]] = [
+    ("transfer", {}, 1, 0),
+    ("partial", {"blocks": 2}, 1, 2),
+    ("gradual", {"until": 3.0}, 2, 3),  # a sixth of at most 18 blocks
+    ("lp-ft", {}, 1, 99),
+    ("l2-sp", {}, 1, 99),
+    ("finetune", {}, 1, 99),
+]
+
+
+@pytest.mark.parametrize("base", BUILDERS)
+@pytest.mark.parametrize(("name", "settings", "epochs", "blocks"), OF_BASES)
+def test_of_every_base_model_nothing_frozen_moves_by_a_bit(
+    base: str, name: str, settings: dict[str, float], epochs: int, blocks: int
+) -> None:
+    """Frozen are all layers below the last blocks, and the statistics of every layer."""
+    found = Classifier(build(base, 32, seed=0), 2)
+    before, parts = _state(found.backbone), _blocks(found)
+    few = Examples(images()[:12], ROWS[:12] % 2, ROWS[:8], ROWS[8:12])
+    make(name, settings)(found, few, Tuning(epochs, 9, 4))  # the first step moves the head alone
+    moved = _moved(before, found.backbone)
+    weights = {name for name, _ in found.backbone.named_parameters()}
+    assert moved <= weights & set().union(*parts[max(len(parts) - blocks, 0) :], set())
+    assert bool(moved) == bool(blocks) or name == "gradual"  # whose best epoch may be the first
+
+
+@pytest.mark.parametrize("average", [None, 0.5])
+@pytest.mark.parametrize("name", TRAINING)
+def test_the_net_holds_the_weights_of_its_best_epoch(name: str, average: float | None) -> None:
+    """Rates so large that training goes astray: the best epoch is not the last one."""
+    found, seen = net(), examples(np.where(ROWS % 5, ROWS % 2, 1 - ROWS % 2))
+    tuning = Tuning(9, 2, 8, learning_rate=0.3, average=average)
+    history = make(name)(found, seen, tuning).history
+    scores = [point["validation"] for point in history.history]
+    assert history.best_epoch == scores.index(max(scores)) + 1 < history.epochs
+    assert history.epochs in (history.best_epoch + 2, 9)  # patience, or all of them
+    again = Task.of(seen.targets, seen.train).score(
+        logits(found, images(), seen.validation), seen.validation
+    )
+    assert again == history.best
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 @pytest.mark.parametrize("kind", ["classes", "labels", "values"])
 def test_every_strategy_learns_every_kind_of_target(name: str, kind: str) -> None:
@@ -154,6 +199,26 @@ def test_no_pull_is_fine_tuning_and_a_strong_one_holds_the_base_where_it_was() -
     assert same(plain.state_dict(), free.state_dict())
     assert not _moved(base, held.backbone)
     assert not torch.equal(held.head.weight, net().head.weight)
+
+
+def test_a_pull_is_a_share_of_the_way_back_after_each_step() -> None:
+    """One step of AdamW gives v; l2-sp ends it at v - rate · pull · (v - start)."""
+    plain, pulled, start = net(), net(), net().backbone.state_dict()
+    for each in (plain, pulled):  # a head of zeros would leave the base where it is
+        nn.init.eye_(each.head.weight)
+    tuning = Tuning(1, 9, len(ROWS), weight_decay=0.0)  # one batch, so one step
+    pull = 200.0
+    make("finetune")(plain, examples(), tuning)
+    make("l2-sp", {"pull": pull})(pulled, examples(), tuning)
+    blocks = [name.split(".")[1] for name in start]
+    stepped, found = plain.backbone.state_dict(), pulled.backbone.state_dict()
+    for name, block in zip(start, blocks, strict=True):
+        below = 2 - int(block)  # blocks below the last one
+        rate = tuning.learning_rate * tuning.base_rate * tuning.decay**below
+        expected = stepped[name] - rate * pull * (stepped[name] - start[name])
+        assert torch.allclose(found[name].float(), expected.float(), atol=1e-7)
+        assert "weight" not in name or not torch.equal(stepped[name], start[name])
+    assert same(plain.head.state_dict(), pulled.head.state_dict())
 
 
 def test_a_pull_keeps_the_base_nearer_to_its_start() -> None:
