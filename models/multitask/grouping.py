@@ -15,12 +15,15 @@ def proposed(cosines: np.ndarray, names: Sequence[str]) -> tuple[tuple[str, ...]
     Fifty et al., NeurIPS 2021, arXiv:2109.04617).
 
     Args:
-        cosines: Between the outcomes' gradients, (m, m), a mean over training.
+        cosines: Between the outcomes' gradients, (m, m), a mean over training; NaN between outcomes
+            that share nothing, of which nothing is proposed.
         names: Of the outcomes, in that order.
 
     >>> proposed(np.array([[1, 0.4, -0.2], [0.4, 1, -0.1], [-0.2, -0.1, 1]]), ["a", "b", "c"])
     (('a', 'b'), ('c',))
     """
+    if np.isnan(cosines).any():
+        return (tuple(names),)
     groups = [[place] for place in range(len(names))]
     while len(groups) > 1:
         pairs = [(a, b) for a in range(len(groups)) for b in range(a)]

@@ -68,7 +68,8 @@ class Learned:
         shape: It is built from.
         histories: One an independent part.
         cosines: Between the outcomes' gradients on what they share, after the epochs of `compared`,
-            (epochs, m, m) float32; no epochs where nothing is shared.
+            (epochs, m, m) float32; NaN between outcomes that share nothing; no epochs where none
+            do.
     """
 
     network: Network
@@ -116,16 +117,25 @@ def train(
     made = network(recipe.sharing, shape)
     data = Masked.of(training, validation, codecs)
     kept = checkpoint.of(recipe, dict(shape.sizes), len(training.x)) if checkpoint else None
-    histories, found = [], []
-    for number, part in enumerate(made.independent()):
+    histories, found, parts = [], [], made.independent()
+    for number, part in enumerate(parts):
         own = kept.part(number) if kept else None
         history, angles = _fit(part, recipe, data, progress, own)
         histories.append(history)
         found.append(angles)
-    return Learned(made.eval(), shape, histories, found[0] if len(found) == 1 else _NO_ANGLES)
+    return Learned(made.eval(), shape, histories, _joined(found, parts, made.names))
 
 
-_NO_ANGLES = np.zeros((0, 0, 0), dtype=np.float32)
+def _joined(found: list[np.ndarray], parts: list[Network], names: tuple[str, ...]) -> np.ndarray:
+    """Cosines of all outcomes (epochs, m, m), up to the epoch that every part reached."""
+    epochs = min((len(angles) for angles in found if len(angles)), default=0)
+    whole = np.full((epochs, len(names), len(names)), np.nan, dtype=np.float32)
+    whole[:, range(len(names)), range(len(names))] = 1.0
+    for angles, part in zip(found, parts, strict=True):
+        places = [names.index(name) for name in part.names]
+        if len(angles):
+            whole[np.ix_(range(epochs), places, places)] = angles[:epochs]
+    return whole
 
 
 def shape_of(recipe: Recipe, codecs: Mapping[str, Codec], records: Records) -> Shape:

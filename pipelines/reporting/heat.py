@@ -14,7 +14,7 @@ from pipelines.reporting.drawing import INK, NARROW, WIDE, Array, paper, save
 
 
 def heat(path: Path, values: Array, names: Sequence[str], label: str) -> Path:
-    """A square of numbers from −1 to 1: purple above 0, orange below, white at 0.
+    """A square of numbers from −1 to 1: purple above 0, orange below, white at 0; NaN stays empty.
 
     Args:
         path: Of the picture.
@@ -75,6 +75,8 @@ def _cells(figure: Figure, values: Array, label: str, aspect: Literal["equal", "
     axes.grid(visible=False)
     for row, column in np.ndindex(values.shape):
         value = values[row, column]
+        if np.isnan(value):
+            continue
         colour = "white" if abs(value) > 0.6 else INK
         text = f"{value:.2f}".replace("-", "−")
         size = 7.5 if label else 6.0

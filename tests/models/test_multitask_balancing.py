@@ -240,6 +240,18 @@ def test_cosines_are_cosines() -> None:
     assert (np.abs(learned.cosines) <= 1 + 1e-5).all()
 
 
+def test_cosines_of_groups_are_those_within_them() -> None:
+    made, (training, validation) = codecs(), records()
+    names = list(made)
+    groups = ((names[4], names[0]), (names[2],), (names[1], names[3], names[5], names[6]))
+    learned = train(Recipe("groups", 8, 4, 4, 0, groups=groups), made, training, validation)
+    assert learned.cosines.shape == (len(learned.compared), len(made), len(made))
+    together = np.array([[any(a in g and b in g for g in groups) for b in names] for a in names])
+    assert np.array_equal(~np.isnan(learned.cosines[0]), together)
+    assert np.allclose(np.diagonal(learned.cosines, axis1=1, axis2=2), 1, atol=1e-5)
+    assert learned.cosines[0, 4, 0] == learned.cosines[0, 0, 4] != 0
+
+
 def test_comparing_gradients_changes_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     made, (training, validation) = codecs(), records()
     recipe = Recipe("hard", 8, 3, 3, 0)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.multitask.grouping import proposed
 from models.multitask.scorer import load_scorer
 from pipelines.settings import load_config
 from pipelines.steps.patients import interference
@@ -105,6 +106,21 @@ def test_outcomes_that_agree_or_share_nothing_propose_no_groups(
     apart = replace(model, cosines=None)
     assert interference.findings(apart, NAMES) == []
     assert interference.figures(tmp_path, apart, NAMES) == []
+
+
+def test_groups_are_drawn_within_themselves(
+    trained: tuple[Job, Prepared, Trained], tmp_path: Path
+) -> None:
+    """Between groups nothing is shared: nothing is said of it, and no other groups are proposed."""
+    apart = OPPOSED.copy()
+    apart[:2, 2] = apart[2, :2] = np.nan
+    model = _with(trained[2], tmp_path, apart)
+    assert interference.findings(model, NAMES) == [
+        "Gradients of the one pair of outcomes agree on average."
+    ]
+    drawn = interference.figures(tmp_path, model, NAMES)
+    assert all(figure.path.stat().st_size > 3000 for figure in drawn)
+    assert proposed(apart, NAMES) == (tuple(NAMES),)
 
 
 def test_of_many_pairs_those_that_oppose_most_are_drawn(tmp_path: Path) -> None:

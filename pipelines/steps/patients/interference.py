@@ -37,6 +37,8 @@ def _through(folder: Path, angles: np.ndarray, names: Sequence[str]) -> list[Fig
     if len(angles) < _FEWEST or len(names) < _FEWEST:
         return []
     rows, columns = np.triu_indices(len(names), k=1)
+    sharing = ~np.isnan(angles[0, rows, columns])
+    rows, columns = rows[sharing], columns[sharing]
     each = angles[:, rows, columns].T
     worst = np.argsort(each.mean(axis=1), kind="stable")[:_ROWS]
     epochs = [str(2**number) for number in range(len(angles))]
@@ -55,7 +57,8 @@ def findings(model: Trained, names: Sequence[str]) -> list[str]:
     lines, angles = [], model.angles()
     if len(angles):
         mean = angles.mean(axis=0)
-        lines.append(_pulls(conflicts(mean, names), len(names)))
+        shared = int((~np.isnan(mean[np.triu_indices(len(names), k=1)])).sum())
+        lines.append(_pulls(conflicts(mean, names), shared))
         groups = proposed(mean, names)
         if len(groups) > 1:
             listed = " | ".join(", ".join(group) for group in groups)
@@ -65,10 +68,10 @@ def findings(model: Trained, names: Sequence[str]) -> list[str]:
     return lines
 
 
-def _pulls(found: list[tuple[str, str, float]], count: int) -> str:
-    pairs = count * (count - 1) // 2
+def _pulls(found: list[tuple[str, str, float]], pairs: int) -> str:
     if not found:
-        return f"Gradients of all {pairs} pairs of outcomes agree on average."
+        which = f"all {pairs} pairs" if pairs > 1 else "the one pair"
+        return f"Gradients of {which} of outcomes agree on average."
     worst = ", ".join(f"{a} and {b} ({cosine:+.2f})" for a, b, cosine in found[:_MOST])
     which = f"; most of all {worst}" if len(found) > _MOST else f": {worst}"
     return f"Gradients of {len(found)} of {pairs} pairs of outcomes oppose each other{which}."
