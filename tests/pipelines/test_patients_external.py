@@ -70,4 +70,5 @@ def test_curves_are_drawn_where_there_are_labels(tmp_path: Path) -> None:
     there = replace(there, frames=there.frames | {UNCALIBRATED: there.frames["shared"]})
     (figure,) = external.draw(tmp_path, there, "north.csv")
     assert figure.path.stat().st_size
+    assert "north.csv" in figure.caption
     assert external.draw(tmp_path, _without(there, "death"), "north.csv") == []

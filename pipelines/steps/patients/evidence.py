@@ -36,7 +36,10 @@ def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Tra
 
     The packed model is judged by what it answers to raw records, as it will be served.
     """
-    model, *controls = trained
+    model, *rest = trained
+    # What sharing is compared with comes before sharing otherwise.
+    controls = sorted(rest, key=lambda each: each.name == words.GROUPED)
+    trained = [model, *controls]
     tested = read_test(job, prepared, served.package, trained, "test")
     metrics = {each.name: tested.metrics(each.name) for each in trained}
     there: Tested | None = None

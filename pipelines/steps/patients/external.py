@@ -12,7 +12,7 @@ from domains.healthcare.outcome_scores import MEAN, ranked
 from domains.healthcare.outcome_targets import known
 from domains.metrics import Interval, gap
 from pipelines.evidence import Cell, Figure, Table
-from pipelines.reporting import panels
+from pipelines.reporting import figures, panels
 from pipelines.reporting.wording import measured
 from pipelines.steps.patients.tested import UNCALIBRATED, Tested
 from pipelines.steps.patients.words import METRIC_NAMES
@@ -114,7 +114,11 @@ def draw(folder: Path, there: Tested, where: str) -> list[Figure]:
     for name in names:
         y, said = there.labelled(name)
         shown[name] = (y, {"before": there.labelled(name, UNCALIBRATED)[1], "after": said})
-    path = panels.reliabilities(folder / "reliability_external.png", shown)
+    path = folder / "reliability_external.png"
+    if len(names) > 1:
+        panels.reliabilities(path, shown)
+    else:
+        figures.reliability(path, *shown[names[0]])
     caption = (
         f"Records of {where} in ten bins of equal size, before and after the calibration that the "
         "own records ask for."

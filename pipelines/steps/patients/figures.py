@@ -40,7 +40,7 @@ def _bars(
     if not rows:
         return None
     path = figures.bars(folder / f"outcomes_{metrics[0]}.png", rows, label)
-    title = f"{label} of every outcome, against controls"
+    title = f"{label} of every outcome" + (", against controls" if len(series) > 1 else "")
     caption = "Test records; whiskers are 95 % intervals by patient."
     return Figure(f"outcomes-{metrics[0]}", title, caption, path)
 
