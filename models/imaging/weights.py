@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -99,9 +100,17 @@ def _renamed(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
             yield _DENSE.sub(r"\1.layers.\2\3.", name), tensor
 
 
-def _read(file: Path) -> dict[str, Tensor]:
+def check_there(file: Path) -> None:
+    """Raise InputError unless there is such a file of weights, which may be read."""
     if not file.is_file():
-        raise InputError(f"{file}: no such weights file")
+        found = "a folder" if file.is_dir() else "no such weights file"
+        raise InputError(f"{file}: {found}, expected a state dict (.safetensors, .pt or .pth)")
+    if not os.access(file, os.R_OK):
+        raise InputError(f"{file}: no permission to read it")
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    check_there(file)
     try:
         if file.suffix.lower() == ".safetensors":
             state = load_file(file)

@@ -92,7 +92,7 @@ class ImagingData(Section):
     max_unreadable: Share = Field(
         0.05,
         description="Largest share of unusable images to set aside, and of images to leave out for "
-        "their patient is on two sides of a given split; where there are more, the data are refused",
+        "their patient is on two sides of a given split; data with more are refused",
     )
 
     @model_validator(mode="after")

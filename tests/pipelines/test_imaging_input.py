@@ -177,3 +177,15 @@ def test_a_second_test_set_is_not_split(tmp_path: Path, key: dict[str, str]) -> 
         InputError, match=rf"test.{min(key)}: all images of test: are tested|split_by"
     ):
         _config(tmp_path, data=data, test={**data, **key})
+
+
+@pytest.mark.parametrize("name", ["none.pt", "folder"])
+def test_a_file_of_weights_that_is_not_there_is_told_before_an_image_is_read(
+    home: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    data = {"kind": "folder", "path": "no-images-either"}
+    config = _config(tmp_path, data=data, weights=name)
+    said = rf"{name}: (no such weights file|a folder), expected a state dict"
+    with pytest.raises(InputError, match=said), open_job("imaging", config) as job:
+        prepare_images.fn(job)

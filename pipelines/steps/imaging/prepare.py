@@ -18,6 +18,7 @@ from domains.healthcare.image_split import EXCLUDED, Rule
 from domains.healthcare.imaging import Request, prepare
 from domains.sources import fetch, fetch_medmnist
 from domains.splits import split_key
+from models.imaging.weights import check_there
 from pipelines.governance import seen
 from pipelines.governance.lineage import note_bases
 from pipelines.progress import say
@@ -68,10 +69,13 @@ def prepare_images(job: Job) -> Prepared:
     """Read, check and split the images of both tasks, and read those of a second test.
 
     Raises:
-        InputError: The images cannot be used, or transfer is asked of a backbone without weights.
+        InputError: The images cannot be used, transfer is asked of a backbone without weights, or
+            there is no such file of weights.
     """
     config: ImagingConfig = job.config
     strategies(config)
+    if config.weights is not None:
+        check_there(config.weights)
     effort = EFFORTS[config.scale]
     own = 48 if config.data.kind == "builtin" else 64
     size = config.image_size or min(own, effort.image_size or own)
