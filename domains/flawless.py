@@ -13,6 +13,8 @@ other end is reached.
   exact for the disjoint ones and on the safe side for all.
 * A KS distance follows: the ROC curve goes through a point that lies that far above the diagonal
   and no further, so that AUROC ≤ 1 − (1 − KS)² / 2.
+* A mean over classes, labels or outcomes has parts that are flawless and parts that are not; the
+  former add what they leave open to an interval that the latter alone make wide.
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
+from domains.ranked import Area
+
 _TAIL = 0.025
 UNKNOWN = float("nan")
-"""Slack of a metric of which no bound is known: it has no interval where resamples agree."""
+"""Slack of a flawless metric of which no bound is known: it has no interval."""
 
 
 def slack(trials: int) -> float:
@@ -34,37 +38,68 @@ def slack(trials: int) -> float:
     return 1.0 - _TAIL ** (1.0 / trials) if trials > 0 else 1.0
 
 
-def slack_of(name: str, y: np.ndarray, groups: np.ndarray | None = None) -> float:
-    """The same of a metric by name, where it is all right or all wrong; NaN: no bound is known.
+def of_share(hit: np.ndarray, groups: np.ndarray) -> float:
+    """Slack of the share of records that are hit: 0 unless all or none of them are.
 
     Args:
-        name: As in `domains.metrics.METRICS`; or `share`, or one that begins with
-            `sensitivity` or `specificity`.
-        y: 0 and 1 or class numbers, (n,); or labels of 0 and 1, (n, l), whose mean is meant.
+        hit: (n,) bool.
+        groups: Patient or borrower of each record, (n,).
+    """
+    return slack(len(np.unique(groups))) if hit.all() or not hit.any() else 0.0
+
+
+def of_areas(y: np.ndarray, p: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+    """Slack of the AUROC of each class that occurs, or of each label; 0 of one with a flaw.
+
+    Args:
+        y: 0 and 1 or class numbers, (n,); or labels of 0 and 1, (n, l).
+        p: Probabilities (n,) of 1, (n, k) of classes, or (n, l) of labels.
         groups: Of the records, (n,); None: each is a group of its own.
     """
-    y = np.asarray(y)
     of = np.arange(len(y)) if groups is None else np.asarray(groups)
-    if name in ("accuracy", "share"):
-        return slack(len(np.unique(of)))
-    if name.startswith(("sensitivity", "specificity")):
-        return slack(len(np.unique(of[(y > 0) == name.startswith("sensitivity")])))
-    if name == "gini":
-        return 2 * slack_of("auroc", y, of)
-    if name == "ks":
-        return float(min(np.sqrt(2 * slack_of("auroc", y, of)), 1.0))
-    return _of_pairs(y, of) if name == "auroc" else UNKNOWN
+    sides = [(side, score) for side, score in _sides(y, p) if 0 < side.sum() < len(side)]
+    return np.array([_of_side(side, score, of) for side, score in sides])
 
 
-def _of_pairs(y: np.ndarray, groups: np.ndarray) -> float:
-    """Mean over labels, or over the classes that occur, each against the rest."""
-    if y.ndim == 2:
-        sides = list(y.T > 0)
-    else:
-        numbers = np.unique(y)
-        sides = [y == k for k in (numbers[1:] if len(numbers) == 2 else numbers)]
-    each = [slack(disjoint_pairs(side, groups)) for side in sides if 0 < side.sum() < len(side)]
-    return float(np.mean(each)) if each else UNKNOWN
+def of_area(y: np.ndarray, p: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """Slack of the AUROC, or of its mean over classes or labels; see `of_areas`."""
+    each = of_areas(y, p, groups)
+    return float(each.mean()) if len(each) else 0.0
+
+
+def of_gap(
+    y: np.ndarray, new: np.ndarray, old: np.ndarray, groups: np.ndarray | None = None
+) -> float:
+    """Slack of a difference of two AUROCs: of classes that both models rank without a flaw, and
+    not in the same order, so that further records may tell them apart.
+    """
+    if same_order(new, old):
+        return 0.0
+    one, other = (of_areas(y, p, groups) for p in (new, old))
+    return float(np.where(other > 0, one, 0.0).mean()) if len(one) else 0.0
+
+
+def of_ks(area: float) -> float:
+    """Slack of a KS distance, from that of the AUROC."""
+    return float(min(np.sqrt(2 * area), 1.0))
+
+
+def unbounded(value: float) -> float:
+    """Slack of a metric without a known bound: unknown where it is flawless, else 0."""
+    return UNKNOWN if abs(value - 1.0) < 1e-9 else 0.0
+
+
+def _sides(y: np.ndarray, p: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    y, p = np.asarray(y), np.asarray(p, dtype=float)
+    if p.ndim == 1:
+        return [(y > 0, p)]
+    of = y.T > 0 if y.ndim == 2 else np.arange(p.shape[1])[:, None] == y
+    return list(zip(of, p.T, strict=True))
+
+
+def _of_side(positive: np.ndarray, score: np.ndarray, groups: np.ndarray) -> float:
+    found = Area(score)(positive, np.ones(len(score)))
+    return slack(disjoint_pairs(positive, groups)) if min(found, 1 - found) < 1e-9 else 0.0
 
 
 def same_order(one: np.ndarray, other: np.ndarray) -> bool:

@@ -22,7 +22,6 @@ import numpy as np
 from scipy.special import xlogy
 
 from domains.concordance import Concordance, in_order
-from domains.flawless import UNKNOWN
 from domains.ranked import Areas, Calibration, Precision
 
 Metric = Callable[..., float]
@@ -141,7 +140,7 @@ def bootstrap(
     groups: np.ndarray | None = None,
     repeats: int = 500,
     seed: int = 0,
-    slack: float = UNKNOWN,
+    slack: float = 0.0,
 ) -> Interval:
     """95 % interval of a metric, resampling whole groups (patients, borrowers).
 
@@ -166,7 +165,7 @@ def paired_bootstrap(
     groups: np.ndarray | None = None,
     repeats: int = 500,
     seed: int = 0,
-    slack: float | None = None,
+    slack: float = 0.0,
 ) -> Interval:
     """95 % interval of `metric(new) − metric(old)`, both on the same resamples.
 
@@ -189,51 +188,46 @@ def interval(value: float, draws: list[float] | np.ndarray, slack: float | None 
     Args:
         value: Of the sample itself.
         draws: Of its resamples.
-        slack: How far the truth may lie from a flawless value, 1 or 0, where all resamples agree
-            (`domains.flawless`). NaN: no bound is known, and such a value has no interval, nor
-            has any other on which all resamples agree. None: their agreement is the interval.
+        slack: How far the truth may lie from a flawless value, 1 or 0
+            (`domains.flawless`), or how far the flawless parts of a mean may move it. With it, a
+            value that is not flawless, and on which all resamples agree, has no interval; nor has
+            one whose slack is NaN. None: the agreement of resamples is the interval.
     """
     finite = np.asarray(draws)[np.isfinite(draws)]
     if not len(finite) or not np.isfinite(value):
         return Interval(value, float("nan"), float("nan"))
-    if slack is not None and alike(finite):
-        return _flawless(value, slack)
+    if np.isnan(slack or 0.0) or (slack == 0.0 and alike(finite)):
+        return Interval(value, float("nan"), float("nan"))
     low, high = np.percentile(finite, [2.5, 97.5]) - (finite.mean() - value)
+    if value >= 0.5:
+        low -= slack or 0.0
+    else:
+        high += slack or 0.0
     # What is never negative has no interval below zero, and what never passes one none above.
     low = max(low, 0.0) if finite.min() >= 0 else low
     high = min(high, 1.0) if finite.max() <= 1 else high
     return Interval(value, float(low), float(high))
 
 
-def gap(value: float, draws: list[float] | np.ndarray, slack: float | None = None) -> Interval:
+def gap(value: float, draws: list[float] | np.ndarray, slack: float = 0.0) -> Interval:
     """The same of a difference, which has no end at zero or one.
 
     Args:
         value: Of the sample itself.
         draws: Of its resamples.
-        slack: How far the truth may lie from a difference on which all resamples agree, either
-            way; None: their agreement is the interval, as of a model and itself.
+        slack: How far further records may move it, either way, that no resample shows
+            (`domains.flawless.of_gap`).
     """
     finite = np.asarray(draws)[np.isfinite(draws)]
     if not len(finite) or not np.isfinite(value):
         return Interval(value, float("nan"), float("nan"))
-    if slack is not None and alike(finite):
-        return Interval(value, value - slack, value + slack)
     low, high = np.percentile(finite, [2.5, 97.5]) - (finite.mean() - value)
-    return Interval(value, float(low), float(high))
+    return Interval(value, float(low) - slack, float(high) + slack)
 
 
 def alike(draws: np.ndarray) -> bool:
     """Whether all resamples say the same, but for rounding."""
     return float(np.ptp(draws)) <= _ROUNDING
-
-
-def _flawless(value: float, slack: float) -> Interval:
-    if abs(value - 1.0) <= _ROUNDING and np.isfinite(slack):
-        return Interval(value, 1.0 - slack, 1.0)
-    if abs(value) <= _ROUNDING and np.isfinite(slack):
-        return Interval(value, 0.0, slack)
-    return Interval(value, float("nan"), float("nan"))
 
 
 def resamples(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from domains.flawless import UNKNOWN, slack_of
+from domains.flawless import of_area, of_share, unbounded
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import Targets, known
 from domains.metrics import Interval, interval, prepared, resamples
@@ -54,11 +54,13 @@ def scores(
             of["ibs"] = IntegratedBrier(y[rows], curves[name][rows], codec.grid)
         if codec.outcome.kind in ("regression", "count") and f"{name}.low" in predicted:
             natural = targets.values[name].astype(float)[rows]
-            of["coverage"] = _mean_of(within(natural, predicted[rows], name))
+            hit = within(natural, predicted[rows], name)
+            of["coverage"] = _mean_of(hit)
         places = np.flatnonzero(rows)  # to take so many weights by place is quicker than by mask
+        said = y[rows], p[rows]
         for key, score in of.items():
-            right = y[rows] if key == "auroc" else None
-            found[f"{name}.{key}"] = _Labelled(score, key, places, right)
+            judged_by = (hit, hit) if key == "coverage" else said
+            found[f"{name}.{key}"] = _Labelled(score, key, places, *judged_by)
     return found
 
 
@@ -70,13 +72,15 @@ class _Labelled:
         metric: Of those records.
         key: Its name.
         places: Where they are among all records.
-        y: Their targets, where what flawless answers leave open depends on them.
+        y: Their targets; of coverage, whether their values lie within their bounds.
+        p: Their predictions.
     """
 
     metric: Score
     key: str
     places: np.ndarray
-    y: np.ndarray | None
+    y: np.ndarray
+    p: np.ndarray
 
     def __call__(self, weight: np.ndarray | None) -> float:
         return self.metric(None if weight is None else weight[self.places])
@@ -85,8 +89,8 @@ class _Labelled:
         """See `domains.metrics.interval`; patients are of all records."""
         of = patients[self.places]
         if self.key == "coverage":
-            return slack_of("share", of, of)
-        return UNKNOWN if self.y is None else slack_of(self.key, self.y, of)
+            return of_share(self.y, of)
+        return of_area(self.y, self.p, of) if self.key == "auroc" else unbounded(self(None))
 
 
 def within(values: np.ndarray, predicted: pd.DataFrame, name: str) -> np.ndarray:
@@ -130,18 +134,19 @@ class Comparison:
     Attributes:
         values: Model → metric → value.
         draws: Model → metric → values on the resamples, (repeats,).
-        slack: Metric → what flawless answers leave open, see `domains.metrics.interval`.
+        slack: Model → metric → what flawless answers leave open, see `domains.metrics.interval`.
     """
 
     values: dict[str, dict[str, float]]
     draws: dict[str, dict[str, np.ndarray]]
-    slack: dict[str, float] = field(default_factory=dict)
+    slack: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def interval(self, model: str, key: str) -> Interval:
         """A metric with its 95 % interval."""
-        slack = self.slack.get(key, UNKNOWN)
+        of, keys = self.slack.get(model, {}), [key]
         if key == MEAN:
-            slack = float(np.mean([self.slack.get(k, UNKNOWN) for k in ranked(self.values[model])]))
+            keys = ranked(self.values[model])
+        slack = float(np.mean([of.get(each, 0.0) for each in keys]))
         return interval(self.values[model][key], self.draws[model][key], slack)
 
     def difference(self, new: str, old: str, key: str) -> Interval:
@@ -159,7 +164,8 @@ class Comparison:
         draws = {**self.draws[like], **self.draws.get(model, {})}
         values, draws = _with_mean(values, draws)
         both = {**self.values, model: values}, {**self.draws, model: draws}
-        return Comparison(*both, self.slack)
+        slack = {**self.slack.get(like, {}), **self.slack.get(model, {})}
+        return Comparison(*both, {**self.slack, model: slack})
 
 
 def compare(
@@ -193,10 +199,8 @@ def compare(
     draws = {name: {k: np.array(v) for k, v in of.items()} for name, of in drawn.items()}
     both = {name: _with_mean(kept[name], draws[name]) for name in models}
     slack = {
-        key: score.slack(patients)
-        for of in usable.values()
-        for key, score in of.items()
-        if isinstance(score, _Labelled)
+        name: {k: s.slack(patients) for k, s in of.items() if isinstance(s, _Labelled)}
+        for name, of in usable.items()
     }
     return Comparison(
         {name: of for name, (of, _) in both.items()},

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from domains import durable
-from domains.flawless import same_order, slack_of
+from domains.flawless import of_area, of_gap, unbounded
 from domains.metrics import Interval, bootstrap, ece, paired_bootstrap, prepared
 
 _META = b"careledger.outcomes"
@@ -167,7 +167,8 @@ def primary(answered: Answers) -> Interval:
         return mean(weight)
 
     how = answered.repeats, answered.seed
-    return bootstrap(metric, rows, rows, groups, *how, _slack(answered.frame, outcomes))
+    slack = float(np.mean([_slack(answered.frame, outcome) for outcome in outcomes]))
+    return bootstrap(metric, rows, rows, groups, *how, slack)
 
 
 def difference(new: Answers, old: Answers) -> tuple[Interval, int]:
@@ -191,19 +192,25 @@ def difference(new: Answers, old: Answers) -> tuple[Interval, int]:
     def metric(_: np.ndarray, which: np.ndarray, weight: np.ndarray | None = None) -> float:
         return means[int(which[0])](weight)
 
-    same = all(same_order(both[c].to_numpy(), both[f"old.{c}"].to_numpy()) for c in wanted)
-    slack = None if same else _slack(both, outcomes)
+    slack = float(np.mean([_slack_between(both, outcome) for outcome in outcomes]))
     how = both["group"].to_numpy(), new.repeats, new.seed, slack
     return paired_bootstrap(metric, rows, np.ones_like(rows), np.zeros_like(rows), *how), len(both)
 
 
-def _slack(frame: pd.DataFrame, outcomes: tuple[HeldOutcome, ...]) -> float:
-    """What flawless answers leave open: the mean over outcomes, as the primary number is."""
-    groups, each = frame["group"].to_numpy(), []
-    for outcome in outcomes:
-        y, _, known = _pair(frame, outcome, "prediction.")
-        each.append(slack_of(outcome.metric, y[known], groups[known]))
-    return float(np.mean(each))
+def _slack(frame: pd.DataFrame, outcome: HeldOutcome) -> float:
+    """What flawless answers to an outcome leave open."""
+    y, p, known = _pair(frame, outcome, "prediction.")
+    if outcome.metric != "auroc":
+        return unbounded(prepared(outcome.metric, y[known], p[known])(None))
+    return of_area(y[known], p[known], frame["group"].to_numpy()[known])
+
+
+def _slack_between(both: pd.DataFrame, outcome: HeldOutcome) -> float:
+    """What two versions' flawless answers to it leave open of their difference."""
+    if outcome.metric != "auroc":
+        return 0.0
+    (y, new, known), (_, old, _) = (_pair(both, outcome, f"{x}prediction.") for x in ("", "old."))
+    return of_gap(y[known], new[known], old[known], both["group"].to_numpy()[known])
 
 
 def calibration_error(answered: Answers) -> float | None:

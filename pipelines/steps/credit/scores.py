@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from domains.flawless import UNKNOWN, slack_of
+from domains.flawless import of_area, of_ks
 from domains.metrics import Interval, interval, named
 
 _MANY = 20_000
@@ -81,14 +81,14 @@ class Tested:
             for arm, p in self.scores.items()
         }
 
-    def slack(self, name: str) -> float:
-        """What flawless answers leave open of a metric, see `domains.flawless`."""
-        return slack_of(name, self.y, self.group)
+    def slack(self, arm: str) -> float:
+        """What an arm's flawless answers leave open of its AUROC, see `domains.flawless`."""
+        return of_area(self.y, self.scores[arm], self.group)
 
-    def slack_inside(self, number: int) -> float:
+    def slack_inside(self, arm: str, number: int) -> float:
         """The same of the AUROC inside a client."""
         mine = self.client == number
-        return slack_of("auroc", self.y[mine], self.group[mine])
+        return of_area(self.y[mine], self.scores[arm][mine], self.group[mine])
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,13 @@ class Lender:
 def metrics_of(tested: Tested, arm: str) -> Metrics:
     """`auroc`, `auroc_client_mean`, `ks`, `gini` and `ece` of one arm, with intervals."""
     area, p = tested.areas[arm], tested.scores[arm]
-    found = named("auroc", _of(area, tested.slack("auroc")))
-    found |= named("gini", _of(2 * area - 1, tested.slack("gini")))
+    slack = tested.slack(arm)
+    found = named("auroc", _of(area, slack)) | named("gini", _of(2 * area - 1, 2 * slack))
     if tested.enough:
-        inside = float(np.mean([tested.slack_inside(k) for k in tested.enough]))
+        inside = float(np.mean([tested.slack_inside(arm, k) for k in tested.enough]))
         found |= named("auroc_client_mean", _of(np.nanmean(tested.inside[arm], axis=0), inside))
-    found |= named("ks", _of(kolmogorovs(tested.weights, tested.y, p), tested.slack("ks")))
-    return found | named("ece", _of(errors(tested.weights, tested.y, p), UNKNOWN))
+    found |= named("ks", _of(kolmogorovs(tested.weights, tested.y, p), of_ks(slack)))
+    return found | named("ece", _of(errors(tested.weights, tested.y, p), 0.0))
 
 
 def difference(tested: Tested, arm: str, other: str) -> Interval:
@@ -139,7 +139,7 @@ def lenders(tested: Tested, arm: str) -> list[Lender]:
         rate = float(mine.mean()) if len(mine) else float("nan")
         area = None
         if row is not None:
-            area = _of(tested.inside[arm][row], tested.slack_inside(number))
+            area = _of(tested.inside[arm][row], tested.slack_inside(arm, number))
         made.append(Lender(name, len(mine), rate, area))
     return made
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from domains.flawless import of_area
 from domains.metrics import Interval, interval, resamples
 from models.imaging.task import kind_of
 from pipelines.evidence import Cell, Table
@@ -76,7 +77,8 @@ def tell(curve: Curve, prepared: Prepared, sure: Sure) -> Told:
         return Told()
     areas = {(p.series, p.count, p.repeat): areas_of(p, prepared, sure) for p in curve.points}
     test = prepared.target.labels()[prepared.target.rows("test")]
-    spots = _spots(curve.points, areas, sure.seed, sure.slack("auroc", test))
+    perfect = np.eye(int(test.max()) + 1)[test] if test.ndim == 1 else test
+    spots = _spots(curve.points, areas, sure.seed, of_area(perfect, perfect, sure.groups))
     tuned = [versus(areas, name, PROBE, sure.seed) for name in TUNED]
     controls = [versus(areas, PROBE, name, sure.seed) for name in (RANDOM, SIZE)]
     said = [sentence(*pair) for pair in zip(TUNED, tuned, strict=True) if pair[1]]
@@ -112,6 +114,7 @@ def _spots(points: Sequence[Point], areas: Areas, seed: int, slack: float) -> li
         these = [p for p in points if (p.series, p.count) == (series, count)]
         each = np.stack([areas[p.series, p.count, p.repeat] for p in these])
         train, test = each[:, :1], each[:, 1:]
+        flawless = slack if (test[:, 0] > 1 - 1e-9).all() else None
         patients = float(np.mean([p.patients for p in these]))
         found.append(
             Spot(
@@ -119,9 +122,9 @@ def _spots(points: Sequence[Point], areas: Areas, seed: int, slack: float) -> li
                 count,
                 patients,
                 len(these),
-                mean(test, seed, slack),
+                mean(test, seed, flawless),
                 mean(np.repeat(train, test.shape[1], axis=1), seed),
-                mean(train - test, seed),
+                mean(train - test, seed, flawless),
             )
         )
     names = list(dict.fromkeys(p.series for p in points))

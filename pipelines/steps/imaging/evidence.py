@@ -74,7 +74,16 @@ def evaluate(
     calibration = _calibration(tested, prepared, scorer, metrics[best.name])
     views = _views(scorer, tested, sure)
     story = words.Story(
-        prepared, bases, list(trained), best, metrics, gaps, calibration, trust, views
+        prepared,
+        bases,
+        list(trained),
+        best,
+        metrics,
+        gaps,
+        calibration,
+        trust,
+        views,
+        sure.slack("auroc", tested.y, tested.p[best.name]),
     )
     less = tell(curve or Curve(), prepared, sure)
     headline = words.headline(story)

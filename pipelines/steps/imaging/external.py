@@ -21,6 +21,7 @@ _TOLD = {"auroc": "AUROC", "accuracy": "accuracy", "ece": "calibration error",
          "sensitivity_at_specificity": "sensitivity at the chosen specificity",
          "specificity_reached": "specificity reached there"}  # fmt: skip
 
+_CHOSEN = ("sensitivity_at_specificity", "specificity_reached")
 _MOST = 0.5  # of the images, below which a warning of them would be missed by most
 
 
@@ -35,7 +36,8 @@ def validate(
     other = Sure(on.groups, sure.repeats, sure.seed + 1)
     rows = []
     for name, metric in _measures(tested, on).items():
-        here, there, drop = drops(name, metric, tested.answered, on, sure, other)
+        cut = tested.point.threshold if tested.point and name in _CHOSEN else 0.5
+        here, there, drop = drops(name, metric, tested.answered, on, sure, other, cut)
         found.metrics |= named(f"external.{name}", there)
         rows.append(_row(_TOLD[name], here, there, drop))
         if name == "auroc":
@@ -70,11 +72,20 @@ def _measures(tested: Tested, on: Answered) -> dict[str, Metric]:
 
 
 def drops(
-    name: str, metric: Metric, own: Answered, other: Answered, sure: Sure, there: Sure
+    name: str,
+    metric: Metric,
+    own: Answered,
+    other: Answered,
+    sure: Sure,
+    there: Sure,
+    cut: float = 0.5,
 ) -> tuple[Interval, Interval, Interval]:
-    """A metric on both sets, and other minus own; the sets are resampled independently."""
+    """A metric on both sets, and other minus own; the sets are resampled independently.
+
+    `cut` is the probability above which the metric calls an image positive, if it does.
+    """
     pairs = [_draws(metric, own, sure), _draws(metric, other, there)]
-    slacks = sure.slack(name, own.y), there.slack(name, other.y)
+    slacks = sure.slack(name, own.y, own.p, cut), there.slack(name, other.y, other.p, cut)
     here, away = (interval(*pair, slack) for pair, slack in zip(pairs, slacks, strict=True))
     difference = pairs[1][0] - pairs[0][0]
     return here, away, gap(difference, pairs[1][1] - pairs[0][1], max(slacks))

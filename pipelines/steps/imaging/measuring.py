@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from domains.flawless import UNKNOWN, same_order, slack_of
+from domains.flawless import of_area, of_gap, of_share, unbounded
 from domains.metrics import (
     Interval,
     Metric,
@@ -136,29 +136,43 @@ class Sure:
     repeats: int
     seed: int
 
-    def of(self, metric: Metric, y: np.ndarray, p: np.ndarray, slack: float = UNKNOWN) -> Interval:
+    def of(self, metric: Metric, y: np.ndarray, p: np.ndarray, slack: float = 0.0) -> Interval:
         """95 % interval of a metric; for `slack` see `domains.metrics.interval`."""
         return bootstrap(metric, y, p, self.groups, self.repeats, self.seed, slack)
 
     def area(self, y: np.ndarray, p: np.ndarray) -> Interval:
         """AUROC, see `ranking`."""
-        return self.of(ranking(y), y, p, self.slack("auroc", y))
+        return self.of(ranking(y), y, p, of_area(y, p, self.groups))
 
     def difference(self, y: np.ndarray, new: np.ndarray, old: np.ndarray) -> Interval:
         """Paired difference of AUROC, new minus old."""
-        slack = None if same_order(new, old) else self.slack("auroc", y)
+        slack = of_gap(y, new, old, self.groups)
         with_groups = (self.groups, self.repeats, self.seed)
         return paired_bootstrap(ranking(y), y, new, old, *with_groups, slack)
 
-    def slack(self, name: str, y: np.ndarray) -> float:
-        """What flawless answers leave open of a metric by its name."""
-        return slack_of(name, y, self.groups)
+    def slack(self, name: str, y: np.ndarray, p: np.ndarray, threshold: float = 0.5) -> float:
+        """What flawless answers leave open of a metric by its name, see `domains.flawless`."""
+        if name == "accuracy":
+            return self._of_guesses(y, p)
+        if name.startswith(("sensitivity", "specificity")):
+            among = (y > 0) == name.startswith("sensitivity")
+            return of_share(p[among] > threshold, self.groups[among]) if among.any() else 0.0
+        area = of_area(y, p, self.groups)
+        if name == "average_precision":
+            return unbounded(1.0) if area > 0 else 0.0
+        return area if name == "auroc" else 0.0
+
+    def _of_guesses(self, y: np.ndarray, p: np.ndarray) -> float:
+        if y.ndim == 2:
+            return float(np.mean([of_share(hit, self.groups) for hit in ((p >= 0.5) == y).T]))
+        guess = p.argmax(axis=1) if p.ndim == 2 else (p >= 0.5).astype(int)
+        return of_share(guess == y, self.groups)
 
     def measure(self, y: np.ndarray, p: np.ndarray) -> dict[str, float]:
         """All metrics of these shapes, with their bounds beside them."""
         found: dict[str, float] = {}
         for name, metric in metrics_of(y, p).items():
-            found |= named(name, self.of(metric, y, p, self.slack(name, y)))
+            found |= named(name, self.of(metric, y, p, self.slack(name, y, p)))
         return found
 
     def of_patients(self, values: np.ndarray) -> Interval:
@@ -168,7 +182,7 @@ class Sure:
         """
         _, codes, sizes = np.unique(self.groups, return_inverse=True, return_counts=True)
         each = 1.0 / sizes[codes]
-        slack = self.slack("share", values) if values.dtype == bool else UNKNOWN
+        slack = of_share(values, self.groups) if values.dtype == bool else 0.0
         return self.of(_weighted(each), values.astype(float), values, slack)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from domains import metrics
 from domains.errors import InputError
-from domains.flawless import slack_of
+from domains.flawless import of_area
 from domains.healthcare.image_set import ImageSet
 from domains.healthcare.slicing import (
     FEWEST_CASES,
@@ -120,7 +120,8 @@ def _gap(which: np.ndarray, tested: Tested, sure: Sure) -> Interval:
         return inside - outside
 
     drawn = resamples(len(which), sure.groups, sure.repeats, sure.seed)
-    slack = max(slack_of("auroc", tested.y[rows], sure.groups[rows]) for rows in (which, ~which))
+    y, p, of = tested.y, tested.answered.p, sure.groups
+    slack = max(of_area(y[rows], p[rows], of[rows]) for rows in (which, ~which))
     return metrics.gap(gap(np.ones(len(which))), [gap(weight) for weight in drawn], slack)
 
 

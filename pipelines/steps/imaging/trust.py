@@ -119,8 +119,12 @@ def _point(found: Trust, tested: Tested, sure: Sure, classes: tuple[str, ...]) -
             f"The threshold for a specificity of {point.aim:.0%} was set by {point.negatives} "
             f"calibration images of {classes[0]}, which is few."
         )
-    reached = sure.of(point.specificity, on.y, on.p, sure.slack("specificity", on.y))
-    sensed = sure.of(point.sensitivity, on.y, on.p, sure.slack("sensitivity", on.y))
+    reached = sure.of(
+        point.specificity, on.y, on.p, sure.slack("specificity", on.y, on.p, point.threshold)
+    )
+    sensed = sure.of(
+        point.sensitivity, on.y, on.p, sure.slack("sensitivity", on.y, on.p, point.threshold)
+    )
     found.metrics |= named("sensitivity_at_specificity", sensed)
     found.metrics |= named("specificity_reached", reached)
     found.said.append(
@@ -151,7 +155,8 @@ def _each_class(on: Answered, classes: tuple[str, ...], sure: Sure) -> Table:
     for k, name in enumerate(classes):
         y = (on.y[:, k] if labels else on.y == k).astype(int)
         area = sure.area(y, on.p[:, k])
-        precision = sure.of(average_precision, y, on.p[:, k])
+        open_to = sure.slack("average_precision", y, on.p[:, k])
+        precision = sure.of(average_precision, y, on.p[:, k], open_to)
         rows.append([name, int(y.sum()), measured(area), measured(precision)])
     return Table(
         "Each label" if labels else "Each class against the rest",

@@ -22,7 +22,8 @@ class Story:
     """Everything the sentences are computed from.
 
     `gaps` holds paired differences of AUROC, the first name's minus the second's; `views` what
-    test-time augmentation did, where it is used.
+    test-time augmentation did, where it is used; `open_to` what flawless answers leave open of the
+    best arm's AUROC, see `domains.flawless`.
     """
 
     prepared: Prepared
@@ -34,6 +35,7 @@ class Story:
     calibration: dict[str, float | str | int]
     trust: Trust = field(default_factory=Trust)
     views: list[str] = field(default_factory=list)
+    open_to: float = 0.0
 
     def gap(self, new: str, old: str) -> Interval | None:
         """AUROC of `new` minus that of `old`; None where one of them was not trained."""
@@ -41,10 +43,6 @@ class Story:
             return self.gaps[new, old]
         turned = self.gaps.get((old, new))
         return None if turned is None else Interval(-turned.value, -turned.high, -turned.low)
-
-    def best_is_flawless(self) -> bool:
-        """Whether the registered arm ranks every test image right."""
-        return self.metrics[self.best.name]["auroc"] == 1.0
 
     def auroc(self, name: str) -> str:
         """`.842 (.801 to .880)` of one arm."""
@@ -241,11 +239,12 @@ def limits(story: Story) -> list[str]:
             "images took no part in the source task, but other images of the same patients may "
             "have, which flatters every arm that starts from it."
         )
-    if story.best_is_flawless():
+    if story.open_to > 0:
+        some = "" if story.metrics[story.best.name]["auroc"] == 1.0 else " of some classes"
         said.append(
-            f"{story.best.name} ranks every test image right, and so does every resample of them: "
-            "its interval is a bound on what so few patients can show (Clopper and Pearson, of "
-            "pairs of patients), and a measure of which no such bound is known has none."
+            f"{story.best.name} ranks every test image{some} right, and so does every resample of "
+            "them: its interval is as wide as so few patients ask for (Clopper and Pearson's "
+            "bound, of pairs of patients), and a measure without such a bound has none."
         )
     if validation < _FEW:
         said.append(f"The arm was chosen on {validation} validation images, which is few.")
