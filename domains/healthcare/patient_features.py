@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from domains.errors import InputError
 from domains.healthcare.outcome_targets import class_names, coded, numbers
 from domains.table_file import Records
-from domains.unseen import Marks, marked
+from domains.unseen import FAR, Marks, marked
 
 _QUANTILES = 101
 _MOST_LEVELS = 40
@@ -61,6 +61,20 @@ class Number:
         np.copyto(out[:, 0], codes, where=~missing)
         if self.gaps:
             out[:, 1] = missing
+
+    def far(self, column: pd.Series, codes: np.ndarray, where: str) -> np.ndarray:
+        """Which values lie further from the known ones than these from one another, (n,) bool."""
+        found = np.zeros(len(codes), dtype=bool)
+        if not self.values:
+            return found
+        ends = np.array([self.scores[0], self.scores[-1]], dtype=np.float32)
+        outer = np.flatnonzero(np.isin(codes, ends))  # what is far is at an end
+        raw, (low, high) = (
+            self.ordinal(column.iloc[outer], where),
+            (self.values[0], self.values[-1]),
+        )
+        found[outer] = (raw < 2 * low - high) | (raw > 2 * high - low)
+        return found
 
     @property
     def typical(self) -> float:
@@ -176,13 +190,22 @@ class Encoder:
         """One made-up record in the middle of every column: nobody's."""
         return pd.DataFrame([{f.name: f.typical for f in self.features}], dtype=object)
 
-    def unseen(self, codes: np.ndarray) -> Marks:
-        """Which categories are not listed, from what `code` made of records."""
-        return {
-            feature.name: marked(codes[:, k] == len(feature.levels), np.isnan(codes[:, k]))
-            for k, feature in enumerate(self.features)
-            if isinstance(feature, Category)
-        }
+    def unseen(self, codes: np.ndarray, frame: pd.DataFrame, where: str = "input") -> Marks:
+        """Which categories are not listed, and which numbers are far from all known ones.
+
+        Args:
+            codes: What `code` made of the records.
+            frame: The records.
+            where: Of them, for messages.
+        """
+        marks: Marks = {}
+        for k, feature in enumerate(self.features):
+            empty = np.isnan(codes[:, k])
+            if isinstance(feature, Category):
+                marks[feature.name] = marked(codes[:, k] == len(feature.levels), empty)
+            elif (far := feature.far(frame[feature.name], codes[:, k], where)).any():
+                marks[feature.name] = np.subtract(FAR * far, empty, dtype=np.int8)
+        return marks
 
     def ordinal(self, frame: Records, where: str = "input") -> np.ndarray:
         """One column a feature, (n, features) float64 with NaN: what boosted trees take."""

@@ -97,14 +97,14 @@ class PatientsScorer:
         return self.predict_noting(inputs)[0]
 
     def predict_noting(self, inputs: Any) -> tuple[pd.DataFrame, Marks]:
-        """`predict`, and which categories are unknown."""
+        """`predict`, and which categories are unknown, and which numbers far from all known."""
         if not isinstance(inputs, pd.DataFrame):
             raise InputError(f"input: expected a table with named columns, found {type(inputs)}")
         if not len(inputs):
             return pd.DataFrame(columns=list(self.outputs), dtype=float), {}
         codes = self.encoder.code(inputs)
         found = predictions(self.codecs, self._answered(codes, inputs), self.calibrators)
-        return found, self.encoder.unseen(codes)
+        return found, self.encoder.unseen(codes, inputs)
 
     def _answered(self, codes: np.ndarray, inputs: pd.DataFrame) -> dict[str, np.ndarray]:
         """Block by block: what the network takes is several times what a record is."""

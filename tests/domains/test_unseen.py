@@ -45,7 +45,23 @@ def test_patients_and_loans_mark_alike() -> None:
     known = pd.DataFrame({"age": [1.0, 2.0] * 30, "job": ["nurse", "clerk"] * 30})
     encoder = fit_encoder(known)
     frame = pd.DataFrame({"age": 1.0, "job": ["nurse", SECRET, None, "clerk"]})
-    assert encoder.unseen(encoder.code(frame))["job"].tolist() == [0, 1, -1, 0]
+    assert encoder.unseen(encoder.code(frame), frame)["job"].tolist() == [0, 1, -1, 0]
+
+
+@pytest.mark.parametrize("patients", [None, np.arange(400)])
+def test_numbers_far_from_all_that_training_held_are_marked(patients: np.ndarray | None) -> None:
+    ages = np.random.default_rng(0).uniform(20, 90, 400)
+    encoder = fit_encoder(pd.DataFrame({"age": ages}), patients)
+    frame = pd.DataFrame({"age": [55.0, 95.0, 150.0, 9999.0, None, -1.0, -999.0, 21.0]})
+    marks = encoder.unseen(encoder.code(frame), frame)
+    assert marks["age"].tolist() == [0, 0, 0, 2, -1, 0, 2, 0]
+    assert counted(marks) == {"age": [0, 7, 2]}
+    assert summed([counted(marks, slice(0, 4)), counted(marks, slice(4, 8))]) == counted(marks)
+    (line,) = told(counted(marks))
+    assert line.startswith("column age: 2 of 7 numbers lie further from all that the model knows")
+    assert "9999" not in line
+    ordinary = pd.DataFrame({"age": ages})
+    assert encoder.unseen(encoder.code(ordinary), ordinary) == {}
 
 
 def test_counts_of_parts_add_up_to_those_of_the_whole() -> None:

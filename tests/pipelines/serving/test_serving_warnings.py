@@ -87,4 +87,6 @@ def test_patients_are_told_too(home: Path) -> None:
     with serving("patients") as server:
         assert "warnings" not in server.predict(records=rows)
         (line,) = server.predict(records=[{**row, "ward": SECRET} for row in rows])["warnings"]
+        (far,) = server.predict(records=[{**row, "age": 9999} for row in rows])["warnings"]
     assert line.startswith("column ward: 3 of 3 values")
+    assert far.startswith("column age: 3 of 3 numbers lie further")
