@@ -19,7 +19,7 @@ HASH_BITS = 512
 
 _NEAR_BITS = 24  # of 512; re-encoded or resized copies differ in fewer, neighbouring slices in more
 _MIN_BITS_SET = 48  # flatter pictures (blank, or a single blob) hash alike without being copies
-_BLOCK = 16_000_000
+_BLOCK = 4_000_000
 """Comparisons at once, of a few bytes each."""
 
 
@@ -66,6 +66,8 @@ def pairs(left: Fingerprints, right: Fingerprints) -> tuple[np.ndarray, np.ndarr
     """Rows of `left` and `right` that show the same picture, exactly or nearly.
 
     Costs one matrix product of the bits, a block at a time: 20,000 against 20,000 take seconds.
+    Where many rows show one picture, as many pairs are named as connect them all, not each with
+    each: ten thousand copies of a placeholder would have a hundred million pairs.
     """
     bits, rows = right.perceptual.astype(np.float32), max(_BLOCK // max(len(right.exact), 1), 1)
     found = [
@@ -83,7 +85,28 @@ def _near(a: np.ndarray, b: np.ndarray, start: int) -> tuple[np.ndarray, np.ndar
     distance = set_a[:, None] + set_b[None, :] - 2.0 * (a @ b.T)
     busy = (set_a >= _MIN_BITS_SET)[:, None] & (set_b >= _MIN_BITS_SET)[None, :]
     rows, columns = np.nonzero((distance <= _NEAR_BITS) & busy)
+    rows, columns = _thinned(rows, columns, distance.shape)
     return rows + start, columns
+
+
+def _thinned(
+    rows: np.ndarray, columns: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """As many pairs as connect the same rows and columns: in each component, its first row with
+    every column, and every row with its first column.
+    """
+    if len(rows) <= sum(shape):
+        return rows, columns
+    part = components(sum(shape), rows, columns + shape[0])
+    met_rows, met_columns = np.unique(rows), np.unique(columns)
+    row_parts, column_parts = part[met_rows], part[met_columns + shape[0]]
+    first_row, first_column = np.zeros((2, len(part)), dtype=int)
+    first_row[row_parts[::-1]] = met_rows[::-1]
+    first_column[column_parts[::-1]] = met_columns[::-1]
+    return (
+        np.concatenate([met_rows, first_row[column_parts]]),
+        np.concatenate([first_column[row_parts], met_columns]),
+    )
 
 
 def _same(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

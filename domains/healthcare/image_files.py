@@ -26,7 +26,10 @@ from domains.healthcare.image_pixels import (
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".nii", ".nii.gz"})
 """File endings read as images."""
-FOREIGN = frozenset({".gif", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".heic", ".mhd", ".nrrd"})
+FOREIGN = frozenset(
+    {".gif", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".heic", ".avif", ".jfif"}
+    | {".mhd", ".mha", ".nrrd", ".nhdr", ".mgz", ".mgh", ".hdr"}
+)
 """Endings of images in formats that are not read, and said so."""
 
 _NAMED = (*SUFFIXES, *FOREIGN)

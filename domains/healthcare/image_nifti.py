@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -36,6 +37,8 @@ def read_nifti(path: Path | str, window: Window) -> Volume:
         Unreadable: Damaged, not of three dimensions, colours or complex numbers, too many voxels,
             or no window where one is needed.
     """
+    if os.path.isfile(path) and not os.path.getsize(path):
+        raise Unreadable("empty file")
     try:
         image = nibabel.load(path)
         values = _values(image)

@@ -6,8 +6,11 @@ import numpy as np
 from PIL import Image
 
 from domains.healthcare.image_duplicates import (
+    HASH_BITS,
     Fingerprints,
+    _thinned,
     clusters,
+    components,
     exact_hash,
     join,
     pairs,
@@ -65,3 +68,33 @@ def test_a_group_joins_patients_that_share_a_picture() -> None:
     patients = np.array(["b", "b", "a", "c", "d"], dtype=object)
     group = join(patients, np.array([0, 1, 1, 2, 3]))
     assert group.tolist() == ["a", "a", "a", "c", "d"]
+
+
+def test_many_copies_of_one_picture_are_joined_by_few_pairs() -> None:
+    draws = np.random.default_rng(0)
+    one, other = draws.integers(0, 2, (2, HASH_BITS)).astype(np.uint8)
+    bits = np.repeat(np.stack([one, other]), 3000, axis=0)
+    bits[np.arange(6000), draws.integers(0, HASH_BITS, 6000)] ^= 1  # near, and seldom equal
+    prints = Fingerprints(np.arange(6000).astype("U32"), bits)
+    rows, columns = pairs(prints, prints)
+    assert len(rows) < 10 * 6000
+    assert set(rows) == set(range(6000))
+    assert ((rows < 3000) == (columns < 3000)).all()
+    cluster = clusters(prints)
+    assert len(set(cluster[:3000])) == len(set(cluster[3000:])) == 1
+    assert cluster[0] != cluster[-1]
+
+
+def test_thinned_pairs_connect_what_all_pairs_connect() -> None:
+    draws = np.random.default_rng(1)
+    for _ in range(200):
+        shape = tuple(int(n) for n in draws.integers(1, 12, 2))
+        full = draws.random(shape) < draws.random()
+        rows, columns = np.nonzero(full)
+        few_rows, few_columns = _thinned(rows, columns, shape)
+        before = components(sum(shape), rows, columns + shape[0])
+        after = components(sum(shape), few_rows, few_columns + shape[0])
+        assert ((before[:, None] == before) == (after[:, None] == after)).all()
+        assert set(few_rows) == set(rows)
+        assert set(few_columns) == set(columns)
+        assert len(few_rows) <= sum(shape)

@@ -103,7 +103,10 @@ def test_what_is_no_volume_of_greys_says_why(tmp_path: Path) -> None:
     for name, (volume, reason) in made.items():
         with pytest.raises(Unreadable, match=reason):
             _slices(save_nifti(tmp_path / f"{name}.nii", volume))
-    for content in (b"", b"no volume", whole[:200], whole[: len(whole) // 2]):
+    (tmp_path / "empty.nii").write_bytes(b"")
+    with pytest.raises(Unreadable, match="empty file"):
+        _slices(tmp_path / "empty.nii")
+    for content in (b"no volume", whole[:200], whole[: len(whole) // 2]):
         (tmp_path / "b.nii.gz").write_bytes(content)
         with pytest.raises(Unreadable, match="truncated or damaged"):
             _slices(tmp_path / "b.nii.gz")

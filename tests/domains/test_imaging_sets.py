@@ -192,6 +192,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut.png": (_cut, "truncated or damaged"),
     "text.jpg": (lambda path: path.write_text("no image"), "not a PNG, JPEG, DICOM or NIfTI image"),
     "film.gif": (_gif, "an image in a format that is not read; expected PNG, JPEG, DICOM or NIfTI"),
+    "brain.mgz": (
+        lambda path: path.write_bytes(b"a volume of another kind"),
+        "an image in a format that is not read; expected PNG, JPEG, DICOM or NIfTI",
+    ),
     "film.png": (_apng, "animated"),
     "dot.png": (
         lambda path: save(path, np.zeros((1, 1), np.uint8)),
