@@ -43,7 +43,8 @@ def decode(path: Path | str, size: int | None = None, reading: Reading | None = 
     """Read a file that holds one image.
 
     A PNG or JPEG is turned as its EXIF orientation says; transparency is dropped, CMYK and palettes
-    become RGB. Pixels of 8 bits are taken as they are, those of more through the reading's window.
+    become RGB. Pixels of 8 bits are taken as they are, greys of more through the reading's window;
+    colours of more are refused, for Pillow would cut them to their upper 8 bits.
 
     Args:
         path: The file.
@@ -209,6 +210,7 @@ def _checked(source: Path | str | bytes, size: int | None, reading: Reading) -> 
 
 
 _NO_IMAGE = "not a PNG, JPEG, DICOM or NIfTI image"
+_DEEP_COLOURS = "16 bits a colour or with transparency, expected greys of 16 bits or colours of 8"
 _SEVERAL = {"MPO": "several pictures in one JPEG file, expected one"}
 
 
@@ -230,6 +232,8 @@ def _to_rgb(image: Image.Image, size: int | None, reading: Reading) -> np.ndarra
         deep = np.asarray(ImageOps.exif_transpose(image))
         pixels = as_rgb(deep, reading.window)
         return pixels if size is None else resize(pixels, size)
+    if any(str(tile.args).endswith(";16B") for tile in getattr(image, "tile", ())):
+        raise Unreadable(_DEEP_COLOURS)
     turned = ImageOps.exif_transpose(image)
     if reading.channels == 1:
         turned = turned.convert("RGB").convert("L")

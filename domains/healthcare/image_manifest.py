@@ -50,6 +50,7 @@ class Columns:
 AS_NAMED = Columns()
 """Columns by their usual names."""
 
+_RESERVED = {"id", "group", "cluster", "part", "given"}
 _OWN = {"id", "patient", "group", "cluster", "part", "label", "given", "time"}
 
 
@@ -97,6 +98,14 @@ def _table(path: Path, columns: Columns) -> pd.DataFrame:
                 f"{path}: no column {name!r} (data.{key}); there are: {shown(list(table.columns))}"
                 f"{_SEPARATED if len(table.columns) == 1 else ''}"
             )
+    taken = [
+        name for name in columns.more if name in _RESERVED or name.startswith(("size_", "is_"))
+    ]
+    if taken:
+        raise InputError(
+            f"{path}: column {taken[0]!r} (slices) has a name that images' records use themselves; "
+            "rename it"
+        )
     check_header(table, path)  # asked late: names that were found are a header, not a record
     for key, name in _named(columns):
         blank = np.flatnonzero(table[name] == "")

@@ -1,5 +1,7 @@
 """One file becomes one array, or a reason why not."""
 
+import struct
+import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -44,6 +46,24 @@ def test_16_bits_go_through_a_stated_window_and_are_never_guessed_at(tmp_path: P
     assert (np.abs(seen[1].astype(int) - 2 * seen[0].astype(int)) <= 1).all()
     with pytest.raises(Unreadable, match="neither the file nor the configuration states a window"):
         decode(tmp_path / "0.png")
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_16_bits_a_colour_are_not_cut_to_8(tmp_path: Path, kind: int, channels: int) -> None:
+    """Colours of PNG kind 2, greys and colours with transparency (4, 6), written by hand."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+    head = struct.pack(">IIBBBBB", 20, 20, 16, kind, 0, 0, 0)
+    rows = (b"\0" + struct.pack(">H", 3000) * 20 * channels) * 20
+    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    file = tmp_path / "deep.png"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    for window in ("header", "own", (0.0, 4095.0)):
+        with pytest.raises(Unreadable, match="16 bits a colour or with transparency, expected"):
+            decode(file, reading=Reading(window))
 
 
 @pytest.mark.parametrize("turn", range(1, 9))

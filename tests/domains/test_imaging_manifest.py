@@ -257,3 +257,10 @@ def test_declared_classes_order_the_folders_and_must_be_all_of_them(tmp_path: Pa
     assert (records["label"] == (records["id"].str[:2] == "c0")).all()
     with pytest.raises(InputError, match=r"lists c1, c2, and the folders are c0, c1; expected"):
         image_set(tmp_path, kind="folder", path=root, columns=Columns(classes=("c1", "c2")))
+
+
+@pytest.mark.parametrize("name", ["group", "size_mm", "is_old"])
+def test_columns_to_slice_by_take_no_name_of_the_records_own(tmp_path: Path, name: str) -> None:
+    frame = write_manifest(tmp_path).assign(**{name: "some"})
+    with pytest.raises(InputError, match=rf"column '{name}' \(slices\) has a name .* rename it"):
+        manifest_set(tmp_path, frame, more=(name,))
