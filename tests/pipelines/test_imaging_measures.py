@@ -144,6 +144,10 @@ def test_a_group_that_is_answered_worse_is_named_and_drawn(tmp_path: Path) -> No
     (figure,) = slices.draw(tmp_path, found, whole)
     assert figure.path.is_file()
     assert slices.draw(tmp_path, [slices.Slice("site", "far", 9, 4, why="few")], whole) == []
+    (table,) = slices.tables(found, public=False)
+    assert all(row[1] % 5 == 0 for row in table.rows if isinstance(row[1], int))
+    (few,) = slices.tables([slices.Slice("site", "far", 9, 4, why="few")], public=False)
+    assert few.rows[0][1:3] == ["<5", "<5"]
     assert slices.tables([]) == [] == list(slices.finding([]))
 
 

@@ -108,7 +108,7 @@ def evaluate(
             _differences(best, gaps),
             *less.tables,
             *trust.tables,
-            *slices.tables(groups),
+            *slices.tables(groups, prepared.target.dataset.public),
             *_source_table(bases, prepared),
             *_set_aside(prepared),
         ],

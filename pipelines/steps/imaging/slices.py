@@ -12,6 +12,7 @@ import pandas as pd
 from domains import metrics
 from domains.errors import InputError
 from domains.flawless import of_area
+from domains.healthcare.few import counted
 from domains.healthcare.image_set import ImageSet
 from domains.healthcare.slicing import (
     FEWEST_CASES,
@@ -150,15 +151,18 @@ def finding(found: Sequence[Slice]) -> Iterator[str]:
     )
 
 
-def tables(found: Sequence[Slice]) -> list[Table]:
-    """One table: a line a group, and what is too small to be measured said so."""
+def tables(found: Sequence[Slice], public: bool = True) -> list[Table]:
+    """One table: a line a group, and what is too small to be measured said so.
+
+    Of private images the counts are rounded, see `domains.healthcare.few`.
+    """
     if not found:
         return []
     rows: list[list[Cell]] = [
         [
             s.name,
-            s.images,
-            s.patients,
+            counted(s.images, s.patients, public),
+            counted(s.patients, s.patients, public),
             measured(s.auroc) if s.auroc else None,
             measured(s.gap) if s.gap else None,
             s.error,
