@@ -212,6 +212,22 @@ def test_too_few_calibration_patients_promise_nothing_and_say_so() -> None:
     assert any("which is few" in line for line in found.limits)
 
 
+def test_of_private_images_no_class_of_few_patients_is_told() -> None:
+    rng = np.random.default_rng(0)
+    y, p = np.r_[np.repeat([0, 1], 40), 2, 2], rng.dirichlet(np.ones(3), 82)
+    on = Answered(y, np.arange(82), p, p > 0.2, None)
+    tested: Any = SimpleNamespace(answered=on, point=None)
+    scorer: Any = SimpleNamespace(
+        sets=Sets(0.9, "lac", 0.8, 60), classes=("a", "b", "rare"), familiar=None
+    )
+    for public, told in ((True, 2), (False, "<5")):
+        found = examine(scorer, tested, _sure(on), public)
+        for table in found.tables:
+            rare = table.rows[-1]
+            assert rare[:2] == ["rare", told]
+            assert all(cell is None for cell in rare[2:]) is not public
+
+
 def test_a_plot_of_answers_that_were_not_calibrated_says_so(tmp_path: Path) -> None:
     on = _answered(80, 0)
     kept: Any = SimpleNamespace(y=on.y, uncalibrated=on.p, best="arm", p={"arm": on.p})

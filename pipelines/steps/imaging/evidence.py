@@ -116,7 +116,7 @@ def evaluate(
 
 
 def _trust(prepared: Prepared, scorer: ImagingScorer, tested: Tested, sure: Sure) -> Trust:
-    found = examine(scorer, tested, sure)
+    found = examine(scorer, tested, sure, prepared.target.dataset.public)
     if prepared.external is not None:
         external.validate(found, scorer, prepared.external, tested, sure)
     return found

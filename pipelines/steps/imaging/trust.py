@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from domains.healthcare.few import HIDDEN, counted, patients_in
 from domains.metrics import average_precision, named
 from models.conformal import fewest_patients
 from models.imaging.scorer import ImagingScorer
@@ -28,6 +29,7 @@ class Trust:
         said: Sentences.
         limits: What must not be concluded.
         exported: What is said of files for other machines.
+        public: Whether few patients may be counted, see `domains.healthcare.few`.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
@@ -35,16 +37,17 @@ class Trust:
     said: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
     exported: list[str] = field(default_factory=list)
+    public: bool = True
 
 
-def examine(scorer: ImagingScorer, tested: Tested, sure: Sure) -> Trust:
+def examine(scorer: ImagingScorer, tested: Tested, sure: Sure, public: bool = True) -> Trust:
     """Everything about the registered model that its metrics alone do not say."""
-    found = Trust()
+    found = Trust(public=public)
     _sets(found, scorer, tested.answered, sure)
     _point(found, tested, sure, scorer.classes)
     _strangers(found, scorer, tested.answered, sure)
     if tested.answered.p.ndim == 2:
-        found.tables.append(_each_class(tested.answered, scorer.classes, sure))
+        found.tables.append(_each_class(tested.answered, scorer.classes, sure, public))
     return found
 
 
@@ -70,15 +73,20 @@ def _sets(found: Trust, scorer: ImagingScorer, on: Answered, sure: Sure) -> None
             f"{percent(covered)}, with {mean.value:.2f} of {len(scorer.classes)} classes in a "
             f"set; {one.value:.0%} of the sets name one class."
         )
-    found.tables.append(_sets_table(scorer, on, hit, size, sure))
+    found.tables.append(_sets_table(scorer, on, hit, size, sure, found.public))
 
 
 def _sets_table(
-    scorer: ImagingScorer, on: Answered, hit: np.ndarray, size: np.ndarray, sure: Sure
+    scorer: ImagingScorer,
+    on: Answered,
+    hit: np.ndarray,
+    size: np.ndarray,
+    sure: Sure,
+    public: bool,
 ) -> Table:
     assert scorer.sets is not None  # noqa: S101 - the caller has looked
-    rows = [_set_row("all", np.ones(len(hit), bool), hit, size, sure)]
-    rows += [_set_row(name, on.y == k, hit, size, sure) for k, name in enumerate(scorer.classes)]
+    groups = [("all", on.y >= 0), *((name, on.y == k) for k, name in enumerate(scorer.classes))]
+    rows = [_set_row(name, which, hit, size, sure, public) for name, which in groups]
     return Table(
         "Prediction sets",
         f"Promised: {scorer.sets.coverage:.0%} of new patients, over all classes together and for "
@@ -99,11 +107,11 @@ def _sets_table(
 
 
 def _set_row(
-    name: str, which: np.ndarray, hit: np.ndarray, size: np.ndarray, sure: Sure
+    name: str, which: np.ndarray, hit: np.ndarray, size: np.ndarray, sure: Sure, public: bool
 ) -> list[Cell]:
-    count = int(which.sum())
-    if not count:
-        return [name, 0, None, None, None, None, None]
+    count = counted(int(which.sum()), patients_in(sure.groups[which]), public)
+    if not which.any() or count == HIDDEN:
+        return [name, count, None, None, None, None, None]
     among = Sure(sure.groups[which], sure.repeats, sure.seed)
     covered = among.of_patients(hit[which])
     mean, one = among.of_patients(size[which]), among.of_patients(size[which] == 1)
@@ -149,7 +157,7 @@ def _strangers(found: Trust, scorer: ImagingScorer, on: Answered, sure: Sure) ->
     )
 
 
-def _each_class(on: Answered, classes: tuple[str, ...], sure: Sure) -> Table:
+def _each_class(on: Answered, classes: tuple[str, ...], sure: Sure, public: bool) -> Table:
     labels = on.y.ndim == 2
     rows: list[list[Cell]] = []
     for k, name in enumerate(classes):
@@ -157,7 +165,9 @@ def _each_class(on: Answered, classes: tuple[str, ...], sure: Sure) -> Table:
         area = sure.area(y, on.p[:, k])
         open_to = sure.slack("average_precision", y, on.p[:, k])
         precision = sure.of(average_precision, y, on.p[:, k], open_to)
-        rows.append([name, int(y.sum()), measured(area), measured(precision)])
+        count = counted(int(y.sum()), patients_in(sure.groups[y > 0]), public)
+        told = [None, None] if count == HIDDEN else [measured(area), measured(precision)]
+        rows.append([name, count, *told])
     return Table(
         "Each label" if labels else "Each class against the rest",
         "Test images, 95 % intervals by patient; a dash where all or none of them have it.",
