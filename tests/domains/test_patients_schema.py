@@ -59,8 +59,8 @@ def test_inches_and_pounds_are_named_where_numbers_lie_close_together(factor: fl
     training = TRAINING.assign(weight=weight)
     schema = inferred(fit_encoder(training), training)
     for seed in range(20):
-        there = np.random.default_rng(seed + 1).normal(76, 15, 150).clip(30, 220)
-        there = sample_patients(150, seed)[FEATURES].assign(weight=there)
+        kilograms = np.random.default_rng(seed + 1).normal(76, 15, 150).clip(30, 220)
+        there = sample_patients(150, seed)[FEATURES].assign(weight=kilograms)
         check_like(there, schema, "there.csv")
         with pytest.raises(InputError, match=r"column weight holds numbers on another scale"):
             check_like(there.assign(weight=there["weight"] * factor), schema, "there.csv")

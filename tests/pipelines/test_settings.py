@@ -26,8 +26,9 @@ def test_defaults_are_a_whole_configuration(pipeline: str) -> None:
 
 def test_the_built_in_images_have_a_task_without_being_told() -> None:
     named = load_config("imaging", overrides=["data={kind: builtin, name: lidc}"])
-    assert named.data == load_config("imaging").data
+    assert named == load_config("imaging")
     other = load_config("imaging", overrides=["data={name: lidc, label: spiculation}"])
+    assert isinstance(other, settings.ImagingConfig)
     assert other.data.label == "spiculation"
 
 
