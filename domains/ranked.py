@@ -112,7 +112,9 @@ class Calibration:
         self._gap, self._bins = y - p, bins
 
     def __call__(self, weight: np.ndarray | None = None) -> float:
-        """Under these weights (n,)."""
+        """Under these weights (n,); NaN when no record carries weight."""
         w = np.ones(len(self._gap)) if weight is None else np.asarray(weight, dtype=float)
+        if w.sum() == 0:
+            return float("nan")
         gap = np.bincount(self._cells, weights=w * self._gap, minlength=self._bins)
         return float(np.abs(gap).sum() / w.sum())

@@ -64,6 +64,8 @@ def _inexact(size: int) -> list[RandomizableTransform]:
         scale_range=(0.1, 0.1),
         mode="bilinear",
         padding_mode="zeros",
+        spatial_size=(size, size),  # the grid of the identity is then made once
+        cache_grid=True,
     )
     return [RandFlip(prob=0.5, spatial_axis=1), affine, RandScaleIntensity(factors=0.15, prob=0.5)]
 

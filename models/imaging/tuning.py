@@ -95,7 +95,7 @@ def tune(
     thaw(net, None if None in plan else max(filter(None, plan), default=0))
     net.fixed_statistics = not tuning.new_statistics
     task = Task.of(examples.targets, examples.train)
-    optimizer = torch.optim.AdamW(rates(net, tuning), weight_decay=tuning.weight_decay)
+    optimizer = torch.optim.AdamW(rates(net, tuning), weight_decay=tuning.weight_decay, fused=True)
     if steer is not None:
         steer(optimizer)
     rows = (len(examples.train), len(examples.validation))

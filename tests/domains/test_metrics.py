@@ -70,6 +70,11 @@ def test_perfectly_calibrated_probabilities_have_almost_no_error() -> None:
     assert metrics.ece(y, np.clip(p + 0.2, 0, 1)) > 0.1
 
 
+@pytest.mark.filterwarnings("error")
+def test_calibration_error_of_no_weight_is_undefined_without_a_warning() -> None:
+    assert np.isnan(metrics.ece(np.array([0, 1]), np.array([0.2, 0.8]), np.zeros(2)))
+
+
 def test_metrics_without_both_classes_are_not_a_number() -> None:
     for metric in (metrics.auroc, metrics.ks, metrics.gini):
         assert np.isnan(metric(np.zeros(10), np.arange(10.0)))

@@ -133,7 +133,9 @@ def train_points(
             skipped.append((each.name, count))
             continue
         points.append(train_tuned(job, prepared, each, repeat, rows))
-        left = None if left is None else left - points[-1].seconds
+        took = points[-1].seconds
+        say(f"learning curve: {each.name} on {count} images, draw {repeat + 1}: {took:.0f} s")
+        left = None if left is None else left - took
     say(f"learning curve: {len(points)} trainings, {len(skipped)} left out")
     notes = [each.base.note for each in series if each.base is not None]
     return Curve(notes[0] if notes else "", points, _said(skipped, sizes, seconds or 0.0))
