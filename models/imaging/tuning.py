@@ -179,7 +179,7 @@ def _shuffled(rows: np.ndarray, size: int, rng: np.random.Generator) -> Iterator
     order = rng.permutation(rows)
     for start in range(0, len(order), size):
         batch = order[start : start + size]
-        if len(batch) > 3 or len(order) <= 3:
+        if len(batch) > 3 or len(batch) == min(size, len(order)):
             yield batch
 
 

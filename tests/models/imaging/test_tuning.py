@@ -91,6 +91,15 @@ def test_the_same_seed_gives_the_same_net() -> None:
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_small_batches_train_too(size: int) -> None:
+    net = _net()
+    before = net.head.weight.detach().clone()
+    fitted = tune(net, _examples(), Tuning(1, batch_size=size), thawed=lambda _: 0)
+    assert fitted.history[0]["loss"] > 0
+    assert not torch.equal(net.head.weight, before)
+
+
 def test_what_is_kept_is_the_best_epoch_on_validation() -> None:
     net = _net()
     fitted = tune(net, _examples(), Tuning(3, batch_size=16))
