@@ -17,7 +17,7 @@ import pandas as pd
 from safetensors.torch import load_file, save_file
 
 from domains.errors import InputError
-from domains.healthcare.image_pixels import Unreadable, as_rgb, resize
+from domains.healthcare.image_pixels import Unreadable, as_rgb, greyed, resize
 from models.imaging.backbones import Backbone, build
 from models.imaging.features import features
 from models.intake import Field
@@ -73,7 +73,9 @@ class ImagingBase:
         return pd.DataFrame(values, columns=list(self.outputs))
 
     def _prepared(self, image: np.ndarray) -> np.ndarray:
-        resized = resize(as_rgb(image), self.image_size)
+        pixels = as_rgb(image)
+        pixels = greyed(pixels) if self.backbone.channels == 1 else pixels
+        resized = resize(pixels, self.image_size)
         if self.backbone.channels == resized.shape[2]:
             return resized
         return np.repeat(resized[:, :, :1], self.backbone.channels, axis=2)

@@ -25,6 +25,7 @@ from domains.healthcare.image_pixels import (
     Unreadable,
     as_rgb,
     from_json,
+    greyed,
     resize,
 )
 from models.calibration import label_probabilities, probabilities
@@ -140,11 +141,16 @@ class ImagingScorer:
                 "(n, height, width, 3) with at least one image"
             )
         try:
-            window, size = self.reading.window, self.image_size
-            rgb = np.stack([resize(as_rgb(image, window), size) for image in images])
+            rgb = np.stack([self._squeezed(image) for image in images])
         except Unreadable as error:
             raise InputError(f"images: {error}") from None
         return rgb[..., : self.net.backbone.channels]
+
+    def _squeezed(self, image: np.ndarray) -> np.ndarray:
+        """As files are read: colours become greys, where the net sees one channel, at full size."""
+        pixels = as_rgb(image, self.reading.window)
+        pixels = greyed(pixels) if self.net.backbone.channels == 1 else pixels
+        return resize(pixels, self.image_size)
 
     def save(self, folder: Path) -> Path:
         """Write `scorer.json` and the tensors; returns the folder."""

@@ -33,7 +33,7 @@ class Squeeze(nn.Module):
         self.size = size
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Float (n, 3, size, size), whole numbers 0 … 255, of uint8 (n, H, W, 3)."""
+        """Float (n, c, size, size), whole numbers 0 … 255, of whole numbers (n, H, W, c)."""
         values = pixels.permute(0, 3, 1, 2).to(torch.float64)
         across = _rounded(values @ self._filter(pixels.shape[2], pixels.device).T)
         return _rounded(self._filter(pixels.shape[1], pixels.device) @ across).to(torch.float32)
@@ -46,6 +46,13 @@ class Squeeze(nn.Module):
         weight = (reach - (place[None, :] - centre[:, None]).abs()).clamp(min=0)
         whole = weight.sum(dim=1, keepdim=True).to(torch.float64)
         return torch.floor(weight.to(torch.float64) / whole * _UNIT + 0.5)
+
+
+def _greyed(pixels: Tensor) -> Tensor:
+    """Brightness (n, H, W, 1) of uint8 (n, H, W, 3), in the whole numbers that Pillow counts in."""
+    red, green, blue = pixels.to(torch.int32).unbind(dim=3)
+    weighed = 19595 * red + 38470 * green + 7471 * blue + 32768
+    return torch.div(weighed, 65536, rounding_mode="floor").unsqueeze(3)
 
 
 def _rounded(values: Tensor) -> Tensor:
@@ -67,7 +74,7 @@ class Traced(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `OUTPUTS`; pixels uint8 (n, H, W, 3)."""
-        squeezed = self.squeeze(pixels)[:, : self.net.backbone.channels]
+        squeezed = self.squeeze(_greyed(pixels) if self.net.backbone.channels == 1 else pixels)
         seen = [self.net.backbone(view) for view in views(squeezed, self.views)]
         logits = torch.stack([self.net.head(values) for values in seen]).mean(dim=0)
         scaled = logits / self.temperature

@@ -4,12 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from domains.errors import InputError
+from domains.healthcare.image_pixels import greyed
 from models.imaging.backbones import Classifier, build, settle
+from models.imaging.base import ImagingBase
 from models.imaging.features import to_batch
 from models.imaging.gradcam import heat_maps
 from models.imaging.scorer import ImagingScorer
+from models.imaging.traced import Traced
 from models.scorer import load
 from tests.domains.sample_images import picture
 
@@ -37,6 +41,22 @@ def test_a_saved_scorer_answers_the_same(scorer: ImagingScorer, tmp_path: Path) 
 def test_grey_images_are_rgb_ones_with_equal_channels(scorer: ImagingScorer) -> None:
     images = _images(4)
     assert scorer.predict(images).equals(scorer.predict(images[..., 0]))
+
+
+def test_a_net_of_one_channel_sees_the_brightness_of_colours_as_files_are_read() -> None:
+    backbone = settle(build("resnet18", 32, seed=0, channels=1), [to_batch(_images(8)[..., :1])])
+    net = Classifier(backbone, 2).eval()
+    torch.nn.init.normal_(net.head.weight)
+    scorer = ImagingScorer(net, ("a", "b"), 32)
+    colours = np.random.default_rng(0).integers(0, 256, (3, 50, 41, 3)).astype(np.uint8)
+    greys = np.stack([greyed(each) for each in colours])
+    said = scorer.predict(colours).to_numpy()
+    assert (said == scorer.predict(greys).to_numpy()).all()
+    with torch.inference_mode():
+        p, _, _ = Traced(scorer).eval()(torch.from_numpy(colours))
+    assert np.allclose(p.numpy(), said, atol=2e-5)
+    base = ImagingBase(backbone, 32)
+    assert base.predict(colours).equals(base.predict(greys))
 
 
 def test_an_answer_does_not_depend_on_its_neighbours(scorer: ImagingScorer) -> None:
