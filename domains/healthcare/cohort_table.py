@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from domains.healthcare.few import FEWEST, HIDDEN, patients_in, rounded
+from domains.healthcare.few import FEWEST, HIDDEN, patients_in, round_digits, rounded
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_targets import known
-from domains.healthcare.patient_features import Category, Encoder, Feature, round_digits
+from domains.healthcare.patient_features import Category, Encoder, Feature
 from domains.healthcare.patients import Cohort
 
 REFERENCE = "train"
@@ -115,7 +115,8 @@ class _Count:
             return "–"
         if not self.public and patients_in(patients[present]) < 4 * FEWEST:
             return _TOO_FEW
-        low, middle, high = round_digits(np.quantile(values[present], [0.25, 0.5, 0.75]))
+        quantiles = np.quantile(values[present], [0.05, 0.25, 0.5, 0.75, 0.95])
+        low, middle, high = round_digits(quantiles[1:4], float(np.ptp(quantiles)))
         return f"{middle:,.10g} [{low:,.10g}, {high:,.10g}]"
 
 

@@ -1,7 +1,7 @@
 """How many of private records there are, told so that nobody stands out.
 
 Of private records fewer than five patients are never counted exactly, and counts are rounded to
-five, so that what is left out cannot be found by subtraction.
+five, so that what is left out cannot be found by subtraction. Numbers keep three digits.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pandas as pd
 FEWEST = 5
 """Patients of private records of whom something is told together."""
 HIDDEN = f"<{FEWEST}"
+_MOST_DIGITS = 308
 
 
 def patients_in(patients: np.ndarray) -> int:
@@ -53,3 +54,18 @@ def in_words(count: int, patients: int, public: bool) -> str:
     if public:
         return f"{count:,}"
     return "fewer than five" if patients < FEWEST else f"about {rounded(count):,}"
+
+
+def round_digits(values: np.ndarray, spread: float) -> np.ndarray:
+    """Three significant digits of each value, or as many as three of their spread take.
+
+    >>> round_digits(np.array([0.12345, 2015.1234, 2018.5]), 3.4).tolist()
+    [0.123, 2015.12, 2018.5]
+    """
+    least = _decimals(spread)
+    return np.array([round(v, max(least, _decimals(v))) for v in values.tolist()], dtype=float)
+
+
+def _decimals(value: float) -> int:
+    """After the point, negative before it, of three significant digits."""
+    return 2 - int(np.floor(np.log10(abs(value)))) if value else -_MOST_DIGITS

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from domains.errors import InputError
+from domains.healthcare.few import round_digits
 from domains.healthcare.outcome_targets import class_names, coded, numbers
 from domains.table_file import Records
 from domains.unseen import FAR, Marks, marked
@@ -65,7 +66,7 @@ class Number:
     def far(self, column: pd.Series, codes: np.ndarray, where: str) -> np.ndarray:
         """Which values lie further from the known ones than these from one another, (n,) bool."""
         found = np.zeros(len(codes), dtype=bool)
-        if not self.values:
+        if len(self.values) < 2:  # one value says nothing of what is far from it
             return found
         ends = np.array([self.scores[0], self.scores[-1]], dtype=np.float32)
         outer = np.flatnonzero(np.isin(codes, ends))  # what is far is at an end
@@ -244,15 +245,10 @@ def fit_encoder(frame: Records, patients: np.ndarray | None = None) -> Encoder:
     Args:
         frame: Features of the training records.
         patients: Of private records, the patient of each, (n,): then the rules hold no one's own
-            values. The outermost quantiles are left out, the others have three significant
-            digits, and a level that fewer than five patients have is not listed.
+            values. The outermost quantiles are left out, the others are rounded as by
+            `round_digits`, and a level that fewer than five patients have is not listed.
     """
     return Encoder(tuple(_fit(frame[name], patients) for name in frame.columns))
-
-
-def round_digits(values: np.ndarray) -> np.ndarray:
-    """Three significant digits of each value."""
-    return np.array([float(f"{value:.3g}") for value in values], dtype=float)
 
 
 def _fit(column: pd.Series, patients: np.ndarray | None) -> Feature:
@@ -286,7 +282,8 @@ def _fit_number(name: str, raw: np.ndarray, patients: np.ndarray | None) -> Numb
         few = _FEWEST_PATIENTS / len(np.unique(patients[~np.isnan(raw)]))
         outer = min(max(_OUTER, few), 0.5)
         level = np.linspace(outer, 1 - outer, _QUANTILES)
-        values = np.unique(round_digits(np.quantile(present, level)))
+        found = np.quantile(present, level)
+        values = np.unique(round_digits(found, float(np.ptp(found))))
     low = np.searchsorted(present, values, side="left")
     high = np.searchsorted(present, values, side="right")
     rank = np.clip((low + high) / (2 * len(present)), _EDGE, 1 - _EDGE)

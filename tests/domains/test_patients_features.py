@@ -98,6 +98,19 @@ def test_rules_of_private_records_hold_no_ones_own_values() -> None:
     assert number.values[-1] == weight.max()
 
 
+def test_private_numbers_that_are_large_and_close_together_stay_apart() -> None:
+    years = np.repeat([2015.0, 2016.0, 2017.0, 2018.0], 100)
+    frame = pd.DataFrame({"year": years, "flag": [0.0] * 398 + [1.0] * 2})
+    year, flag = fit_encoder(frame, np.arange(400)).features
+    assert isinstance(year, Number)
+    assert isinstance(flag, Number)
+    assert {2015, 2016, 2017, 2018} <= set(year.values)
+    assert len(np.unique(year.code(frame["year"], "input"))) == 4
+    for feature in (year, flag):  # of numbers that were learned from none is far from all
+        column = frame[feature.name]
+        assert not feature.far(column, feature.code(column, "input"), "input").any()
+
+
 def test_column_without_a_value_in_training_is_harmless() -> None:
     frame = pd.DataFrame({"x": [np.nan] * 5, "y": [1.0, 2, 3, 4, 5]})
     encoder = fit_encoder(frame)
