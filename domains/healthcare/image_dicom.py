@@ -38,6 +38,7 @@ from domains.healthcare.image_pixels import (
     to_uint8,
     window_of,
 )
+from domains.healthcare.image_space import Place, affine, heights, places
 from domains.healthcare.image_volume import MAX_VOXELS, Volume, cut
 
 DICOM = (".dcm", ".dicom")
@@ -64,6 +65,7 @@ class Frames:
         padding: Which values are no measurement, as `values`; None where none are.
         inverted: Whether low values are bright.
         plain: Whether they are brightness of 8 bits, which no window but the header's changes.
+        places: Where grey frames lie; empty for a lone one.
     """
 
     values: np.ndarray
@@ -71,6 +73,7 @@ class Frames:
     padding: np.ndarray | None = None
     inverted: bool = False
     plain: bool = False
+    places: tuple[Place, ...] = ()
 
     def pixels(self, window: Window) -> np.ndarray:
         """uint8, (f, H, W) or (f, H, W, 3).
@@ -117,7 +120,7 @@ def images(
         raise Unreadable(f"{len(found.values)} frames, and data.volume does not say which to take")
     pixels = found.pixels(window)
     if pixels.ndim == 3:
-        yield from cut(Volume(pixels.transpose(2, 1, 0), None), slices, asked)
+        yield from cut(_volume(pixels, found.places, slices), slices, asked)
     elif slices.stack == 3:
         raise Unreadable("colours, which cannot be stacked by threes")
     else:
@@ -125,6 +128,15 @@ def images(
             if not 0 <= number < len(pixels):
                 raise Unreadable(f"no such frame: there are 0 to {len(pixels) - 1}")
             yield number, pixels[number]
+
+
+def _volume(pixels: np.ndarray, where: tuple[Place, ...], slices: Slices) -> Volume:
+    """Grey frames (f, H, W) by where they lie, or as they are stored."""
+    found = heights(where) if slices.axis != "acquired" else None
+    if found is None:
+        return Volume(pixels.transpose(2, 1, 0), None)
+    order = np.argsort(found)
+    return Volume(pixels[order].transpose(2, 1, 0), affine([where[each] for each in order]))
 
 
 def frames(source: Source) -> Frames:
@@ -190,7 +202,9 @@ def _frames(dataset: pydicom.Dataset) -> Frames:
     stored = np.asarray(pixel_array(dataset)).reshape(-1, *side, *several)
     if kind.startswith("MONOCHROME"):
         values, stated, padding = grey(dataset, stored)
-        return Frames(values, stated, padding, kind == "MONOCHROME1", plain_bytes(dataset))
+        where = places(dataset, len(values)) if len(values) > 1 else ()
+        inverted, plain = kind == "MONOCHROME1", plain_bytes(dataset)
+        return Frames(values, stated, padding, inverted, plain, where)
     return Frames(colours(dataset, stored, kind))
 
 

@@ -62,7 +62,8 @@ def grey(
     """Values in the units of the header, what it shows as black and white, and the padding.
 
     Rescale slope and intercept, or a modality LUT (C.11.1), of the file or of each frame. A VOI LUT
-    or a sigmoid (C.11.2) is applied at once. Several windows: the first.
+    or a sigmoid (C.11.2) is applied at once. Several windows: the first; those of several frames:
+    the first frame's, so that the frames of one volume stay comparable.
 
     Args:
         dataset: The header.
@@ -73,18 +74,24 @@ def grey(
     """
     out = np.empty(stored.shape, np.float32)
     for number, frame in enumerate(stored):
-        group = next(_groups(dataset, "PixelValueTransformationSequence", number), dataset)
+        group = next(groups(dataset, "PixelValueTransformationSequence", number), dataset)
         out[number] = apply_modality_lut(frame, group)
     stated = _stated(dataset, out)
     if stated is None and plain_bytes(dataset):
-        stated = (0.0, float(2 ** int(dataset.BitsStored) - 1))
+        least = -(2 ** int(dataset.BitsStored) // 2) if dataset.PixelRepresentation else 0
+        stated = (float(least), float(least + 2 ** int(dataset.BitsStored) - 1))
     return out, stated, _padding(dataset, stored)
 
 
 def plain_bytes(dataset: Dataset) -> bool:
-    """Whether the stored numbers are brightness of at most 8 bits and nothing else."""
-    known = "RescaleSlope" in dataset or "ModalityLUTSequence" in dataset
-    return int(dataset.get("BitsStored", 32)) <= 8 and not known
+    """Whether the stored numbers are brightness of at most 8 bits and nothing else.
+
+    Many writers state a rescale of slope 1 and intercept 0, which changes nothing.
+    """
+    group = next(groups(dataset, "PixelValueTransformationSequence", 0), dataset)
+    slope, intercept = group.get("RescaleSlope"), group.get("RescaleIntercept")
+    same = (slope is None or slope == 1) and not intercept and "ModalityLUTSequence" not in dataset
+    return int(dataset.get("BitsStored", 32)) <= 8 and same
 
 
 def _stated(dataset: Dataset, values: np.ndarray) -> tuple[float, float] | None:
@@ -92,7 +99,7 @@ def _stated(dataset: Dataset, values: np.ndarray) -> tuple[float, float] | None:
     if dataset.get("VOILUTSequence"):
         values[...] = apply_voi(values.astype(np.int32), dataset)
         return 0.0, float(2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1)
-    group = next(_groups(dataset, "FrameVOILUTSequence", 0), dataset)
+    group = next(groups(dataset, "FrameVOILUTSequence", 0), dataset)
     if group.get("WindowCenter") is None or group.get("WindowWidth") is None:
         return None
     center, width = (_first(group[name].value) for name in ("WindowCenter", "WindowWidth"))
@@ -112,8 +119,14 @@ def _first(value: object) -> float:
         return float(value[0])  # type: ignore[index]
 
 
-def _groups(dataset: Dataset, name: str, frame: int) -> Iterator[Dataset]:
-    """Where an enhanced file keeps something: of the frame, then of all frames (C.7.6.16)."""
+def groups(dataset: Dataset, name: str, frame: int) -> Iterator[Dataset]:
+    """Where an enhanced file keeps something: of the frame, then of all frames (C.7.6.16).
+
+    Args:
+        dataset: The header.
+        name: Of the functional group.
+        frame: Number of the frame.
+    """
     for above, place in (
         ("PerFrameFunctionalGroupsSequence", frame),
         ("SharedFunctionalGroupsSequence", 0),

@@ -12,6 +12,7 @@ import numpy as np
 
 from domains.healthcare.image_dicom import Frames, frames, guarded, opened
 from domains.healthcare.image_pixels import Unreadable, Window
+from domains.healthcare.image_space import Place, affine, heights, stated
 from domains.healthcare.image_volume import MAX_VOXELS, Volume
 
 _PLACE = [
@@ -26,14 +27,11 @@ _PLACE = [
 ]
 
 
-@dataclass(frozen=True)
-class _Place:
+@dataclass(frozen=True, kw_only=True)
+class _Place(Place):
     file: Path
     series: str
     number: int | None
-    position: np.ndarray | None
-    turn: np.ndarray | None
-    spacing: np.ndarray
     shape: tuple[int, int]
 
 
@@ -109,29 +107,15 @@ def _place(file: Path) -> _Place:
         several = int(header.get("NumberOfFrames") or 1) > 1
         number = header.get("InstanceNumber")
         return _Place(
-            file,
-            "" if several else str(header.get("SeriesInstanceUID") or ""),
-            None if number is None else int(number),
-            _numbers(header.get("ImagePositionPatient"), 3),
-            _numbers(header.get("ImageOrientationPatient"), 6),
-            _spacing(header.get("PixelSpacing")),
-            (int(header.get("Rows") or 0), int(header.get("Columns") or 0)),
+            file=file,
+            series="" if several else str(header.get("SeriesInstanceUID") or ""),
+            number=None if number is None else int(number),
+            shape=(int(header.get("Rows") or 0), int(header.get("Columns") or 0)),
+            **stated(header),
         )
 
     found: _Place = guarded(read)
     return found
-
-
-def _numbers(value: Any, count: int) -> np.ndarray | None:
-    if value is None or len(value) != count:
-        return None
-    numbers = np.array([float(each) for each in value])
-    return numbers if np.isfinite(numbers).all() else None
-
-
-def _spacing(value: Any) -> np.ndarray:
-    found = _numbers(value, 2)
-    return np.ones(2) if found is None or (found <= 0).any() else found
 
 
 def _check_alike(places: list[_Place]) -> None:
@@ -146,48 +130,15 @@ def _check_alike(places: list[_Place]) -> None:
 
 def _ordered(places: list[_Place]) -> tuple[list[_Place], np.ndarray | None]:
     """Slices in their order, and the affine matrix where positions tell it."""
-    found = _heights(places)
+    found = heights(places)
     if found is not None:
         order = np.argsort(found)
         ordered = [places[int(each)] for each in order]
-        return ordered, _affine(ordered)
+        return ordered, affine(ordered)
     numbers = [place.number for place in places]
     if None in numbers or len(set(numbers)) < len(numbers):
         raise Unreadable("neither positions nor instance numbers tell the order of its slices")
     return sorted(places, key=lambda place: place.number or 0), None
-
-
-def _heights(places: list[_Place]) -> np.ndarray | None:
-    """How far along their common normal slices lie; None unless all of them say so differently."""
-    turn = places[0].turn
-    if turn is None or len(places) < 2:
-        return None
-    for place in places:
-        if (
-            place.position is None
-            or place.turn is None
-            or not np.allclose(place.turn, turn, 0, 1e-3)
-        ):
-            return None
-    normal = np.cross(turn[:3], turn[3:])
-    heights = np.array([normal @ place.position for place in places])
-    return heights if np.diff(np.sort(heights)).min() > 1e-3 else None
-
-
-def _affine(ordered: list[_Place]) -> np.ndarray:
-    """From column, row, slice to millimetres right, anterior, superior: DICOM counts leftwards and
-    backwards.
-    """
-    first, last = ordered[0], ordered[-1]
-    assert first.position is not None  # noqa: S101 - `_heights` saw all of these
-    assert last.position is not None  # noqa: S101
-    assert first.turn is not None  # noqa: S101
-    affine = np.eye(4)
-    affine[:3, 0] = first.turn[:3] * first.spacing[1]
-    affine[:3, 1] = first.turn[3:] * first.spacing[0]
-    affine[:3, 2] = (last.position - first.position) / (len(ordered) - 1)
-    affine[:3, 3] = first.position
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
 
 
 def _joined(slices: list[Frames]) -> Frames:

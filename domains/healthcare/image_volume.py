@@ -71,7 +71,9 @@ def _planes(volume: Volume, slices: Slices) -> np.ndarray:
     if slices.axis == "acquired":
         return volume.voxels.transpose(2, 1, 0)
     if volume.affine is None:
-        raise Unreadable("the file does not say how its slices lie; take them as acquired")
+        raise Unreadable(
+            "the file does not say how its slices lie; let data.volume.axis be acquired"
+        )
     axis = _AXES[slices.axis]
     ras = _canonical(volume.voxels, volume.affine)
     planes = np.moveaxis(ras, axis, 0).swapaxes(1, 2)

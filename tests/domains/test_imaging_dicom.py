@@ -105,6 +105,15 @@ def test_eight_bits_are_taken_as_they_are(tmp_path: Path) -> None:
         assert (_grey(path, window) == picture(0, 1)).all()
 
 
+def test_eight_bits_that_are_rescaled_by_nothing_are_eight_bits(tmp_path: Path) -> None:
+    path = save_dicom(tmp_path / "a.dcm", picture(0, 1), RescaleSlope=1, RescaleIntercept=0)
+    assert (_grey(path) == picture(0, 1)).all()
+    with pytest.raises(Unreadable, match="states a window"):
+        decode(save_dicom(tmp_path / "b.dcm", picture(0, 1), RescaleSlope=2, RescaleIntercept=0))
+    signed = (picture(0, 1).astype(int) - 128).astype(np.int8)
+    assert (_grey(save_dicom(tmp_path / "c.dcm", signed)) == picture(0, 1)).all()
+
+
 def test_bytes_and_file_and_picture_give_the_same_pixels(tmp_path: Path) -> None:
     colours = np.stack([picture(k, k) for k in range(3)], axis=2)
     for number, pixels in enumerate((picture(0, 1), colours)):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 
 from domains.healthcare.image_files import decode, pictures
 from domains.healthcare.image_pixels import Axis, Reading, Slices, Unreadable
@@ -31,7 +32,7 @@ def test_frames_are_taken_only_as_declared(tmp_path: Path) -> None:
     found = _slices(path, axis="acquired", every=2)
     assert list(found) == [0, 2, 4, 6, 8]
     assert found[4][0, 0, 0] == round(400 / 900 * 255)
-    with pytest.raises(Unreadable, match="take them as acquired"):
+    with pytest.raises(Unreadable, match=r"let data\.volume\.axis be acquired"):
         _slices(path, axis="axial")
 
 
@@ -47,6 +48,31 @@ def test_a_series_is_ordered_by_place_and_not_by_name(tmp_path: Path) -> None:
         assert [x[0, 0, 0] for x in _slices(again, axis="acquired").values()] == [
             each[0, 0, 0] for each in found.values()
         ]
+
+
+def _enhanced(path: Path, volume: np.ndarray) -> Path:
+    """The slices of an axial volume as frames of one file, in no order, each with its place."""
+    order = np.random.default_rng(1).permutation(len(volume))
+    frames, turned, spaced = [Dataset() for _ in order], Dataset(), Dataset()
+    for group, height in zip(frames, order, strict=True):
+        place = Dataset()
+        place.ImagePositionPatient = [0, 0, 2.5 * float(height)]
+        group.PlanePositionSequence = [place]
+    turned.ImageOrientationPatient, spaced.PixelSpacing = [1, 0, 0, 0, 1, 0], [1, 1]
+    shared = Dataset()
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [turned], [spaced]
+    keys = {"PerFrameFunctionalGroupsSequence": frames, "SharedFunctionalGroupsSequence": [shared]}
+    return save_dicom(path, volume[order], **keys)
+
+
+@pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal"])
+def test_frames_that_say_where_they_lie_are_cut_as_the_same_series(
+    tmp_path: Path, axis: Axis
+) -> None:
+    series = _slices(save_series(tmp_path / "series", _volume()), axis=axis)
+    frames = _slices(_enhanced(tmp_path / "frames.dcm", _volume()), axis=axis)
+    assert series.keys() == frames.keys()
+    assert all((series[number] == frames[number]).all() for number in series)
 
 
 @pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal"])
