@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,9 +59,18 @@ def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def data_name(config: Any) -> str:
-    """Name of a job's data: as configured, else its file's."""
+    """Name of a job's data: as configured, else its file's; fit for a registered name."""
     data = config.data
-    return str(data.name or Path(data.path).name.partition(".")[0]).replace("/", "-")
+    return registrable(str(data.name or Path(data.path).name.strip(".").partition(".")[0]))
+
+
+def registrable(name: str) -> str:
+    """A name without what separates a registered name from its version, alias or scheme.
+
+    >>> registrable("thorax: a/b@c")
+    'thorax- a-b-c'
+    """
+    return re.sub("[/:@]", "-", name)
 
 
 class Origin(DatasetSource):

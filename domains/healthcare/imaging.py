@@ -153,7 +153,7 @@ def _dataset(request: Request, draft: Draft, records: pd.DataFrame, notes: list[
     builtin = sources.find(request.name or "lidc") if request.kind == "builtin" else None
     columns = tuple((str(name), str(kind)) for name, kind in draft.records.dtypes.items())
     return Dataset(
-        name=request.name or draft.path.name.partition(".")[0],
+        name=request.name or draft.path.name.strip(".").partition(".")[0],
         path=draft.path,
         digest=draft.digest,
         rows=len(records),

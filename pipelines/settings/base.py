@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Scale = Literal["tiny", "small", "full"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -29,6 +29,13 @@ class Job(Section):
         description="auto: imaging always, patients and credit on public data alone; none: never; "
         "full: always, and so refused for private records",
     )
+
+    @field_validator("model_name")
+    @classmethod
+    def _can_be_registered(cls, name: str | None) -> str | None:
+        if name is not None and (not name.strip() or set(name) & set("/:@")):
+            raise ValueError(f"model_name: found {name!r}, expected a name without / : @")
+        return name
 
 
 def check_held_out(

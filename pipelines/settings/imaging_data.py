@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipelines.settings.base import Section, Share, check_held_out
 
@@ -28,7 +28,9 @@ class VolumeKeys(Section):
     @model_validator(mode="after")
     def _goes_upwards(self) -> VolumeKeys:
         if self.between[0] >= self.between[1]:
-            raise ValueError(f"volume.between: found {list(self.between)}, expected [low, high]")
+            raise ValueError(
+                f"volume.between: found {list(self.between)}, expected the lower first"
+            )
         return self
 
 
@@ -95,6 +97,18 @@ class ImagingData(Section):
         "their patient is on two sides of a given split; data with more are refused",
     )
 
+    @field_validator("classes", "test_sites", mode="before")
+    @classmethod
+    def _as_text(cls, given: Any, info: ValidationInfo) -> Any:
+        """Numbers as a manifest spells them; what YAML has made of yes and no is not known."""
+        names = given if isinstance(given, list) else []
+        if any(isinstance(name, bool) for name in names):
+            raise ValueError(
+                f"{info.field_name}: found {names}; YAML reads yes, no, on, off, true and false "
+                'as truth values: write them in quotes, as "yes"'
+            )
+        return [str(each) if isinstance(each, int) else each for each in names] or given
+
     @model_validator(mode="after")
     def _names_its_source(self) -> ImagingData:
         if self.kind == "builtin" and self.name != "lidc":
@@ -145,7 +159,7 @@ class ImagingData(Section):
     @model_validator(mode="after")
     def _says_how_to_read(self) -> ImagingData:
         if isinstance(self.window, tuple) and self.window[0] >= self.window[1]:
-            raise ValueError(f"window: found {list(self.window)}, expected [low, high]")
+            raise ValueError(f"window: found {list(self.window)}, expected the lower first")
         if self.channels == 1 and self.volume is not None and self.volume.stack == 3:
             raise ValueError("channels: 1, and volume.stack: 3 makes three; expected one of them")
         if self.volume is not None and self.kind in ("builtin", "medmnist"):

@@ -18,6 +18,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
+def test_classes_and_sites_may_be_numbers() -> None:
+    data = "data={kind: manifest, path: x, classes: [0, 1], site: s, split_by: site, "
+    found = load_config("imaging", overrides=[data + "test_sites: [7]}"])
+    assert isinstance(found, settings.ImagingConfig)
+    assert found.data.classes == ["0", "1"]
+    assert found.data.test_sites == ["7"]
+
+
 @pytest.mark.parametrize("pipeline", sorted(settings.CONFIGS))
 def test_defaults_are_a_whole_configuration(pipeline: str) -> None:
     assert load_config(pipeline).scale == "full"
@@ -51,6 +59,12 @@ def test_the_built_in_images_have_a_task_without_being_told() -> None:
         ("credit", "clients.by=x", "clients.by: expected 'iid' or 'dirichlet', found 'x'"),
         ("imaging", "strategy=magic", "strategy: found 'magic', expected auto, or one"),
         ("imaging", "strategy=[]", "strategy: found an empty list"),
+        ("imaging", "model_name=a/b", "model_name: found 'a/b', expected a name without / : @"),
+        (
+            "imaging",
+            "data={kind: folder, path: x, classes: [no, yes]}",
+            r"classes: found \[False, True\]; YAML reads yes, no.*in quotes",
+        ),
         ("imaging", "backbone=vgg", "backbone: expected 'efficientnet-lite0', 'dense"),
         ("imaging", "data.kind=folder", "kind folder needs path"),
         ("patients", "outcomes=[{name: a, kind: binary}]", "outcome a: kind binary needs column"),

@@ -17,7 +17,7 @@ from pipelines.finish import log_package
 from pipelines.governance import registry, seen
 from pipelines.life.arms import once
 from pipelines.progress import say
-from pipelines.provenance import ROLE_TAG, git_revision
+from pipelines.provenance import ROLE_TAG, git_revision, registrable
 from pipelines.stages import stage
 from pipelines.steps.imaging.base_models import units
 from pipelines.steps.imaging.bases import Base, channels
@@ -51,7 +51,7 @@ def register_base(job: Job, prepared: Prepared, bases: list[Base]) -> Version | 
 def _register(job: Job, prepared: Prepared, base: Base) -> Version:
     source = prepared.source
     assert source is not None  # noqa: S101 - the caller has asked
-    name = f"imaging-base-{source.dataset.name}".replace("/", "-")
+    name = f"imaging-base-{registrable(source.dataset.name)}"
     _remove_remains(job, name)
     about = {PARENT_TAG: job.run_id, ROLE_TAG: "base", "careledger.note": base.note}
     run = client().create_run(experiment(client(), job.pipeline), tags=about, run_name=name)
