@@ -55,7 +55,8 @@ def pack(job: Job, prepared: Prepared, best: Trained) -> Path:
     )
     rows = target.rows("calibration")
     if len(rows):
-        scorer = replace(scorer, precision=_precision(config, scorer, target.images()[rows]))
+        images, y = target.images()[rows], target.labels()[rows]
+        scorer = replace(scorer, precision=_precision(config, scorer, images, y))
         scorer = _calibrated(config, prepared, scorer, rows)
     return scorer.save(job.folder / PACKAGE)
 
@@ -64,13 +65,13 @@ def _calibrated(
     config: ImagingConfig, prepared: Prepared, scorer: ImagingScorer, rows: np.ndarray
 ) -> ImagingScorer:
     target = prepared.target
-    logits, features = scorer.read(np.asarray(target.images()[rows]))
+    logits, layers = scorer.read(np.asarray(target.images()[rows]))
     y, patients = target.labels()[rows], target.records()["group"].to_numpy()[rows]
     return replace(
         scorer,
         temperature=temperature(logits, y),
         sets=_sets(config, logits, y, patients),
-        familiar=_familiar(config, prepared, scorer, features, patients),
+        familiar=_familiar(config, prepared, scorer, layers, patients),
     )
 
 
@@ -104,14 +105,14 @@ def _familiar(
     config: ImagingConfig,
     prepared: Prepared,
     scorer: ImagingScorer,
-    features: np.ndarray,
+    layers: list[np.ndarray],
     patients: np.ndarray,
 ) -> Familiar:
     rows = prepared.target.rows("train")
     some = np.sort(np.random.default_rng(config.seed).permutation(rows)[:_KNOWN])
     alone = replace(scorer, views="one")
     _, train = alone.read(np.asarray(prepared.target.images()[some]))
-    return fit_familiar(train, features, patients, config.unlike)
+    return fit_familiar(train, layers, patients, config.unlike)
 
 
 def _views(config: ImagingConfig, prepared: Prepared) -> Views:
@@ -120,7 +121,9 @@ def _views(config: ImagingConfig, prepared: Prepared) -> Views:
     return "turned" if prepared.silhouettes else "mirrored"
 
 
-def _precision(config: ImagingConfig, scorer: ImagingScorer, images: np.ndarray) -> Precision:
+def _precision(
+    config: ImagingConfig, scorer: ImagingScorer, images: np.ndarray, y: np.ndarray
+) -> Precision:
     """bf16 where asked for; by itself only where it pays, on the device that is there, and moves no
     probability noticeably."""
     if config.precision != "auto":
@@ -128,8 +131,8 @@ def _precision(config: ImagingConfig, scorer: ImagingScorer, images: np.ndarray)
     if not machine(scorer.net.backbone.name, precision="auto").half:
         return "float32"
     some = np.asarray(images[:_COMPARED])
-    whole, halved = (
-        probabilities(replace(scorer, precision=each).read(some)[0])
-        for each in ("float32", "bfloat16")
-    )
-    return "bfloat16" if np.abs(whole - halved).max() <= _CHANGE else "float32"
+    whole = replace(scorer, precision="float32").read(some)[0]
+    halved = replace(scorer, precision="bfloat16").read(some)[0]
+    heat = temperature(whole, y[:_COMPARED])
+    moved = np.abs(calibrated(whole, heat) - calibrated(halved, heat)).max()
+    return "bfloat16" if moved <= _CHANGE else "float32"
