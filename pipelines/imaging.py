@@ -16,6 +16,7 @@ from pipelines.environment import time_limit
 from pipelines.finish import publish
 from pipelines.governance.approval import settled
 from pipelines.settings import ImagingConfig
+from pipelines.steps.imaging.base_models import check_base
 from pipelines.steps.imaging.base_version import register_base
 from pipelines.steps.imaging.bases import find_bases
 from pipelines.steps.imaging.curve import train_curve
@@ -40,6 +41,7 @@ def imaging(config: ImagingConfig) -> dict[str, Any]:
     """
     check_forms(config)
     with open_job("imaging", config, stages=10) as job:
+        check_base(config)
         fetch_public(job)
         prepared = prepare_images(job)
         bases = find_bases(job, prepared)

@@ -106,7 +106,9 @@ def _array(path: Path, name: str) -> np.ndarray:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except KeyError:
-        raise InputError(f"{path}: {name} is not in the file") from None
+        raise InputError(
+            f"{path}: {name} is not in the file; expected images and labels of train, val and test"
+        ) from None
     except Exception:  # noqa: BLE001 - numpy, zip and deflate raise anything at damaged files
         raise InputError(f"{path}: damaged, or holds objects that would need pickle") from None
 

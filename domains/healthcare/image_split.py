@@ -280,8 +280,10 @@ def _check_met(records: pd.DataFrame, which: pd.Series, what: str, where: str) -
     groups = found["group"].nunique()
     for part in ("train", "validation", "test"):
         if not (found["part"] == part).any():
+            left = int((found["part"] == EXCLUDED).sum())
+            without = f", {left} of them left out for a patient or copy held out" if left else ""
             raise InputError(
                 f"{where}: no image {what} is in the {part} part ({len(found)} image(s) of "
-                f"{groups} patient(s) or groups in all); give more, or a split column, or leave it "
-                "out"
+                f"{groups} patient(s) or groups in all{without}); give more, or a split column, or "
+                "leave it out"
             )

@@ -49,6 +49,13 @@ def test_sites_are_drawn_on_both_sides_whatever_the_key(tmp_path: Path) -> None:
         manifest_set(tmp_path, frame.assign(clinic="s"), site="clinic", rule=Rule("site"))
 
 
+def test_patients_of_all_sites_leave_no_site_to_train_on_and_it_is_said(tmp_path: Path) -> None:
+    frame = _sites(tmp_path).assign(clinic="s0")
+    frame.loc[::2, "clinic"] = "s1"  # every patient has an image at either
+    with pytest.raises(InputError, match=r"\d+ of them left out for a patient or copy held out"):
+        manifest_set(tmp_path, frame, site="clinic", rule=Rule("site", ("s1",)))
+
+
 @pytest.mark.parametrize("first", ["2018-01-01", None])
 def test_by_time_what_is_tested_came_later(tmp_path: Path, first: str | None) -> None:
     rule = Rule("time", test_from=first)

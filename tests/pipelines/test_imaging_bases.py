@@ -14,6 +14,7 @@ from domains.errors import InputError
 from domains.fetching import file_hash
 from pipelines.governance import registry, seen
 from pipelines.governance.lineage import lineage
+from pipelines.imaging import imaging
 from pipelines.status import served as served_models
 from pipelines.steps.imaging import base_models
 from pipelines.steps.imaging.base_version import Version, register_base
@@ -99,6 +100,8 @@ def test_a_base_of_another_net_or_name_is_refused_in_one_line(based: Path) -> No
         base_models.registered(reference, "resnet18")
     with pytest.raises(InputError, match="imaging-base-none"):
         base_models.registered("models:/imaging-base-none@base", "resnet18")
+    with pytest.raises(InputError, match="is a efficientnet-lite0, found backbone: resnet18; set"):
+        imaging.fn(_config(based, data=_folder("none"), base=reference, backbone="resnet18"))
 
 
 def test_a_registered_base_answers_pixels_with_features(based: Path) -> None:

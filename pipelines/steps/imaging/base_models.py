@@ -14,6 +14,7 @@ from models.imaging.base import KIND, WEIGHTS
 from models.scorer import describe
 from pipelines.governance import registry, seen, versions
 from pipelines.governance.lineage import note_base
+from pipelines.settings import ImagingConfig
 from pipelines.steps.imaging.prepare import Prepared
 from pipelines.tracking import Job
 
@@ -32,6 +33,12 @@ class Registered:
     version: str
     run_id: str
     weights: Path
+
+
+def check_base(config: ImagingConfig) -> None:
+    """Raise InputError where the base that is asked for cannot be: before an image is read."""
+    if config.base is not None:
+        registered(config.base, config.backbone)
 
 
 def registered(reference: str, backbone: str) -> Registered:
