@@ -12,7 +12,7 @@ from pipelines.commands.options import AsJson
 
 
 def audit(
-    run: Annotated[str, typer.Argument(help="Id of a run, or MODEL, MODEL@alias, MODEL/version")],
+    run: Annotated[str, typer.Argument(help="Id of a run, or MODEL, MODEL@alias, MODEL/version.")],
     as_json: AsJson = False,
 ) -> None:
     """Attack what a private run promised: its plan and code again, on made-up records.

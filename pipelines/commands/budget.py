@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from privacy.ledger import Ledger
 
 app = typer.Typer(help="Owners' privacy budgets.", no_args_is_help=True)
+_NAMED = "DATA/CLIENT, or DATA where the job cuts the clients"
+_Owner = Annotated[str, typer.Argument(help=f"{_NAMED}.")]
 _Backup = Annotated[Path, typer.Argument(help="Holds the ledger and its key: keep it secret.")]
 
 
 @app.command("grant")
 def budget_grant(
-    owner: str,
-    epsilon: Annotated[float, typer.Option(help="ε allowed in all, ever")],
-    delta: Annotated[float, typer.Option(help="δ at which it is measured")],
+    owner: _Owner,
+    epsilon: Annotated[float, typer.Option(help="ε allowed in all, ever.")],
+    delta: Annotated[float, typer.Option(help="δ at which it is measured.")],
 ) -> None:
     """Set what an owner allows in all, ever."""
     ledger = settings.open_ledger()
@@ -36,7 +38,8 @@ def budget_grant(
 
 @app.command("show")
 def budget_show(
-    owner: Annotated[str | None, typer.Argument()] = None, as_json: AsJson = False
+    owner: Annotated[str | None, typer.Argument(help=f"{_NAMED}; default: all.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Granted, spent and left, an owner or all."""
     found = settings.open_ledger().budgets(owner)
@@ -47,7 +50,7 @@ def budget_show(
 
 
 @app.command("history")
-def budget_history(owner: str, as_json: AsJson = False) -> None:
+def budget_history(owner: _Owner, as_json: AsJson = False) -> None:
     """Every grant, reservation, end and refusal of an owner, a line each."""
     from privacy.history import tell
 

@@ -10,7 +10,7 @@ import typer
 
 from domains.errors import InputError
 from pipelines import settings
-from pipelines.commands.options import AsJson, say
+from pipelines.commands.options import AsJson, Overrides, say
 
 app = typer.Typer(help="Public data, pinned and cached.", no_args_is_help=True)
 
@@ -43,7 +43,9 @@ def data_list(as_json: AsJson = False) -> None:
 
 
 @app.command("fetch")
-def data_fetch(name: Annotated[str, typer.Argument(help="A name of `data list`")]) -> None:
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="A name of `data list`, or medmnist/NAME.")],
+) -> None:
     """Fetch a source, verify it and keep it in the cache; prints the file."""
     from domains import sources
 
@@ -56,12 +58,12 @@ def data_fetch(name: Annotated[str, typer.Argument(help="A name of `data list`")
 
 @app.command("rows")
 def data_rows(
-    output: Annotated[Path, typer.Option(help="Parquet or CSV file to write")],
-    config: Annotated[Path | None, typer.Option(help="YAML file of the patients job")] = None,
+    output: Annotated[Path, typer.Option(help="Parquet or CSV file to write.")],
+    config: Annotated[Path | None, typer.Option(help="YAML file of the patients job.")] = None,
     input_: Annotated[
-        Path | None, typer.Option("--input", help="Visits to read alike; default: the job's own")
+        Path | None, typer.Option("--input", help="Visits to read alike; default: the job's own.")
     ] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key.path=value")] = None,
+    set_: Overrides = None,
 ) -> None:
     """Write patients' records as a patients job reads them: visits as one row a patient."""
     job = settings.load_config("patients", config, set_)

@@ -14,6 +14,8 @@ from domains.errors import InputError, Refused
 from pipelines.commands.options import AsJson, say
 
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+Name = Annotated[str, typer.Argument(help="Of the model, as `models list` tells it.")]
+Version = Annotated[str, typer.Argument(help="Number of the version.")]
 
 app = typer.Typer(help="The model registry and its gate.", no_args_is_help=True)
 
@@ -35,7 +37,7 @@ def models_list(as_json: AsJson = False) -> None:
 
 @app.command("show")
 def models_show(
-    model: Annotated[str, typer.Argument(help="NAME, NAME/VERSION or NAME@alias")],
+    model: Annotated[str, typer.Argument(help="NAME, NAME/VERSION or NAME@alias.")],
     as_json: AsJson = False,
 ) -> None:
     """The story of a model, or of one version: evidence, controls, lineage, use, every move."""
@@ -48,7 +50,7 @@ def models_show(
 
 @app.command("scored")
 def models_scored(
-    model: Annotated[str, typer.Argument(help="NAME, NAME/VERSION or NAME@alias")],
+    model: Annotated[str, typer.Argument(help="NAME, NAME/VERSION or NAME@alias.")],
     as_json: AsJson = False,
 ) -> None:
     """Who scored what with a model, newest first: files and minutes of serving, no record."""
@@ -69,7 +71,7 @@ def models_scored(
 
 
 @app.command("promote")
-def models_promote(name: str, version: str, reason: Reason = "") -> None:
+def models_promote(name: Name, version: Version, reason: Reason = "") -> None:
     """Move `champion` to a version, if the gate says yes."""
     from pipelines.governance import promotion
 
@@ -78,7 +80,7 @@ def models_promote(name: str, version: str, reason: Reason = "") -> None:
 
 
 @app.command("rollback")
-def models_rollback(name: str, reason: Reason = "") -> None:
+def models_rollback(name: Name, reason: Reason = "") -> None:
     """Move `champion` back to the version that held it before and can still answer."""
     from pipelines.governance import promotion
 
@@ -89,7 +91,7 @@ def models_rollback(name: str, reason: Reason = "") -> None:
 @app.command("recalibrate")
 def models_recalibrate(
     model: Annotated[
-        str, typer.Argument(help="NAME, NAME/VERSION or NAME@alias of a credit model")
+        str, typer.Argument(help="NAME, NAME/VERSION or NAME@alias of a credit model.")
     ],
     rate: Annotated[
         float | None, typer.Option(help="Default rate that probabilities are to fit.")
@@ -122,8 +124,8 @@ def models_recalibrate(
 
 @app.command("approve")
 def models_approve(
-    name: str,
-    version: str,
+    name: Name,
+    version: Version,
     decline: Annotated[bool, typer.Option("--decline", help="Say no instead.")] = False,
     note: Annotated[str, typer.Option(help="Why, for the record.")] = "",
 ) -> None:

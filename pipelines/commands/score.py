@@ -17,16 +17,21 @@ from pipelines.settings import ScoreConfig, writable_home
 
 
 def score(
-    model: Annotated[str, typer.Argument(help="MODEL, MODEL@alias or MODEL/version")],
-    input_: Annotated[
-        Path, typer.Option("--input", help="CSV, Parquet, folder or manifest of images")
+    model: Annotated[
+        str, typer.Argument(help="MODEL (its champion), MODEL@alias or MODEL/version.")
     ],
-    output: Annotated[Path, typer.Option(help="FILE.csv, .csv.gz or .parquet")],
-    id_: Annotated[str | None, typer.Option("--id", help="Column of the rows' ids")] = None,
-    image: Annotated[str | None, typer.Option(help="Manifest column of image files")] = None,
-    chunk: Annotated[int | None, typer.Option(help="Rows a piece", min=1)] = None,
+    input_: Annotated[
+        Path, typer.Option("--input", help="CSV, Parquet, folder or manifest of images.")
+    ],
+    output: Annotated[Path, typer.Option(help="FILE.csv, .csv.gz or .parquet.")],
+    id_: Annotated[str | None, typer.Option("--id", help="Column of the rows' ids.")] = None,
+    image: Annotated[str | None, typer.Option(help="Manifest column of image files.")] = None,
+    chunk: Annotated[int | None, typer.Option(help="Rows a piece.", min=1)] = None,
     reasons: Annotated[
-        bool, typer.Option("--reasons", help="Reasons of a net or trees; a scorecard has them.")
+        bool,
+        typer.Option(
+            "--reasons", help="Reasons of a net, of trees or of patients; a scorecard has them."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -10,7 +10,7 @@ import typer
 
 def serve(
     model: Annotated[
-        str, typer.Argument(help="MODEL (its champion), MODEL@alias or MODEL/version")
+        str, typer.Argument(help="MODEL (its champion), MODEL@alias or MODEL/version.")
     ],
     host: Annotated[
         str, typer.Option(help="Address to listen on; beyond loopback needs CARELEDGER_API_KEY.")

@@ -12,14 +12,16 @@ import typer
 
 from domains.errors import InputError, Refused
 from pipelines import settings
-from pipelines.commands.options import AsJson
+from pipelines.commands.options import AsJson, Overrides
 
 
 def train(
-    pipeline: Annotated[str, typer.Argument(help="imaging, patients or credit")],
-    config: Annotated[Path | None, typer.Option(help="YAML file of the job")] = None,
-    scale: Annotated[str | None, typer.Option(help="tiny, small or full")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key.path=value")] = None,
+    pipeline: Annotated[str, typer.Argument(help="imaging, patients or credit.")],
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of the job; default: built-in public data.")
+    ] = None,
+    scale: Annotated[str | None, typer.Option(help="tiny, small or full (the default).")] = None,
+    set_: Overrides = None,
     require_promotion: Annotated[
         bool, typer.Option("--require-promotion", help="Exit 3 when the gate says no.")
     ] = False,

@@ -62,7 +62,7 @@ class PatientsData(Section):
         if self.path is None and self.name not in NAMES:
             raise ValueError(f"built-in studies: {', '.join(NAMES)}; found {self.name!r}")
         if self.path is None and self.visits is not None:
-            raise ValueError("visits: a built-in study has its own prediction time")
+            raise ValueError("visits: a built-in study has its own prediction time, expected none")
         if self.path is not None and self.patient is None:
             for key in ("one_row", "visits"):
                 if getattr(self, key):
@@ -84,7 +84,7 @@ class PatientsData(Section):
         for column, (low, high) in self.ranges.items():
             if low >= high:
                 raise ValueError(
-                    f"ranges.{column}: found [{low:g}, {high:g}], expected [low, high]"
+                    f"ranges.{column}: found [{low:g}, {high:g}], expected the lower first"
                 )
         return self
 

@@ -30,8 +30,8 @@ class ScoreConfig(Section):
     )
     reasons: bool = Field(
         False,
-        description="Whether a net or trees give columns of reasons too, at many times the cost of "
-        "scoring; a scorecard always does",
+        description="Whether a net, trees or a model of patients give columns of reasons too, at "
+        "many times the cost of scoring; a scorecard always does",
     )
     chunk: int | None = Field(
         None, ge=1, description="Rows a piece; default: 65536 of a table, 256 images"

@@ -212,7 +212,7 @@ def test_other_units_and_columns_are_taken_when_the_configuration_says_so(
         ({"one_row": True, "patient": None}, "one_row: needs patient"),
         ({**VISITS, "patient": None}, "visits: needs patient"),
         ({**VISITS, "time": "day"}, "expected a column with one time a patient"),
-        ({"ranges": {"age": [9, 1]}}, "expected .low, high."),
+        ({"ranges": {"age": [9, 1]}}, "expected the lower first"),
         ({"path": None, "name": "nafdl"}, "built-in studies: support2, framingham, nafld, nhanes"),
         ({"path": None, "name": "nafld", **VISITS}, "a built-in study has its own prediction time"),
     ],

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from domains.errors import InputError
 from domains.healthcare.outcome_targets import class_names
+from domains.healthcare.patients import check_column
 from domains.healthcare.slicing import group_names
 from domains.table_file import Records
 from pipelines.settings import PatientsConfig
@@ -27,10 +27,9 @@ def group_columns(config: PatientsConfig, frame: Records, where: str) -> pd.Data
     """
     found, study = {}, study_of(config.data)
     for label, column in _wanted(config).items():
-        there = next((name for name in (column, f"{column}.last") if name in frame), None)
-        if there is None:
-            key = "slices" if column in config.slices else "data.site"
-            raise InputError(f"{where}: {key}: no column {column!r} among those that are kept")
+        key = "slices" if column in config.slices else "data.site"
+        there = next((name for name in (column, f"{column}.last") if name in frame), column)
+        check_column(frame, there, f"{where}: {key}")
         names = pd.Series(class_names(frame[there]), dtype=object)
         names = names.where(names.notna(), "").astype(str)
         found[label] = names.replace(dict(study.codes.get(column, {}))) if study else names

@@ -186,7 +186,9 @@ def _split(loaded: Loaded, config: PatientsConfig) -> Divided:
     for part in PARTS:
         if not (divided.parts == part).any():
             raise InputError(
-                f"{where}: {len(divided.parts)} records leave none for {part}; more are needed"
+                f"{where}: {len(divided.parts)} records leave none for {part}, for those of a "
+                "patient stay together; bring more patients, or check data.patient and "
+                "data.split_by"
             )
     rows = np.flatnonzero(divided.parts == "train")
     divided.parts[rows[EFFORTS[config.scale].records :]] = LEFT_OUT
