@@ -15,9 +15,6 @@ from nibabel.spatialimages import HeaderDataError
 from domains.healthcare.image_pixels import Unreadable, Window, to_uint8, window_of
 from domains.healthcare.image_volume import MAX_VOXELS, Volume
 
-NIFTI = (".nii", ".nii.gz")
-"""Endings of NIfTI files."""
-
 _DAMAGE = (
     ImageFileError,
     HeaderDataError,
