@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models.imaging.backbones import Classifier
+from models.imaging.depths import at_depths
 from models.imaging.features import to_batch
 from models.imaging.precision import Precision, half
 from models.imaging.views import Views, views
@@ -49,7 +50,7 @@ def machine(backbone: str, device: Device = "auto", precision: Precision = "floa
 
 def outputs(
     net: Classifier, images: np.ndarray, rows: np.ndarray, on: Machine, how: Views = "one"
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Logits (m, k), the mean over views, and features (m, d) of the image itself; float32.
 
     Args:
@@ -58,19 +59,24 @@ def outputs(
         rows: Which of them, (m,).
         on: Device and precision.
         how: Test-time augmentation.
+
+    Returns:
+        Logits, and the features of each of `models.imaging.depths`, the deepest last.
     """
     net.eval().to(on.device)
-    logits, features = [], []
+    logits, layers = [], []
     with torch.inference_mode():
         for start in range(0, len(rows), _BATCH):
             pixels = to_batch(images[rows[start : start + _BATCH]]).to(on.device)
-            seen = [_features(net, view, on) for view in views(pixels, how)]
-            logits.append(torch.stack([net.head(values) for values in seen]).mean(dim=0).cpu())
-            features.append(seen[0].cpu())
-    return torch.cat(logits).numpy(), torch.cat(features).numpy()
+            seen = [_layers(net, view, on) for view in views(pixels, how)]
+            logits.append(torch.stack([net.head(each[-1]) for each in seen]).mean(dim=0).cpu())
+            layers.append([values.cpu() for values in seen[0]])
+    return torch.cat(logits).numpy(), [
+        torch.cat(batches).numpy() for batches in zip(*layers, strict=True)
+    ]
 
 
-def _features(net: Classifier, pixels: Tensor, on: Machine) -> Tensor:
+def _layers(net: Classifier, pixels: Tensor, on: Machine) -> list[Tensor]:
     with torch.autocast(on.device, torch.bfloat16, enabled=on.half):
-        features: Tensor = net.backbone(pixels)
-    return features.float()
+        layers = at_depths(net.backbone, pixels)
+    return [values.float() for values in layers]

@@ -107,7 +107,7 @@ class ImagingScorer:
 
     def judge(self, inputs: Any) -> Judged:
         """Predictions, prediction sets and distances; see `predict`."""
-        logits, features = self.read(self._prepared(np.asarray(inputs)))
+        logits, layers = self.read(self._prepared(np.asarray(inputs)))
         frame = pd.DataFrame(self.calibrated(logits), columns=list(self.outputs))
         sets = None
         if self.sets is not None:
@@ -116,17 +116,21 @@ class ImagingScorer:
                 tuple(n for n, inside in zip(self.classes, row, strict=True) if inside)
                 for row in rows
             ]
-        distance = None if self.familiar is None else self.familiar.distance(features)
+        distance = None if self.familiar is None else self.familiar.distance(layers)
         return Judged(frame, sets, distance)
 
-    def read(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (n, k) and features (n, d) of images as it was trained on, uint8 (n, S, S, c)."""
+    def read(self, pixels: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Logits (n, k) and features (n, d), the deepest last, of images as it was trained on.
+
+        Args:
+            pixels: uint8 (n, S, S, c).
+        """
         # Small batches are computed by other instructions, which round otherwise: an image's
         # answer must not depend on how many others came with it.
         rows = np.append(np.arange(len(pixels)), np.zeros(-len(pixels) % _STEP, dtype=int))
         on = machine(self.net.backbone.name, precision=self.precision)
-        logits, features = outputs(self.net, pixels, rows, on, self.views)
-        return logits[: len(pixels)], features[: len(pixels)]
+        logits, layers = outputs(self.net, pixels, rows, on, self.views)
+        return logits[: len(pixels)], [values[: len(pixels)] for values in layers]
 
     def calibrated(self, logits: np.ndarray) -> np.ndarray:
         """Probabilities (n, k) of logits (n, k)."""

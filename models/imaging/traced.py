@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from models.imaging.backbones import Classifier
 from models.imaging.conformal import Sets
-from models.imaging.outliers import Familiar
+from models.imaging.depths import at_depths
+from models.imaging.outliers import Cloud, Familiar
 from models.imaging.scorer import ImagingScorer
 from models.imaging.views import views
 
@@ -75,8 +76,8 @@ class Traced(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `OUTPUTS`; pixels uint8 (n, H, W, 3)."""
         squeezed = self.squeeze(_greyed(pixels) if self.net.backbone.channels == 1 else pixels)
-        seen = [self.net.backbone(view) for view in views(squeezed, self.views)]
-        logits = torch.stack([self.net.head(values) for values in seen]).mean(dim=0)
+        seen = [at_depths(self.net.backbone, view) for view in views(squeezed, self.views)]
+        logits = torch.stack([self.net.head(layers[-1]) for layers in seen]).mean(dim=0)
         scaled = logits / self.temperature
         p = scaled.sigmoid() if self.labels else scaled.softmax(dim=1)
         return p, self.membership(logits.softmax(dim=1)), self.distance(seen[0])
@@ -108,20 +109,32 @@ class _Distance(nn.Module):
 
     def __init__(self, familiar: Familiar | None) -> None:
         super().__init__()
-        self.known = familiar is not None
+        self.limit = 1.0 if familiar is None else familiar.limit
+        self.clouds = nn.ModuleList(map(_Cloud, familiar.clouds if familiar else ()))
+
+    def forward(self, layers: list[Tensor]) -> Tensor:
+        if not len(self.clouds):
+            return layers[-1].new_zeros(layers[-1].shape[0])
+        known = layers[-len(self.clouds) :]
+        each = [cloud(values) for cloud, values in zip(self.clouds, known, strict=True)]
+        return (torch.stack(each).mean(dim=0) / self.limit).sqrt()
+
+
+class _Cloud(nn.Module):
+    """`Cloud.raw`."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__()
         self.mean: Tensor
         self.basis: Tensor
         self.scale: Tensor
-        if familiar is not None:
-            for name, values in familiar.arrays().items():
-                self.register_buffer(name, torch.from_numpy(values))
-            self.rest, self.limit = familiar.rest, familiar.limit
+        for name in ("mean", "basis", "scale"):
+            self.register_buffer(name, torch.from_numpy(getattr(cloud, name)))
+        self.rest = cloud.rest
 
     def forward(self, features: Tensor) -> Tensor:
-        if not self.known:
-            return features.new_zeros(features.shape[0])
         centred = nn.functional.normalize(features, dim=1) - self.mean
         inside = centred @ self.basis
         left = (centred - inside @ self.basis.T) / self.rest
         total = (inside / self.scale).square().sum(dim=1) + left.square().sum(dim=1)
-        return (total / (centred.shape[1] * self.limit)).sqrt()
+        return total / centred.shape[1]

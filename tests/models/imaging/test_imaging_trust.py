@@ -62,6 +62,21 @@ def test_images_of_another_kind_are_told_from_new_ones_of_the_same(scorer: Imagi
         assert (far > 1).mean() > 0.9
 
 
+def test_like_images_that_were_spoiled_are_warned_of(scorer: ImagingScorer) -> None:
+    """Blurred, inverted and faded ones: the last features alone miss most of some of them."""
+    images = _images(60, start=3000).astype(float)
+    rolled = [np.roll(images, by, axis=axis) for axis in (1, 2) for by in (-2, -1, 0, 1, 2)]
+    spoiled = {
+        "blurred": np.mean(rolled, axis=0),
+        "inverted": 255.0 - images,
+        "faded": 128 + 0.3 * (images - 128),
+    }
+    for name, pixels in spoiled.items():
+        far = scorer.judge(pixels.astype(np.uint8)).distance
+        assert far is not None
+        assert (far > 1).mean() > 0.9, name
+
+
 @pytest.mark.parametrize("how", ["mirrored", "turned"])
 def test_with_views_the_answer_does_not_depend_on_how_an_image_lies(
     how: Views, scorer: ImagingScorer
