@@ -16,8 +16,8 @@ from pipelines.steps.patients import (
     external,
     figures,
     interference,
-    listed,
     outcome_by_outcome,
+    report_tables,
     slices,
     words,
 )
@@ -89,7 +89,7 @@ def evaluate(job: Job, prepared: Prepared, served: Served, trained: Sequence[Tra
         tables=[
             *outcome_by_outcome.table(tested, model.name, rivals),
             *(external.tables(tested, there, where) if there else ()),
-            *listed.made(prepared, tested, model.name, rivals),
+            *report_tables.made(prepared, tested, model.name, rivals),
             *choosing.tables(served.choices, served.records),
             *calibration.tables(tested, job.config.coverage),
             *benefit.tables(tested),
