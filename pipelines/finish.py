@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import re
 import shutil
 import warnings
 from dataclasses import replace
@@ -242,11 +243,20 @@ def _write_report(job: Job, evidence: Evidence, result: Result) -> None:
     tracker.update_model_version(job.name, version, description=report.headline(evidence))
 
 
+def artifact_key(name: str) -> str:
+    """A job's name as Prefect takes keys: of the 26 small letters, digits and dashes.
+
+    >>> artifact_key("imaging-Röntgen 2")
+    'imaging-r-ntgen-2'
+    """
+    return re.sub("[^a-z0-9]", "-", name.lower()).strip("-")
+
+
 def _show_in_prefect(job: Job, evidence: Evidence) -> None:
     """The card and the first figure as Prefect artifacts, when a flow is running."""
     if FlowRunContext.get() is None:
         return
-    key = "".join(c if c.isalnum() else "-" for c in job.name.lower()).strip("-")
+    key = artifact_key(job.name)
     card = (reports_folder(job.run_id) / "model_card.md").read_text(encoding="utf-8")
     create_markdown_artifact(card, key=f"{key}-card", description=report.headline(evidence))
     if evidence.figures:

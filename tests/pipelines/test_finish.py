@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from prefect.client.schemas.actions import ArtifactCreate
 
 from domains.errors import InputError
 from pipelines import finish
@@ -82,3 +83,9 @@ def home_reports(job: Job) -> Path:
     from pipelines.tracking import reports_folder
 
     return reports_folder(job.run_id)
+
+
+@pytest.mark.parametrize("name", ["imaging-Röntgen Ä", "肺", "patients-a.b_c", "credit-sba"])
+def test_any_name_has_a_key_that_prefect_takes(name: str) -> None:
+    artifact = ArtifactCreate(key=f"{finish.artifact_key(name)}-card")
+    assert artifact.key == f"{finish.artifact_key(name)}-card"
