@@ -60,7 +60,8 @@ def _one(
     records["label"] = np.searchsorted(found, labels[:, 0])
     if names and (found[0] < 0 or found[-1] >= len(names)):
         raise InputError(
-            f"{path}: labels up to {found[-1]}, and data.classes has {len(names)} names"
+            f"{path}: labels {found[0]} to {found[-1]}, expected 0 to {len(names) - 1}, for "
+            f"data.classes has {len(names)} names"
         )
     return tuple(names[int(value)] if names else str(value) for value in found)
 
@@ -72,7 +73,8 @@ def _several(
         raise InputError(f"{path}: {labels.shape[1]} labels an image, expected 0 or 1 for each")
     if names and len(names) != labels.shape[1]:
         raise InputError(
-            f"{path}: {labels.shape[1]} labels an image, and data.classes has {len(names)} names"
+            f"{path}: {labels.shape[1]} labels an image, and data.classes has {len(names)} names; "
+            "expected one for each"
         )
     names = names or tuple(str(number) for number in range(labels.shape[1]))
     for number, name in enumerate(names):
@@ -94,7 +96,9 @@ def _part(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
             f"{path}: {name}_labels are {labels.dtype}, expected whole numbers (such as uint8)"
         )
     if len(images) != len(labels):
-        raise InputError(f"{path}: {len(images)} images and {len(labels)} labels in {name}")
+        raise InputError(
+            f"{path}: {len(images)} images and {len(labels)} labels in {name}, expected as many"
+        )
     return images, labels
 
 
@@ -110,7 +114,9 @@ def _array(path: Path, name: str) -> np.ndarray:
             f"{path}: {name} is not in the file; expected images and labels of train, val and test"
         ) from None
     except Exception:  # noqa: BLE001 - numpy, zip and deflate raise anything at damaged files
-        raise InputError(f"{path}: damaged, or holds objects that would need pickle") from None
+        raise InputError(
+            f"{path}: damaged, or holds objects that would need pickle; expected plain arrays"
+        ) from None
 
 
 def _joined(labels: list[np.ndarray], path: Path) -> np.ndarray:
