@@ -116,6 +116,8 @@ def images(
     if len(found.values) == 1 and (slices is None or slices.stack == 1) and asked is None:
         yield None, as_rgb(found.pixels(window)[0])
         return
+    if len(found.values) == 1 and slices is not None and slices.stack == 3:
+        raise Unreadable("1 slice(s), expected at least three for stacks of three")
     if slices is None:
         raise Unreadable(f"{len(found.values)} frames, and data.volume does not say which to take")
     pixels = found.pixels(window)

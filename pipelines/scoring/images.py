@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -15,8 +15,14 @@ import pyarrow as pa
 
 from domains.dataset import digest_files
 from domains.errors import InputError
-from domains.healthcare.image_files import is_image_name, is_unnamed_dicom, pictures
-from domains.healthcare.image_pixels import Reading, Unreadable
+from domains.healthcare.image_files import (
+    is_image_name,
+    is_unnamed_dicom,
+    kind_of,
+    pictures,
+    volume_slices,
+)
+from domains.healthcare.image_pixels import Reading, Unreadable, resize
 from domains.tables import column_names
 from pipelines.scoring.pieces import Piece
 from pipelines.scoring.tables import Torn, stream
@@ -36,11 +42,13 @@ class Listed:
         name: Id of the image; None where the row is torn.
         file: Where it is, as a plain string: paths as objects cost as much as a digest.
         wrong: Why the row names none.
+        series: All files of a DICOM series that lie in one folder; empty for other images.
     """
 
     name: str | None
     file: str = ""
     wrong: str = ""
+    series: tuple[str, ...] = ()
 
 
 class ImageSource:
@@ -52,7 +60,8 @@ class ImageSource:
         column: That column; None for the first of `COLUMNS` there is.
         size: Side that images are resized to.
         rows: Images a piece.
-        reading: How files become images. Each chosen slice of a volume is a row, FILE#NUMBER.
+        reading: How files become images. Each chosen slice of a volume is a row, FILE#NUMBER; where
+            it cuts volumes, the files of one series in one folder are a volume, as in training.
 
     Raises:
         InputError: No such folder or manifest, or no such column.
@@ -68,7 +77,7 @@ class ImageSource:
 
     def digest(self, key: bytes) -> str:
         """Keyed digest of all images, and of the manifest before them."""
-        found = chain.from_iterable(_contents(image.file) for image in self._images())
+        found = chain.from_iterable(_contents(image) for image in self._images())
         first = [str(self._path)] if self._column else []
         return digest_files(chain(first, found), key)
 
@@ -114,17 +123,24 @@ class ImageSource:
         if self._column:
             return _listed(self._path, self._column)
         self._passed.clear()
-        return _walk(str(self._path), "", self._passed)
+        return _walk(str(self._path), "", self._passed, self._reading.slices is not None)
 
 
 def _read(image: Listed, size: int, reading: Reading) -> Iterator[tuple[int | None, np.ndarray]]:
     if image.wrong:
         raise Unreadable(image.wrong)
-    yield from pictures(image.file, size, reading)
+    if image.series:
+        files = [Path(file) for file in image.series]
+        yield from ((k, resize(pixels, size)) for k, pixels in volume_slices(files, reading))
+    else:
+        yield from pictures(image.file, size, reading)
 
 
-def _contents(file: str) -> list[str]:
+def _contents(image: Listed) -> Sequence[str]:
     """Files that a listed image is made of."""
+    file = image.file
+    if image.series:
+        return image.series
     if os.path.isdir(file):
         with os.scandir(file) as found:
             return sorted(entry.path for entry in found if entry.is_file())
@@ -143,28 +159,40 @@ def _column(path: Path, column: str | None) -> str:
     return found
 
 
-def _walk(folder: str, above: str, passed: Counter[str]) -> Iterator[Listed]:
+def _walk(folder: str, above: str, passed: Counter[str], volumes: bool) -> Iterator[Listed]:
     """Images below a folder, by name; hidden files and folders are passed over.
 
     Args:
         folder: Where to look.
         above: What the names of its images begin with.
         passed: Counts what else is not taken.
+        volumes: Whether the files of one series are one image, by the name of the first.
     """
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({error.strerror})") from None
+    entries = [entry for entry in entries if not entry.name.startswith(".")]
+    series = _series(entries) if volumes else {}
     for entry in entries:
-        if entry.name.startswith("."):
-            continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, f"{above}{entry.name}/", passed)
+            yield from _walk(entry.path, f"{above}{entry.name}/", passed, volumes)
         elif is_image_name(entry.name) or _is_unnamed(entry):
-            yield Listed(_text(above + entry.name), entry.path)
+            files = series.get(entry.path, ())
+            if not files or entry.path == files[0]:
+                yield Listed(_text(above + entry.name), entry.path, series=files)
         else:
             passed["linked folder(s)" if entry.is_dir() else "file(s) that are no images"] += 1
+
+
+def _series(entries: list[os.DirEntry[str]]) -> dict[str, tuple[str, ...]]:
+    """The files of one folder's series of several, by each of them."""
+    from domains.healthcare.image_series import grouped
+
+    files = [Path(entry.path) for entry in entries if entry.is_file()]
+    found = [group for group in grouped([f for f in files if kind_of(f) == "dicom"]) if group[1:]]
+    return {str(file): tuple(map(str, group)) for group in found for file in group}
 
 
 def _is_unnamed(entry: os.DirEntry[str]) -> bool:

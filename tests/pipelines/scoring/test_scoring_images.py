@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -169,6 +170,26 @@ def test_dicom_files_are_found_whatever_their_names_and_the_rest_is_told(
     assert (result["rows"], result["rejected"]) == (3, 0)
     for said in ("1 file(s) that are no images passed over", "1 linked folder(s) passed over"):
         assert said in result["warnings"]
+
+
+@pytest.mark.parametrize("axis", ["axial", "coronal"])
+def test_a_series_in_a_folder_is_scored_as_the_volume_it_was_trained_as(
+    folder: Path, tmp_path: Path, axis: Any
+) -> None:
+    register(_scorer(Reading((0.0, 1020.0), Slices(axis, every=8))), f"imaging-{axis}")
+    volume = np.stack([picture(0, k) for k in range(16)]).astype(np.int16) * 4
+    save_series(tmp_path / "in" / "study" / "series", volume)
+    save_dicom(tmp_path / "in" / "study" / "series" / "IM0099", volume[0])  # of no series
+    (tmp_path / "list.csv").write_text("path\nalone\n")
+    save_series(tmp_path / "alone", volume)
+    found = []
+    for place, name in ((tmp_path / "in", "whole.csv"), (tmp_path / "list.csv", "listed.csv")):
+        config = {"model": f"imaging-{axis}", "input": place, "output": tmp_path / name}
+        score_file(ScoreConfig.model_validate(config))
+        found.append(pd.read_csv(tmp_path / name).set_index("id")["p_benign"])
+    ids = [f"study/series/IM0000#{each.partition('#')[2]}" for each in found[1].index]
+    assert list(found[0].index) == [*ids, "study/series/IM0099"]
+    assert np.allclose(found[0].iloc[:-1], found[1], atol=1e-7)
 
 
 def test_a_volume_is_a_row_for_each_slice_the_model_takes(folder: Path, tmp_path: Path) -> None:
