@@ -1,7 +1,8 @@
-"""Ids of records from their content, for files that bring none."""
+"""Ids of records: from their content, for files that bring none, and of one form where they do."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -11,6 +12,20 @@ from domains.table_file import Records
 
 _KEY_LENGTH = 16  # of the hash
 _DEFAULT_KEY = "0123456789123456"
+_WHOLE = re.compile(r"0*(\d+)(\.0*)?")
+
+
+def plain_id(value: object) -> str:
+    """An id as text without the blanks around it, a whole number by its value.
+
+    A table may read as a number what another one, or a person, spells with its zeros.
+
+    >>> [plain_id(value) for value in (7, 7.0, " 007", "7a")]
+    ['7', '7', '7', '7a']
+    """
+    text = str(value).strip()
+    whole = _WHOLE.fullmatch(text)
+    return whole.group(1) if whole else text
 
 
 def row_ids(frame: Records, key: bytes | None = None) -> np.ndarray:

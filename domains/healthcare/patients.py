@@ -14,7 +14,7 @@ from domains.errors import InputError
 from domains.healthcare.outcome_spec import Outcome
 from domains.healthcare.outcome_targets import Targets, read_targets
 from domains.healthcare.patient_columns import check_features
-from domains.row_ids import row_ids
+from domains.row_ids import plain_id, row_ids
 from domains.table_file import Records, TableFile
 
 Features = TypeVar("Features", bound=Records)
@@ -103,7 +103,8 @@ def read_cohort(
     named += [(column, "exclude") for column in exclude]
     named += [(patient, "data.patient")] if patient else []
     for column, key in named:
-        check_column(frame, column, f"{where}: {key}")
+        unknown = not learn and key.startswith("outcome ")
+        check_column(frame, column, f"{where}: {key}", _UNKNOWN if unknown else "")
     features = frame.drop(columns=list(dict.fromkeys(column for column, _ in named)))
     if not len(features.columns):
         raise InputError(f"{where}: no column is left as a feature; shorten exclude")
@@ -115,25 +116,29 @@ def read_cohort(
     return Cohort(features, targets, patients, records)
 
 
-def check_column(frame: Records, column: str, place: str) -> None:
+_UNKNOWN = "; where nobody knows the outcome, add the column and leave its cells empty"
+
+
+def check_column(frame: Records, column: str, place: str, way_out: str = "") -> None:
     """Raise InputError when a column does not exist; names the nearest ones."""
     if column in frame.columns:
         return
     names = [str(name) for name in frame.columns]
     folded = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(column.lower(), folded, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(column.lower(), folded, n=3, cutoff=0.6)
     hint = ", ".join(folded[name] for name in near) if near else ", ".join(names[:8]) + " …"
     raise InputError(
-        f"{place}: no column {column!r}; {'did you mean' if near else 'there are'} {hint}"
+        f"{place}: no column {column!r}; {'did you mean' if near else 'there are'} {hint}{way_out}"
     )
 
 
 def patient_ids(column: pd.Series, where: str) -> np.ndarray:
-    """Patient of each record as text, (n,); InputError when a record has none."""
+    """Patient of each record as `plain_id` has it, (n,); InputError when a record has none."""
     empty = np.flatnonzero(column.isna())
     if len(empty):
         raise InputError(
             f"{where}: patient column {column.name} is empty in {len(empty)} row(s), the first in "
             f"row {empty[0] + 1}; give every record its patient"
         )
-    return column.astype(str).to_numpy(dtype=object)
+    codes, seen = pd.factorize(column)
+    return np.array([plain_id(value) for value in seen], dtype=object)[codes]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from domains import durable
+from domains.row_ids import plain_id
 from pipelines.acting import now
 from pipelines.governance import registry
 from pipelines.settings import home, home_key
@@ -36,7 +36,6 @@ COVERS = (
     "was scored: scoring is logged without records."
 )
 _KEY = pa.binary(BYTES)
-_WHOLE = re.compile(r"0*(\d+)(\.0*)?")
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def keyed(ids: Sequence[Any] | np.ndarray) -> np.ndarray:
     and "007" are one, for a table may read as a number what somebody types with its zeros.
     """
     key = hmac.digest(home_key(), b"careledger seen", "sha256")
-    made = [hmac.digest(key, _plain(value).encode(), "sha256")[:BYTES] for value in ids]
+    made = [hmac.digest(key, plain_id(value).encode(), "sha256")[:BYTES] for value in ids]
     return np.frombuffer(b"".join(made), dtype=f"V{BYTES}")
 
 
@@ -226,12 +225,6 @@ def _line(sight: Sight, asked: int) -> str:
         f"{sight.model} {version}{held}: {sight.part} of {sight.data}, "
         f"{sight.when}, run {sight.run_id}{private}{which}"
     )
-
-
-def _plain(value: object) -> str:
-    text = str(value).strip()
-    whole = _WHOLE.fullmatch(text)
-    return whole.group(1) if whole else text
 
 
 def _path(run_id: str) -> Path:

@@ -153,6 +153,11 @@ def test_unknown_columns_are_refused_with_the_nearest_ones() -> None:
         read_cohort(frame, OUTCOMES, "file.csv", exclude=["Agee"])
     with pytest.raises(InputError, match="outcome x: no column 'dieed'; did you mean died"):
         read_cohort(frame, [Outcome("x", "binary", column="dieed")], "file.csv")
+    away = frame.drop(columns="died")
+    with pytest.raises(InputError, match="add the column and leave its cells empty"):
+        read_cohort(away, OUTCOMES, "elsewhere.csv", patient="id", learn=False)
+    with pytest.raises(InputError, match="no column 'cost'; there are "):  # not: did you mean lab
+        read_cohort(frame, [Outcome("x", "binary", column="cost")], "file.csv")
     names = ["id", "age", "lab", "ward", "smoker"]
     with pytest.raises(InputError, match="shorten exclude"):
         read_cohort(frame, OUTCOMES, "file.csv", exclude=names)
@@ -172,6 +177,15 @@ def test_record_ids_follow_the_record_not_its_place_or_storage() -> None:
     again = read_cohort(stored.reset_index(drop=True), OUTCOMES, "f").records
     assert again.tolist() == ids[shuffled.index].tolist()
     assert len(set(ids)) == 100
+
+
+def test_patients_are_the_same_ones_in_another_kind_of_file() -> None:
+    """CSV has 007 as the number 7, and with it a Parquet file has it as text."""
+    frame = sample_patients(100)
+    spelled = frame.assign(id=[f"{place:06d}" for place in range(100)])
+    numbers = frame.assign(id=np.arange(100.0))
+    found = [read_cohort(each, OUTCOMES, "f", patient="id").patients for each in (spelled, numbers)]
+    assert found[0].tolist() == found[1].tolist() == [str(place) for place in range(100)]
 
 
 def test_a_column_that_gives_an_outcome_away_is_named() -> None:

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from domains.row_ids import row_ids
+from domains.row_ids import plain_id, row_ids
 
 FRAME = pd.DataFrame(
     {"amount": [1, 2, 3], "sold": [True, False, True], "sector": ["a", None, "b"], "n": [7, 7, 8]}
@@ -30,3 +31,11 @@ def test_only_equal_records_share_an_id_and_another_key_gives_others() -> None:
     assert len(set(ids)) == 3
     assert not set(ids) & set(row_ids(twice, b"l" * 16))
     assert not set(ids) & set(row_ids(twice))
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [(7, "7"), (7.0, "7"), ("007", "7"), (" 7 ", "7"), ("000", "0"), ("7a", "7a"), ("-7", "-7")],
+)
+def test_a_given_id_is_the_same_however_a_file_spells_its_number(value: object, plain: str) -> None:
+    assert plain_id(value) == plain

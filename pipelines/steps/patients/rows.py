@@ -30,11 +30,12 @@ def rows_of(config: PatientsConfig, path: Path | None = None) -> pd.DataFrame:
         locate(config)
         trained = in_memory(study_table(study, data).frame)
     else:
-        table = own_table(locate(config), data, data.patient, outcomes, tuple(config.exclude))
+        exclude = tuple(config.exclude)
+        table = own_table(locate(config), data, data.patient, outcomes, exclude, spelled=True)
         trained = in_memory(table.frame)
     if path is None:
         return trained
     known = {*config.exclude, *(name for outcome in outcomes for name in outcome.columns)}
     aside = tuple(name for name in column_names(path) if name in known)
     like = tuple(map(str, trained.columns))
-    return in_memory(own_table(path, data, data.patient, (), aside, like=like).frame)
+    return in_memory(own_table(path, data, data.patient, (), aside, like, spelled=True).frame)

@@ -18,7 +18,7 @@ from domains.healthcare.studies import find
 from domains.healthcare.studies.study import Study
 from domains.sources import fetch
 from domains.table_file import Records, TableFile, open_table
-from domains.tables import read_table
+from domains.tables import column_names, read_table
 from pipelines.settings import PatientsData
 
 
@@ -67,6 +67,7 @@ def own_table(
     outcomes: tuple[Outcome, ...],
     exclude: tuple[str, ...] = (),
     like: Collection[str] | None = None,
+    spelled: bool = False,
 ) -> Table:
     """The records of a user's file; visits become one row a patient when the data say how.
 
@@ -77,12 +78,15 @@ def own_table(
         outcomes: What is predicted.
         exclude: Columns that are no features, left out before visits are summarised.
         like: Columns of the training file's `Table`, when this is a further one.
+        spelled: Whether ids in a CSV file keep their zeros, for whoever reads them again.
 
     Raises:
         InputError: See the functions used here.
     """
-    whole = data.visits is not None or like is not None
-    frame, where = read_table(path) if whole else open_table(path), path.name
+    whole = data.visits is not None or like is not None or spelled
+    as_text = {patient} if spelled and patient in column_names(path) else set()
+    frame = read_table(path, as_text=as_text) if whole else open_table(path)
+    where = path.name
     _check_named(frame, data, patient, where)
     check_ranges(frame, {name: Range(*pair) for name, pair in data.ranges.items()}, where)
     marks = tuple(name for name in (data.site, data.time) if name and name in frame)
