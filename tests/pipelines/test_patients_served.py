@@ -44,7 +44,9 @@ def _comparison(shared: float, single: float, boosted: float, spread: float = 0.
 
 
 def _chosen(found: Comparison, allowed: float = 0.01, margins: Any = LOOSE) -> Choice:
-    untold, choice = choose(found, KEYS, [SINGLE, BOOSTING], allowed, margins)
+    untold, choice = choose(
+        found, KEYS, [SINGLE, BOOSTING], allowed, margins, {"death": 0, "stay": 90}
+    )
     assert (untold.by, untold.why) == (SHARED, "no label")
     return choice
 
@@ -95,7 +97,8 @@ def test_sentences_say_what_serves_an_outcome_and_why() -> None:
     made = [_chosen(_comparison(*case), margins=Noninferiority(0.05)) for case in cases]
     behind, doubtful, kept = choosing.sentences(SHARED, made, 1_600)
     assert behind.startswith("stay is served by its boosted trees inside the same version")
-    assert "1,600 records" in behind
+    assert "on 90 records with a label that no rival trained on the shared" in behind
+    assert "90 records" in doubtful
     assert "behind it by 0.100" in behind
     assert doubtful.startswith("stay is served by its single-task network")
     assert "more than 0.05 (-0.020, 95 % interval -0.115 to +0.075)" in doubtful
@@ -103,8 +106,9 @@ def test_sentences_say_what_serves_an_outcome_and_why() -> None:
     assert kept.endswith("do not speak: stay.")
     (table,) = choosing.tables(made, 1_600)
     assert [row[1] for row in table.rows] == [BOOSTING, SINGLE, SHARED]
-    assert table.columns[2:] == ["less single-task", "less boosting"]
-    assert str(table.rows[2][2]).startswith("+0.100 (")
+    assert table.columns[2:] == ["labels", "less single-task", "less boosting"]
+    assert [row[2] for row in table.rows] == [90] * 3
+    assert str(table.rows[2][3]).startswith("+0.100 (")
     assert choosing.tables((), 0) == []
     assert choosing.sentences(SINGLE, (), 0) == []
     assert "none was trained" in choosing.sentences(SHARED, (), 0)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
 
@@ -31,6 +31,7 @@ class Choice:
         gaps: The shared network less each rival.
         allowed: How far it may be behind the better rival.
         margin: How far its interval may reach below its single-task network.
+        labels: Of the decision records.
     """
 
     outcome: str
@@ -39,6 +40,7 @@ class Choice:
     gaps: Mapping[str, Interval]
     allowed: float
     margin: float
+    labels: int
 
 
 def choose(
@@ -47,6 +49,7 @@ def choose(
     rivals: Sequence[str],
     allowed: float,
     margins: Noninferiority | None,
+    labels: Mapping[str, int],
 ) -> tuple[Choice, ...]:
     """Where an outcome is better off without sharing.
 
@@ -63,30 +66,39 @@ def choose(
         rivals: Names of the models that could answer in its place.
         allowed: In the main metric.
         margins: By outcome; None: the interval has no say.
+        labels: Of those records, by outcome.
     """
     return tuple(
-        _choose(comparison, name, key, rivals, allowed, margins.of(name) if margins else inf)
+        _choose(
+            comparison,
+            key,
+            rivals,
+            Choice(
+                name,
+                SHARED,
+                "no label",
+                {},
+                allowed,
+                margins.of(name) if margins else inf,
+                labels[name],
+            ),
+        )
         for name, key in keys.items()
     )
 
 
-def _choose(
-    comparison: Comparison,
-    name: str,
-    key: str,
-    rivals: Sequence[str],
-    allowed: float,
-    margin: float,
-) -> Choice:
+def _choose(comparison: Comparison, key: str, rivals: Sequence[str], unknown: Choice) -> Choice:
+    """The choice in place of one that could not be made."""
     if any(key not in comparison.values[each] for each in (SHARED, *rivals)):
-        return Choice(name, SHARED, "no label", {}, allowed, margin)
+        return unknown
+    allowed, margin = unknown.allowed, unknown.margin
     gaps = {rival: comparison.difference(SHARED, rival, key) for rival in rivals}
     best = min(rivals, key=lambda rival: gaps[rival].value)
     if gaps[best].value < -max(allowed, _error(gaps[best])):
-        return Choice(name, best, "behind", gaps, allowed, margin)
+        return replace(unknown, by=best, why="behind", gaps=gaps)
     if SINGLE in gaps and gaps[SINGLE].value < 0 and gaps[SINGLE].low < -margin:
-        return Choice(name, best, "not shown", gaps, allowed, margin)
-    return Choice(name, SHARED, "kept", gaps, allowed, margin)
+        return replace(unknown, by=best, why="not shown", gaps=gaps)
+    return replace(unknown, by=SHARED, why="kept", gaps=gaps)
 
 
 def _error(gap: Interval) -> float:
@@ -110,7 +122,7 @@ def sentences(model: str, choices: Sequence[Choice], records: int) -> list[str]:
             "answers every outcome."
         ]
     on = f"{records:,} records that no rival trained on"
-    apart = [_apart(choice, on) for choice in choices if choice.by != SHARED]
+    apart = [_apart(choice) for choice in choices if choice.by != SHARED]
     kept = [choice for choice in choices if choice.why == "kept"]
     if kept:
         listed = ", ".join(choice.outcome for choice in kept)
@@ -123,7 +135,8 @@ def sentences(model: str, choices: Sequence[Choice], records: int) -> list[str]:
     return apart
 
 
-def _apart(choice: Choice, on: str) -> str:
+def _apart(choice: Choice) -> str:
+    on = f"{choice.labels:,} records with a label that no rival trained on"
     text = f"{choice.outcome} is served by its {_MODELS[choice.by]} inside the same version: "
     if choice.why == "behind":
         gap = choice.gaps[choice.by]
@@ -152,14 +165,19 @@ def tables(choices: Sequence[Choice], records: int) -> list[Table]:
     if not rivals:
         return []
     rows: list[list[Cell]] = [
-        [choice.outcome, choice.by, *(_cell(choice.gaps.get(rival)) for rival in rivals)]
+        [
+            choice.outcome,
+            choice.by,
+            choice.labels,
+            *(_cell(choice.gaps.get(rival)) for rival in rivals),
+        ]
         for choice in choices
     ]
     caption = (
         "The shared network less each rival, in the outcome's own metric, with 95 % intervals by "
         f"patient, on {records:,} records that no rival trained on. Test records had no say."
     )
-    columns = ["outcome", "answered by", *(f"less {rival}" for rival in rivals)]
+    columns = ["outcome", "answered by", "labels", *(f"less {rival}" for rival in rivals)]
     return [Table("How it was decided what answers", caption, columns, rows)]
 
 

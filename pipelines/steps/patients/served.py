@@ -10,7 +10,7 @@ import numpy as np
 
 from domains.healthcare.outcome_codec import Codec
 from domains.healthcare.outcome_scores import Score, compare, scores
-from domains.healthcare.outcome_targets import Targets
+from domains.healthcare.outcome_targets import Targets, known
 from models.multitask.boosted import load_boosted
 from models.multitask.patched import BOOSTING, SINGLE, Patched
 from models.multitask.scorer import PatientsScorer, load_scorer, predictions, served_by
@@ -78,7 +78,8 @@ def _choices(job: Job, prepared: Prepared, trained: Sequence[Trained]) -> tuple[
     comparison = compare(models, cohort.patients, repeats, config.seed)
     margins = load_rules(job.pipeline, job.name).noninferiority
     rivals = [each.name for each in trained[1:]]
-    return choose(comparison, keys, rivals, config.worse, margins)
+    labels = {name: int(known(values).sum()) for name, values in cohort.targets.values.items()}
+    return choose(comparison, keys, rivals, config.worse, margins, labels)
 
 
 def _judged(
