@@ -123,7 +123,7 @@ def bars(
     low and high may be None. `reference` is a vertical line. Values are printed beside the dots
     until there are more rows than anyone would read.
     """
-    series = list(dict.fromkeys(row[4] for row in rows))
+    series = sorted(dict.fromkeys(row[4] for row in rows), key=lambda name: name != "registered")
     style = looks(series)
     dense = len(rows) > 30
 

@@ -100,8 +100,14 @@ def test_a_lead_that_is_lost_again_is_no_from_on() -> None:
 
 def test_the_sentence_says_that_it_never_does() -> None:
     said = curve_read.sentence("finetune", _gaps(-0.03, -0.01, -0.02))
-    assert said.startswith("finetune never beats the probe beyond its interval (20 to 100 ")
+    assert said.startswith("finetune never beats transfer beyond its interval (20 to 100 ")
     assert "at best +0.010 (-0.010 to +0.030), with 50" in said
+
+
+def test_where_nothing_can_be_compared_the_finding_says_so() -> None:
+    assert "is not known" in curve_read._enough([])
+    said = curve_read._enough(["finetune beats transfer"])
+    assert said.endswith("(transfer is the frozen base): finetune beats transfer.")
 
 
 def test_differences_are_paired_by_draw_and_by_test_patient() -> None:
@@ -170,7 +176,7 @@ def test_a_run_tells_the_curve_in_a_figure_a_table_and_a_sentence(
     assert len([p for p in found.points if p.count == len(train)]) == 4  # one draw of all
     table = next(t for t in evidence.tables if t.title == "How little data is enough?")
     assert [row[0] for row in table.rows] == [10] * 4 + [len(train)] * 4
-    assert any("finetune" in line and "the probe" in line for line in evidence.findings)
+    assert any("finetune" in line and "transfer" in line for line in evidence.findings)
     at_all = next(s for s in spots if s.series == "transfer" and s.count > 10)
     assert at_all.gap.value == pytest.approx(at_all.train.value - at_all.test.value)
 

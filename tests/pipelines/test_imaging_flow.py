@@ -109,6 +109,7 @@ def test_the_source_task_is_not_said_to_show_other_patients(run: dict[str, Any])
     """The folder of the source task names no patients."""
     assert "of other patients" not in " ".join(run["evidence"]["findings"])
     assert any("Patients are not named in both" in line for line in run["evidence"]["limits"])
+    assert not any("No patients are named" in line for line in run["evidence"]["limits"])
 
 
 # ------------------------------------------------------- stages, without MLflow's registration
@@ -282,6 +283,31 @@ def test_a_net_that_adds_nothing_to_size_comes_second_in_the_advice() -> None:
     assert "Only where size cannot be measured, use transfer-source" in without
     assert without.count("ize alone") == 1
     assert _sentences(5, named=True).startswith("Use transfer-source")
+
+
+def test_pictures_of_unnamed_patients_are_not_passed_off_as_patients() -> None:
+    for named in (True, False):
+        parts = {part: {"records": 300, "groups": 300} for part in ("test", "validation")}
+        target = SimpleNamespace(
+            split_counts=lambda parts=parts: parts,
+            names_patients=lambda named=named: named,
+            dataset=SimpleNamespace(public=True),
+        )
+        prepared = SimpleNamespace(target=target, source=None, silhouettes=False, size=64)
+        best = SimpleNamespace(name="transfer-imagenet")
+        story = said_of.Story(prepared, [], [], best, {}, {}, {})  # type: ignore[arg-type]
+        told = said_of.limits(story)
+        assert told[0].startswith("No patients are named") is not named
+
+
+def test_arms_that_cannot_be_told_apart_are_chosen_by_their_cost_where_it_differs() -> None:
+    arms = [SimpleNamespace(name=name, seconds=s) for name, s in (("a", 2.0), ("b", 2.1))]
+    gap = Interval(0.01, -0.02, 0.03)
+    assert said_of._sure(gap, arms[0], arms[1], "pictures") == (  # type: ignore[arg-type]
+        "these two cannot be told apart on so few pictures, and train about as long"
+    )
+    arms[1].seconds = 60.0
+    assert "a trains in 2.0 s against 60.0 s" in said_of._sure(gap, arms[0], arms[1], "patients")  # type: ignore[arg-type]
 
 
 def test_the_input_example_is_made_up_and_fits_the_scorer() -> None:

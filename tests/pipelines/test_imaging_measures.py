@@ -14,7 +14,7 @@ from models.imaging.conformal import Sets
 from pipelines.settings import ImagingConfig
 from pipelines.steps.imaging import slices
 from pipelines.steps.imaging.exporting import forms_of, made_up
-from pipelines.steps.imaging.external import drops, validate
+from pipelines.steps.imaging.external import drops, shares, validate
 from pipelines.steps.imaging.figures import _reliability
 from pipelines.steps.imaging.measuring import (
     Sure,
@@ -169,6 +169,21 @@ def test_the_drop_elsewhere_is_found_with_an_interval_that_holds_both_draws() ->
     assert same.low < 0 < same.high
 
 
+def test_the_drop_of_a_share_is_as_wide_as_both_sides_together() -> None:
+    rng, truth = np.random.default_rng(0), 0.7 - 0.9
+    every, covered = 120, 0
+    for seed in range(every):
+        own, other = rng.random(80) < 0.9, rng.random(60) < 0.7
+        sides = [Sure(np.arange(len(side)), 100, seed + k) for k, side in enumerate((own, other))]
+        here, there, drop = shares(own, other, *sides)
+        assert drop.value == pytest.approx(there.value - here.value)
+        covered += drop.low <= truth <= drop.high
+    assert covered / every > 0.88  # 95 %, and three standard errors
+    flawless = shares(np.ones(20, bool), np.ones(20, bool), *(Sure(np.arange(20), 50, 0),) * 2)
+    assert flawless[2].low < -0.1
+    assert flawless[2].high > 0.1
+
+
 def test_a_report_of_images_from_elsewhere_has_both_and_says_the_drop(tmp_path: Path) -> None:
     own, other = _answered(400, 0), _answered(300, 1, noise=4.0)
     scorer: Any = SimpleNamespace(
@@ -200,6 +215,7 @@ def test_a_report_of_images_from_elsewhere_has_both_and_says_the_drop(tmp_path: 
     assert f"for 90%, do so for {covered:.1%} there" in found.said[0]
     assert any("no guard against images from elsewhere" in line for line in found.limits)
     assert found.tables[0].title == "External validation"
+    assert all(" to " in str(row[3]) for row in found.tables[0].rows), "a drop without interval"
 
 
 def test_too_few_calibration_patients_promise_nothing_and_say_so() -> None:

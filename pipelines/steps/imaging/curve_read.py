@@ -83,13 +83,23 @@ def tell(curve: Curve, prepared: Prepared, sure: Sure) -> Told:
     controls = [versus(areas, PROBE, name, sure.seed) for name in (RANDOM, SIZE)]
     said = [sentence(*pair) for pair in zip(TUNED, tuned, strict=True) if pair[1]]
     beaten = [
-        sentence("the probe", gaps, name.removeprefix("control: "))
+        sentence(PROBE, gaps, name.removeprefix("control: "))
         for name, gaps in zip((RANDOM, SIZE), controls, strict=True)
         if gaps
     ]
-    told = [f"How little data is enough: {'; '.join(said)}."] if said else []
+    told = [_enough(said)]
     more = [f"By number of training images, {'; '.join(beaten)}."] if beaten else []
     return Told(spots, told, more, [_table(spots, curve.base)], list(curve.left_out))
+
+
+def _enough(said: Sequence[str]) -> str:
+    """The finding; where too few trainings fitted for one, that there is none."""
+    if not said:
+        return (
+            "How little data is enough is not known: too few fine-tuned trainings fitted in the "
+            "time to compare them with transfer, the frozen base. A longer time_budget tells."
+        )
+    return f"How little data is enough (transfer is the frozen base): {'; '.join(said)}."
 
 
 Areas = dict[tuple[str, int, int], np.ndarray]
@@ -165,7 +175,7 @@ def versus(areas: Areas, new: str, old: str, seed: int) -> list[tuple[int, Inter
     ]
 
 
-def sentence(name: str, gaps: Sequence[tuple[int, Interval]], other: str = "the probe") -> str:
+def sentence(name: str, gaps: Sequence[tuple[int, Interval]], other: str = PROBE) -> str:
     """From how many images on one beats another beyond its interval, or that it never does.
 
     Args:

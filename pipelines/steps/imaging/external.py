@@ -98,22 +98,37 @@ def _draws(metric: Metric, on: Answered, sure: Sure) -> tuple[float, np.ndarray]
 
 def _promises(
     found: Trust, scorer: ImagingScorer, tested: Tested, on: Answered, sure: Sure, other: Sure
-) -> Iterator[tuple[str, Interval, Interval, Interval | None]]:
+) -> Iterator[tuple[str, Interval, Interval, Interval]]:
     """What was promised of patients like the own ones, and holds elsewhere or does not."""
     own = tested.answered
     if own.members is not None and on.members is not None:
-        here, there = sure.of_patients(own.covered()), other.of_patients(on.covered())
-        found.metrics |= named("external.set_coverage", there)
+        said = shares(own.covered(), on.covered(), sure, other)
+        found.metrics |= named("external.set_coverage", said[1])
         promised = scorer.sets.coverage if scorer.sets else float("nan")
-        yield f"sets that hold the true class (promised {promised:.0%})", here, there, None
+        yield f"sets that hold the true class (promised {promised:.0%})", *said
     if own.distance is not None and on.distance is not None:
-        here, there = sure.of_patients(own.distance > 1), other.of_patients(on.distance > 1)
-        found.metrics |= named("external.unlike", there)
-        yield "images warned of as unlike", here, there, None
+        said = shares(own.distance > 1, on.distance > 1, sure, other)
+        found.metrics |= named("external.unlike", said[1])
+        yield "images warned of as unlike", *said
 
 
-def _row(name: str, here: Interval, there: Interval, drop: Interval | None) -> list[Cell]:
-    return [name, measured(here), measured(there), None if drop is None else measured(drop)]
+def shares(
+    own: np.ndarray, other: np.ndarray, sure: Sure, there: Sure
+) -> tuple[Interval, Interval, Interval]:
+    """The share of patients' images on both sets, and other minus own.
+
+    The difference is as wide as both together (Newcombe, 1998, doi:10.1002/sim.1404: the square
+    root of the summed squares), so that a flawless side leaves open what it does by itself.
+    """
+    here, away = sure.of_patients(own), there.of_patients(other)
+    value = away.value - here.value
+    low = value - float(np.hypot(away.value - away.low, here.high - here.value))
+    high = value + float(np.hypot(away.high - away.value, here.value - here.low))
+    return here, away, Interval(value, low, high)
+
+
+def _row(name: str, here: Interval, there: Interval, drop: Interval) -> list[Cell]:
+    return [name, measured(here), measured(there), measured(drop)]
 
 
 def _kept(found: Trust, scorer: ImagingScorer) -> str:

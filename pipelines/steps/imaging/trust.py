@@ -17,6 +17,10 @@ from pipelines.steps.imaging.packing import FEWEST
 from pipelines.steps.imaging.tested import Answered, Tested
 
 _SECTION = "calibration"
+_METHODS = {
+    "lac": "LAC, the smallest sets",
+    "aps": "APS, misses spread over easy and hard images",
+}
 
 
 @dataclass
@@ -68,7 +72,7 @@ def _sets(found: Trust, scorer: ImagingScorer, on: Answered, sure: Sure) -> None
     else:
         found.said.append(
             f"Every answer carries a prediction set, promised to hold the true class for "
-            f"{sets.coverage:.0%} of new patients like these ({sets.method.upper()}, set by "
+            f"{sets.coverage:.0%} of new patients like these ({_METHODS[sets.method]}, set by "
             f"{sets.patients} calibration patients). On test images it does so for "
             f"{percent(covered)}, with {mean.value:.2f} of {len(scorer.classes)} classes in a "
             f"set; {one.value:.0%} of the sets name one class."

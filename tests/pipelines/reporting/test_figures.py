@@ -56,6 +56,23 @@ def test_written_at_both_widths_and_not_empty(draw: Draw, tmp_path: Path) -> Non
             assert np.asarray(image.convert("L")).std() > 5
 
 
+def test_the_registered_arm_has_one_colour_wherever_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str]] = []
+    drawn = drawing.whisker
+
+    def watched(axes: Any, spot: float, row: Any, look: Any, text: str) -> None:
+        seen.append((row[4], look[0]))
+        drawn(axes, spot, row, look, text)
+
+    monkeypatch.setattr(figures, "whisker", watched)
+    rows = [("x", 0.6, 0.5, 0.7, "registered"), ("y", 0.7, 0.6, 0.8, "arm")]
+    for order in (rows, rows[::-1]):
+        figures.bars(tmp_path / "arms.png", order, "AUROC")
+    assert len({colour for series, colour in seen if series == "registered"}) == 1
+
+
 def texts(figure: Any) -> list[Text]:
     shown = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
     hidden = {t for axes in figure.axes if not axes.axison for t in axes.xaxis.findobj(Text)}

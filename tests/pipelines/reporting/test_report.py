@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.evidence import Arm, Evidence
+from pipelines.evidence import Arm, Evidence, Table
 from pipelines.reporting import report, wording
 from tests.pipelines import sample_evidence as sample
 
@@ -118,6 +118,26 @@ def test_the_verdict_is_told_either_way(site: dict[str, Any]) -> None:
     for _, result in site["runs"]:
         text = Page(Path(result["report"])).text
         assert ("Not promoted" in text) != result["gate"]["promoted"]
+
+
+def test_a_version_held_back_is_not_recommended_without_saying_so(tmp_path: Path) -> None:
+    evidence = sample.imaging(tmp_path / "figures")
+    for promoted in (True, False):
+        result = sample.result(evidence, tmp_path / "report.html")
+        result["gate"] = {**result["gate"], "promoted": promoted}
+        page = Page(report.render(evidence, result, tmp_path / "report.html"))
+        assert ("does not serve until" in page.text) is not promoted
+
+
+def test_figures_stand_before_the_tables_of_their_section(tmp_path: Path) -> None:
+    evidence = sample.imaging(tmp_path / "figures")
+    first = evidence.figures[0]
+    curve = [replace(first, name=name, title=f"Figure {name}") for name in ("arms", "roc", "curve")]
+    curve[1] = replace(curve[1], name="discrimination")
+    table = Table("The numbers of it", "", ["n"], [[1]], section="worth")
+    shown = replace(evidence, figures=curve, tables=[table])
+    page = Page(report.render(shown, sample.result(shown, tmp_path), tmp_path / "report.html"))
+    assert page.text.index("Figure curve") < page.text.index("The numbers of it")
 
 
 def test_markup_in_names_stays_text(site: dict[str, Any]) -> None:
