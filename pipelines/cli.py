@@ -16,6 +16,7 @@ from domains.errors import InputError, Interrupted, Refused
 from pipelines.commands import budget, data, models
 from pipelines.commands.audit import audit
 from pipelines.commands.doctor import doctor
+from pipelines.commands.explain import explain
 from pipelines.commands.resume import resume
 from pipelines.commands.score import score
 from pipelines.commands.serve import serve
@@ -36,6 +37,7 @@ app.add_typer(budget.app, name="budget")
 app.command()(audit)
 app.command()(doctor)
 app.command()(score)
+app.command()(explain)
 app.command()(serve)
 app.command()(status)
 
