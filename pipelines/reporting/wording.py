@@ -102,7 +102,7 @@ def number(value: Any, digits: int = 3) -> str:
         return str(value)
     if value and abs(value) < 0.5 * 10**-digits:
         return f"{value:.2g}".replace("e-0", "e-")
-    return f"{value:,.{digits}f}"
+    return f"{value:z,.{digits}f}"
 
 
 def fixed(value: float | None, digits: int = 3) -> str:
@@ -164,7 +164,7 @@ def with_bounds(found: Interval, signed: bool = False) -> str:
     >>> with_bounds(Interval(1.0, math.nan, math.nan)), with_bounds(Interval(0.1, 0.0, 0.2), True)
     ('1.000 (no interval)', '+0.100 (+0.000 to +0.200)')
     """
-    one = "+z.3f" if signed else ".3f"
+    one = "+z.3f" if signed else "z.3f"
     if not math.isfinite(found.low):
         return f"{found.value:{one}} (no interval)"
     return f"{found.value:{one}} ({found.low:{one}} to {found.high:{one}})"
@@ -174,8 +174,8 @@ def percent(found: Interval) -> str:
     """A share with its interval, `91.2 % (88.0 to 94.1)`."""
     value, low, high = (100 * each for each in (found.value, found.low, found.high))
     if not math.isfinite(low):
-        return f"{value:.1f} % (no interval)"
-    return f"{value:.1f} % ({low:.1f} to {high:.1f})"
+        return f"{value:z.1f} % (no interval)"
+    return f"{value:z.1f} % ({low:z.1f} to {high:z.1f})"
 
 
 def names(metrics: Iterable[str]) -> list[str]:

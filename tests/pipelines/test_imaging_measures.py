@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from domains.healthcare.slicing import group_names
 from domains.metrics import auroc, average_precision, named
+from models.imaging.backbones import Classifier, build
 from models.imaging.conformal import Sets
+from models.imaging.scorer import ImagingScorer
 from pipelines.settings import ImagingConfig
 from pipelines.steps.imaging import slices
 from pipelines.steps.imaging.exporting import forms_of, made_up
@@ -24,7 +27,7 @@ from pipelines.steps.imaging.measuring import (
     operating_point,
 )
 from pipelines.steps.imaging.packing import calibrated, temperature
-from pipelines.steps.imaging.tested import Answered
+from pipelines.steps.imaging.tested import Answered, read_test
 from pipelines.steps.imaging.trust import Trust, examine
 
 
@@ -242,6 +245,27 @@ def test_of_private_images_no_class_of_few_patients_is_told() -> None:
             rare = table.rows[-1]
             assert rare[:2] == ["rare", told]
             assert all(cell is None for cell in rare[2:]) is not public
+
+
+def test_before_and_after_calibration_differ_by_the_temperature_alone(tmp_path: Path) -> None:
+    """Logits of the training, perhaps of half precision and of no views, have no say in it."""
+    torch.manual_seed(0)
+    net = Classifier(build("resnet18", 32, seed=0), 2).eval()
+    torch.nn.init.normal_(net.head.weight, std=0.1)
+    scorer = ImagingScorer(net, ("a", "b"), 32, temperature=1.5)
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3)).astype(np.uint8)
+    y = np.arange(40) % 2
+    target: Any = SimpleNamespace(
+        rows=lambda part: np.arange(20) + 20 * (part == "test"),
+        labels=lambda: y,
+        images=lambda: images,
+        records=lambda: pd.DataFrame({"group": np.arange(40)}),
+    )
+    np.save(tmp_path / "logits.npy", scorer.read(images)[0] + 0.3 * y[:, None] * [[0.0, 1.0]])
+    arm: Any = SimpleNamespace(name="arm", logits=tmp_path / "logits.npy")
+    found = read_test(target, [arm], arm, scorer, 0.9)
+    before, after = (np.log(p / (1 - p)) for p in (found.uncalibrated, found.p["arm"]))
+    assert np.allclose(before, 1.5 * after, atol=1e-4)
 
 
 def test_a_plot_of_answers_that_were_not_calibrated_says_so(tmp_path: Path) -> None:

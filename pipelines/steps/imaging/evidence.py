@@ -185,12 +185,12 @@ def _views(scorer: ImagingScorer, tested: Tested, sure: Sure) -> list[str]:
 
 
 def _differences(best: Trained, gaps: dict[tuple[str, str], Interval]) -> Table:
-    rows: list[list[Cell]] = [[a, b, gap.value, gap.low, gap.high] for (a, b), gap in gaps.items()]
+    rows: list[list[Cell]] = [[a, b, with_bounds(gap, signed=True)] for (a, b), gap in gaps.items()]
     return Table(
         "Paired differences of AUROC",
         "The first minus the second on the same test images, with 95 % intervals by patient; "
         f"{best.name} is registered.",
-        ["first", "second", "difference", "low", "high"],
+        ["first", "second", "difference"],
         rows,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -101,9 +101,9 @@ def read_test(
     answered, alone = answer(scorer, target, rows), p[best.name]
     p[best.name] = answered.p
     plain = (1.0,) * labels.shape[1] if labels.ndim == 2 else 1.0
-    raw = answered.p  # the same as served, where no temperature stands between the two
-    if scorer.temperature != plain:
-        raw = calibrated(np.load(best.logits)[rows], plain)
+    raw = answered.p
+    if scorer.temperature != plain:  # that alone: views and precision stay as served
+        raw = answer(replace(scorer, temperature=plain), target, rows).p
     point = _point(target, scorer, held, aim) if answered.p.ndim == 1 else None
     return Tested(rows, answered, p, raw, alone, best.name, point)
 

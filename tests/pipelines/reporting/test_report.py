@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from domains.metrics import Interval
 from pipelines.evidence import Arm, Evidence, Table
 from pipelines.reporting import report, wording
 from tests.pipelines import sample_evidence as sample
@@ -285,6 +286,14 @@ def test_the_index_tells_each_story_against_its_best_control(site: dict[str, Any
 )  # fmt: skip
 def test_numbers_read_alike_everywhere(value: Any, text: str) -> None:
     assert wording.number(value) == text
+
+
+def test_no_number_is_a_negative_zero() -> None:
+    tiny = Interval(-2e-5, -4e-4, 2e-5)
+    told = [wording.with_bounds(tiny), wording.with_bounds(tiny, signed=True)]
+    told += [wording.percent(tiny), wording.number(-0.0), wording.fixed(-1e-5)]
+    assert not any("-0.0" in text for text in told[2:])
+    assert told[:2] == ["0.000 (0.000 to 0.000)", "+0.000 (+0.000 to +0.000)"]
 
 
 def test_bounds_are_not_metrics_but_names_like_bounds_are() -> None:
