@@ -18,6 +18,8 @@ import numpy as np
 from models.conformal import CLOSE, patient_quantile
 
 Method = Literal["lac", "aps"]
+BETWEEN = "|"
+"""Between the classes of a set where one is written down; no class may have it in its name."""
 
 
 @dataclass(frozen=True)

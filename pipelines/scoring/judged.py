@@ -7,13 +7,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from models.imaging.conformal import BETWEEN
 from pipelines.scoring.pieces import Piece
 
 SET, DISTANCE, WARNING = "prediction_set", "distance", "warning"
 UNLIKE = "unlike the training images"
 """In column `WARNING` of an image whose distance is above 1."""
-
-_BETWEEN = "|"
 
 
 def columns(scorer: Any) -> tuple[str, ...]:
@@ -32,7 +31,7 @@ def judged(scorer: Any, images: Any) -> pd.DataFrame:
     found = scorer.judge(images)
     frame: pd.DataFrame = found.predictions
     if found.sets is not None:
-        frame[SET] = [_BETWEEN.join(names) for names in found.sets]
+        frame[SET] = [BETWEEN.join(names) for names in found.sets]
     if found.distance is not None:
         frame[DISTANCE] = found.distance
         frame[WARNING] = pd.Series(

@@ -189,3 +189,17 @@ def test_a_file_of_weights_that_is_not_there_is_told_before_an_image_is_read(
     said = rf"{name}: (no such weights file|a folder), expected a state dict"
     with pytest.raises(InputError, match=said), open_job("imaging", config) as job:
         prepare_images.fn(job)
+
+
+def test_a_class_whose_name_would_fall_apart_in_a_written_set_is_refused(
+    home: Path, tmp_path: Path
+) -> None:
+    (write_folder(tmp_path / "in", each=30) / "c0").rename(tmp_path / "in" / "a|b")
+    data = {"kind": "folder", "path": "in"}
+    with (
+        pytest.raises(InputError, match=r"class 'a\|b', and prediction sets .*sets: null"),
+        open_job("imaging", _config(tmp_path, data=data)) as job,
+    ):
+        prepare_images.fn(job)
+    with open_job("imaging", _config(tmp_path, data=data, sets=None)) as job:
+        assert prepare_images.fn(job).target.classes == ("a|b", "c1")

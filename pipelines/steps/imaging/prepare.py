@@ -18,6 +18,7 @@ from domains.healthcare.image_split import EXCLUDED, Rule
 from domains.healthcare.imaging import Request, prepare
 from domains.sources import fetch, fetch_medmnist
 from domains.splits import split_key
+from models.imaging.conformal import BETWEEN
 from models.imaging.weights import check_there
 from pipelines.governance import seen
 from pipelines.governance.lineage import note_bases
@@ -69,8 +70,8 @@ def prepare_images(job: Job) -> Prepared:
     """Read, check and split the images of both tasks, and read those of a second test.
 
     Raises:
-        InputError: The images cannot be used, transfer is asked of a backbone without weights, or
-            there is no such file of weights.
+        InputError: The images or the names of their classes cannot be used, transfer is asked of a
+            backbone without weights, or there is no such file of weights.
     """
     config: ImagingConfig = job.config
     strategies(config)
@@ -83,6 +84,7 @@ def prepare_images(job: Job) -> Prepared:
         shutil.rmtree(job.folder / name, ignore_errors=True)
     asked = request(config.data, effort.images, tuple(config.slices))
     target = _load(asked, job.folder / "target", size, config.seed)
+    _check_names(target, config)
     log_data(job, target.dataset)
     note_bases(job)
     second = _external(job, target, size)
@@ -94,6 +96,16 @@ def prepare_images(job: Job) -> Prepared:
     _remember(job, target, source, second)
     _tell(job, target, source, second)
     return Prepared(target, source, size, config.data.kind == "builtin", second)
+
+
+def _check_names(target: ImageSet, config: ImagingConfig) -> None:
+    """Raise InputError for a class whose name would fall apart in a written prediction set."""
+    barred = [name for name in target.classes if BETWEEN in name]
+    if barred and config.sets is not None and not target.multilabel:
+        raise InputError(
+            f"{target.dataset.path}: class {barred[0]!r}, and prediction sets are written with "
+            f"{BETWEEN} between classes; rename it, or leave prediction sets out (sets: null)"
+        )
 
 
 def _external(job: Job, target: ImageSet, size: int) -> ImageSet | None:
