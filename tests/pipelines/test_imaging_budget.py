@@ -46,6 +46,18 @@ def test_a_strategy_that_does_not_fit_in_the_budget_is_left_out_and_said(
     assert any("partial-imagenet did not fit in the time budget" in s for s in evidence.limits)
 
 
+def test_a_budget_in_which_nothing_can_be_trained_is_said_at_once(
+    home: Path, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "in", each=40)
+    keys = {"time_budget": 0.001, "backbone": "resnet18"}  # of which no weights are within reach
+    with (
+        pytest.raises(InputError, match=r"time_budget: finetune-random did not fit .*; raise it"),
+        open_job("imaging", _config(tmp_path, data=_folder("in"), **keys)) as job,
+    ):
+        train_finetune.fn(job, prepare_images.fn(job), [], [])
+
+
 def test_epochs_are_cut_to_the_budget_once_and_for_all(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from domains.errors import InputError
 from models.imaging.backbones import Backbone, Classifier
 from models.imaging.examples import Examples
 from models.imaging.head import fit_head
@@ -25,7 +26,7 @@ from pipelines.progress import say
 from pipelines.settings import ImagingConfig
 from pipelines.stages import stage
 from pipelines.steps.imaging.bases import Base, load_base, random_base
-from pipelines.steps.imaging.budget import allowed
+from pipelines.steps.imaging.budget import allowed, left_out
 from pipelines.steps.imaging.effort import (
     EFFORTS,
     starts_somewhere,
@@ -94,6 +95,9 @@ def train_finetune(
 
     Where they were not named but left to `auto`, each gets an equal share of the time that is
     left, and one that cannot train in it is left out and said (`pipelines.steps.imaging.budget`).
+
+    Raises:
+        InputError: None can, and there is no frozen base either.
     """
     wanted = trains(job.config)
     if not wanted:
@@ -106,6 +110,8 @@ def train_finetune(
         left = job.config.time_budget - spent - sum(each.seconds for each in found)
         waiting = len(wanted) - place + _scratch(job.config)
         found += _within(job, prepared, attempt, left / waiting)
+    if not found and not probes:
+        raise InputError(f"time_budget: {' '.join(left_out(job))} Nothing else is left; raise it")
     return found
 
 
