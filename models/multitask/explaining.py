@@ -99,13 +99,15 @@ class Reason:
     """One column that moves a record's answer.
 
     Attributes:
-        outcome: Predicted column.
+        outcome: Its name.
+        answer: Predicted column that is explained.
         column: Raw column.
         change: By how much it moves the answer from that of the typical record, not 0.
         scale: Of the change, see `Answer`.
     """
 
     outcome: str
+    answer: str
     column: str
     change: float
     scale: str
@@ -196,7 +198,13 @@ def reasons(shares: Shares, predicted: pd.DataFrame, top: int = REASONS) -> list
     """
     return [
         [
-            Reason(answer.column, shares.columns[place], float(values[place, k]), answer.scale)
+            Reason(
+                answer.outcome,
+                answer.column,
+                shares.columns[place],
+                float(values[place, k]),
+                answer.scale,
+            )
             for k, answer in _told(shares.answers, predicted.iloc[row])
             for place in np.argsort(-np.abs(values[:, k]), kind="stable")[:top]
             if abs(values[place, k]) > _NOTHING
@@ -208,7 +216,6 @@ def reasons(shares: Shares, predicted: pd.DataFrame, top: int = REASONS) -> list
 def in_words(model: Explainable, frame: pd.DataFrame) -> pd.DataFrame:
     """`reasons` as columns of text `OUTCOME.reason_1` …, `+age` where age raises the answer."""
     names = {name: [f"{name}.reason_{k + 1}" for k in range(REASONS)] for name in model.codecs}
-    outcome = {answer.column: answer.outcome for answer in answers(model.codecs)}
     columns = [name for several in names.values() for name in several]
     lines: list[dict[str, str]] = []
     for start in range(0, len(frame), _RECORDS):
@@ -216,7 +223,7 @@ def in_words(model: Explainable, frame: pd.DataFrame) -> pd.DataFrame:
         for found in reasons(explained(model, part), model.predict(part)):
             line: dict[str, str] = {}
             for reason in found:
-                free = next(n for n in names[outcome[reason.outcome]] if n not in line)
+                free = next(n for n in names[reason.outcome] if n not in line)
                 line[free] = f"{'+' if reason.change > 0 else '-'}{reason.column}"
             lines.append(line)
     made = pd.DataFrame(lines, frame.index, columns, dtype=object)

@@ -43,7 +43,7 @@ def _describe(found: Explained) -> str:
 
 
 def _lines(answer: Answer) -> list[str]:
-    scale = f"{answer.outcome}, {answer.scale}"
+    scale = f"{answer.answer}, {answer.scale}"
     width = max(map(len, answer.columns))
     return [
         f"  {scale}: {answer.typical:+.3f} of the typical record, {answer.value:+.3f} of this one",

@@ -27,7 +27,8 @@ class Answer:
     """One answer to one record.
 
     Attributes:
-        outcome: Predicted column.
+        outcome: Its name.
+        answer: Predicted column.
         scale: Of all that follows: `log-odds`, `logarithm`, or `its own unit`.
         typical: To the typical record, that is nobody's.
         value: To this one: `typical` and all of `columns` together.
@@ -35,6 +36,7 @@ class Answer:
     """
 
     outcome: str
+    answer: str
     scale: str
     typical: float
     value: float
@@ -108,5 +110,5 @@ def _answers(shares: Shares, values: np.ndarray) -> list[Answer]:
         columns = {shares.columns[place]: float(values[place, k]) for place in order}
         typical = float(shares.typical[k])
         value = typical + float(values[:, k].sum())
-        made.append(Answer(answer.column, answer.scale, typical, value, columns))
+        made.append(Answer(answer.outcome, answer.column, answer.scale, typical, value, columns))
     return made

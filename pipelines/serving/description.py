@@ -51,7 +51,8 @@ class ReasonCode(BaseModel):
 class OutcomeReason(BaseModel):
     """What moves an answer to a patient's record."""
 
-    outcome: str = Field(description="Predicted column; of several classes the most probable one")
+    outcome: str = Field(description="Its name, as in OUTCOME.reason_1 of a scored file")
+    answer: str = Field(description="Predicted column; of several classes the most probable one")
     column: str = Field(description="Raw column")
     change: float = Field(
         description="By how much it moves the answer from the typical record's; a Shapley value"

@@ -148,11 +148,12 @@ def test_reasons_are_the_largest_shares_of_the_most_probable_class(scorer: Patie
     columns = [answer.column for answer in shares.answers]
     for place, found in enumerate(reasons(shares, predicted, top=2)):
         classes = predicted.filter(like="place.").iloc[place]
-        named = list(dict.fromkeys(reason.outcome for reason in found))
+        named = list(dict.fromkeys(reason.answer for reason in found))
         expected = ["death", classes.idxmax(), "stay", "survival.risk", "grade.expected"]
         assert named == [*expected, "falls", "relapse.risk"]
         for answer in named:
-            own = [reason for reason in found if reason.outcome == answer]
+            own = [reason for reason in found if reason.answer == answer]
+            assert {reason.outcome for reason in own} == {answer.partition(".")[0]}
             values = shares.values[place, :, columns.index(answer)]
             assert [abs(reason.change) for reason in own] == sorted(np.abs(values))[:-3:-1]
             for reason in own:

@@ -54,7 +54,7 @@ def test_shares_of_a_patient_add_up_to_what_a_scoring_answers(file: Path) -> Non
     assert set(death.columns) == {"age", "lab", "ward", "smoker"}
     sizes = [abs(change) for change in death.columns.values()]
     assert sizes == sorted(sizes, reverse=True)
-    assert len({answer.outcome for answer in answers}) == len(answers) > 1
+    assert len({answer.answer for answer in answers}) == len(answers) > 1
 
 
 def test_a_patient_is_found_by_id_however_spelled_with_all_records_or_by_row(file: Path) -> None:
