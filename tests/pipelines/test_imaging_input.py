@@ -153,7 +153,7 @@ def test_an_external_label_that_the_target_lacks_is_refused(home: Path, tmp_path
         ({"split_by": "time", "time": "t", "split": "s"}, "a given split, and split_by: time"),
         ({"test_sites": ["a"]}, "test_sites: needs split_by: site"),
         ({"test_from": "2024-01-01"}, "test_from: needs split_by: time"),
-        ({"window": [400, -1000]}, r"window: found \[400.0, -1000.0\], expected \[low, high\]"),
+        ({"window": [400, -1000]}, r"window: found \[400.0, -1000.0\], expected the lower first"),
         ({"volume": {"between": [0.8, 0.2]}}, r"volume.between: found \[0.8, 0.2\]"),
         ({"slice": "k"}, "slice: needs volume"),
         ({"label": ["a", "a"]}, "label: expected a column, or several different ones"),
