@@ -93,6 +93,16 @@ class _Labelled:
         return of_area(self.y, self.p, of) if self.key == "auroc" else unbounded(self(None))
 
 
+def slack_of(score: Score, patients: np.ndarray) -> float:
+    """What flawless answers leave open of a metric that `scores` gave, see `domains.flawless`.
+
+    Args:
+        score: The metric.
+        patients: Patient of each record that it was made for, (n,).
+    """
+    return score.slack(patients) if isinstance(score, _Labelled) else 0.0
+
+
 def within(values: np.ndarray, predicted: pd.DataFrame, name: str) -> np.ndarray:
     """Whether values (n,) lie between an outcome's bounds, (n,) bool."""
     low, high = (predicted[f"{name}.{end}"].to_numpy(dtype=float) for end in ("low", "high"))
@@ -198,10 +208,7 @@ def compare(
     kept = {name: {k: values[name][k] for k in of} for name, of in usable.items()}
     draws = {name: {k: np.array(v) for k, v in of.items()} for name, of in drawn.items()}
     both = {name: _with_mean(kept[name], draws[name]) for name in models}
-    slack = {
-        name: {k: s.slack(patients) for k, s in of.items() if isinstance(s, _Labelled)}
-        for name, of in usable.items()
-    }
+    slack = {name: {k: slack_of(s, patients) for k, s in of.items()} for name, of in usable.items()}
     return Comparison(
         {name: of for name, (of, _) in both.items()},
         {name: of for name, (_, of) in both.items()},

@@ -15,6 +15,7 @@ from domains.healthcare.outcome_codec import Codec, fit_codec
 from domains.healthcare.outcome_scores import compare, scores
 from domains.healthcare.outcome_targets import Targets, known, read_targets
 from domains.healthcare.patients import Cohort
+from domains.metrics import Interval
 from pipelines.settings import PatientsConfig
 from pipelines.steps.patients import benefit, slices, tested, words
 from pipelines.steps.patients.groups import group_columns
@@ -171,6 +172,25 @@ def test_codes_of_a_study_are_told_in_words() -> None:
     assert found.to_dict("list") == {"sex": ["women", "men", ""], "age": ["50", "61", "70"]}
 
 
+def test_a_group_that_is_answered_flawlessly_is_no_surer_than_its_patients_are_many() -> None:
+    answered = made_up(300)
+    died = np.nan_to_num(answered.cohort.targets.values["death"], nan=0.5)
+    answered = replace(answered, frames={"shared": answered.frames["shared"].assign(death=died)})
+    sides = pd.DataFrame({"side": np.where(np.arange(300) < 100, "left", "right")})
+    found = [s for s in slices.by_group(answered, sides) if s.outcome == "death"]
+    assert [s.group for s in found] == ["side: left", "side: right"]
+    assert all(s.value and s.value.value == 1.0 and 0.8 < s.value.low < 0.99 for s in found)
+    assert found[0].value
+    assert found[1].value
+    assert found[0].value.low < found[1].value.low  # fewer patients
+    assert all(s.gap and s.gap.low < 0.0 < s.gap.high for s in found)
+
+
+def test_amounts_on_a_log_scale_say_so_of_their_measure() -> None:
+    lines = words.limits(made_up().codecs, made_up().cohort, [], public=True)
+    assert any("log scale (stay) have their R² on that scale" in line for line in lines)
+
+
 def test_what_acting_is_worth_is_told_for_yes_or_no_outcomes_alone() -> None:
     answered = made_up()
     (table,) = benefit.tables(answered)
@@ -178,6 +198,7 @@ def test_what_acting_is_worth_is_told_for_yes_or_no_outcomes_alone() -> None:
     y, _ = answered.labelled("death")
     assert table.rows[0][1] == pytest.approx(y.mean())
     assert benefit.remarks(answered) == []
+    assert benefit._told(Interval(-0.04, -0.3, 0.02)) == "0.0 (-0.3 to 0.0)"  # no −0.0
     turned = answered.frames["shared"].assign(death=lambda said: 1 - said["death"])
     against = replace(answered, frames={"shared": turned})
     assert "for death" in " ".join(benefit.remarks(against))

@@ -34,7 +34,7 @@ def tables(tested: Tested) -> list[Table]:
         key, threshold = f"{name}.average_precision", threshold_of(y)
         precise = [measured(tested.comparison.interval(m, key)) for m in (tested.model, *rivals)]
         worth = [_told(_worth(tested, name, m, threshold)) for m in (tested.model, *rivals)]
-        everyone = f"{100 * net_benefit(y, np.ones(len(y)), threshold):.1f}"
+        everyone = f"{100 * net_benefit(y, np.ones(len(y)), threshold):z.1f}"
         share = f"{100 * threshold:.3g} %"
         rows.append([name, float(y.mean()), *precise, share, *worth, everyone])
     if not rows:
@@ -57,7 +57,7 @@ def tables(tested: Tested) -> list[Table]:
 
 
 def _told(found: Interval) -> str:
-    return f"{found.value:.1f} ({found.low:.1f} to {found.high:.1f})"
+    return f"{found.value:z.1f} ({found.low:z.1f} to {found.high:z.1f})"
 
 
 def _worth(tested: Tested, name: str, model: str, threshold: float) -> Interval:

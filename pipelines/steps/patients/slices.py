@@ -11,10 +11,10 @@ import pandas as pd
 
 from domains.healthcare.few import counted
 from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_scores import Score, scores
+from domains.healthcare.outcome_scores import Score, scores, slack_of
 from domains.healthcare.outcome_targets import known
 from domains.healthcare.slicing import FEWEST_CASES, FEWEST_PATIENTS, in_order, merged
-from domains.metrics import Interval, interval, resamples
+from domains.metrics import Interval, gap, interval, resamples
 from pipelines.evidence import Cell, Figure, Table
 from pipelines.reporting import figures
 from pipelines.reporting.wording import measured
@@ -36,7 +36,8 @@ class Slice:
         patients: Whose they are.
         measure: Name of the outcome's metric.
         value: Of the metric; None where the group is too small.
-        gap: The metric less that of all other records; None where either is too few.
+        gap: The metric less that of all other records; None where either is too few, or so flawless
+            that nobody can say how sure it is.
     """
 
     outcome: str
@@ -81,11 +82,14 @@ def _slice(tested: Tested, codec: Codec, label: str, which: np.ndarray) -> Slice
     here = _score(tested, codec, inside)
     there = _score(tested, codec, outside) if _enough(tested, codec, outside) else None
     drawn = list(_drawn(tested, here, inside))
-    value = interval(here(None), drawn)
+    slack = slack_of(here, tested.cohort.patients[inside])
+    value = interval(here(None), drawn, slack)
     if there is None:
         return Slice(*_counted(found), value)
     gaps = np.array(drawn) - np.array(list(_drawn(tested, there, outside)))
-    return Slice(*_counted(found), value, interval(here(None) - there(None), gaps))
+    slack += slack_of(there, tested.cohort.patients[outside])
+    less = gap(here(None) - there(None), gaps, slack)
+    return Slice(*_counted(found), value, less if np.isfinite(less.low) else None)
 
 
 def _counted(found: Slice) -> tuple[str, str, int, int, str]:

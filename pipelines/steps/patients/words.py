@@ -142,10 +142,11 @@ def limits(
     lines = [*warnings, *_masked(codecs, test, public)]
     for name, codec in codecs.items():
         lines += _small(codec, test.targets.values[name], test.patients, public)
-    if any(codec.outcome.transform == "log1p" for codec in codecs.values()):
+    logged = [name for name, codec in codecs.items() if codec.outcome.transform == "log1p"]
+    if logged:
         lines.append(
-            "Amounts learned on a log scale come back as the typical value, not the mean: "
-            "do not add them up."
+            f"Amounts learned on a log scale ({', '.join(logged)}) have their R² on that scale, "
+            "and come back as the typical value, not the mean: do not add them up."
         )
     return [
         *lines,
