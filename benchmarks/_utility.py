@@ -36,9 +36,8 @@ from pipelines.settings.credit_models import TRAINING, Growth, Model
 from privacy.plan import Schedule, calibrate
 from privacy.preprocessing import merge, noised_summary
 
-_NEAR = Path(__file__).resolve().parents[2] / "shared/data/credit/taiwan_credit_card.csv.gz"
-DATA = Path(os.environ.get("CARELEDGER_TAIWAN", _NEAR))
-"""Default of Credit Card Clients (UCI, CC BY 4.0): 30,000 records."""
+DATA = Path(os.environ.get("CARELEDGER_TAIWAN", "taiwan_credit_card.csv.gz"))
+"""Default of Credit Card Clients (UCI, CC BY 4.0): 30,000 records, here or where it is named."""
 TARGET, PROTECTED = "DefaultNextMonth", ("Sex", "Age")
 CLIENTS, SEEDS, DELTA = 10, range(5), 1e-5
 EPSILONS: tuple[float | None, ...] = (1.0, 3.0, 8.0, None)

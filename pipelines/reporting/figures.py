@@ -7,7 +7,7 @@ no figure outlives its call and threads do not share one.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 from textwrap import wrap
 
@@ -60,16 +60,18 @@ def discrimination(path: Path, y: Array, scores: Mapping[str, Array]) -> Path:
         height = width / 2 + 0.2 if width == WIDE else 2 * width
         figure = paper(width, height + 0.2 * len(lines))
         left, right = figure.subplots(1, 2) if width == WIDE else figure.subplots(2, 1)
-        for (name, views), colour in zip(lines, cycle(COLOURS), strict=False):
+        strokes = product(("-", (0, (4, 1.5))), COLOURS)  # dashes where colours come again
+        for (name, views), (dash, colour) in zip(lines, cycle(strokes), strict=False):
             area, precision, share = areas(views)
             label = f"{name}: AUROC {area:.3f}, average precision {precision:.3f}"
             left.plot(
                 *mean_curve(views, roc),
                 color=colour,
+                ls=dash,
                 lw=1.7,
                 label=label if width == WIDE else fold(label, 42),
             )
-            right.plot(*mean_curve(views, pr), color=colour, lw=1.7)
+            right.plot(*mean_curve(views, pr), color=colour, ls=dash, lw=1.7)
         left.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=DOTTED)
         right.axhline(share, color=MUTED, lw=0.9, ls=DOTTED)
         unit_square(left, "ROC", "false positive rate", "true positive rate")

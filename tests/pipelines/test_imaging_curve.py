@@ -95,7 +95,8 @@ def test_the_sentence_names_the_number_from_which_on_every_gap_is_beyond_chance(
 
 def test_a_lead_that_is_lost_again_is_no_from_on() -> None:
     said = curve_read.sentence("lp-ft", _gaps(0.01, 0.01, -0.02))
-    assert said.endswith("with 20, 50 training images, but not with 100")
+    first = "with 20 (+0.030 (+0.010 to +0.050)), 50 (+0.030 (+0.010 to +0.050)) training images"
+    assert said.endswith(f"{first}, but not with 100 (+0.000 (-0.020 to +0.020))")
 
 
 def test_the_sentence_says_that_it_never_does() -> None:
@@ -176,6 +177,8 @@ def test_a_run_tells_the_curve_in_a_figure_a_table_and_a_sentence(
     assert len([p for p in found.points if p.count == len(train)]) == 4  # one draw of all
     table = next(t for t in evidence.tables if t.title == "How little data is enough?")
     assert [row[0] for row in table.rows] == [10] * 4 + [len(train)] * 4
+    compared = [(row[0], row[1]) for row in table.rows if row[-1] is None]
+    assert compared == [(10, "transfer"), (len(train), "transfer")]
     assert any("finetune" in line and "transfer" in line for line in evidence.findings)
     at_all = next(s for s in spots if s.series == "transfer" and s.count > 10)
     assert at_all.gap.value == pytest.approx(at_all.train.value - at_all.test.value)

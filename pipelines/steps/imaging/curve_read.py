@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,7 +89,9 @@ def tell(curve: Curve, prepared: Prepared, sure: Sure) -> Told:
     ]
     told = [_enough(said)]
     more = [f"By number of training images, {'; '.join(beaten)}."] if beaten else []
-    return Told(spots, told, more, [_table(spots, curve.base)], list(curve.left_out))
+    others = dict.fromkeys(spot.series for spot in spots if spot.series != PROBE)
+    paired = {name: dict(versus(areas, name, PROBE, sure.seed)) for name in others}
+    return Told(spots, told, more, [_table(spots, paired, curve.base)], list(curve.left_out))
 
 
 def _enough(said: Sequence[str]) -> str:
@@ -183,7 +185,7 @@ def sentence(name: str, gaps: Sequence[tuple[int, Interval]], other: str = PROBE
         gaps: Its AUROC less the other's by number of training images, rising.
         other: What it is compared with.
     """
-    ahead = [count for count, gap in gaps if gap.low > 0]
+    ahead = [(count, gap) for count, gap in gaps if gap.low > 0]
     start = first_of_all(gaps)
     if start is not None:
         gap = dict(gaps)[start]
@@ -192,10 +194,10 @@ def sentence(name: str, gaps: Sequence[tuple[int, Interval]], other: str = PROBE
             f"as the {gaps[-1][0]:,} compared ({_signed(gap)} there)"
         )
     if ahead:
-        listed = ", ".join(f"{count:,}" for count in ahead)
+        listed = ", ".join(f"{count:,} ({_signed(gap)})" for count, gap in ahead)
         return (
             f"{name} beats {other} beyond its interval with {listed} training images, "
-            f"but not with {gaps[-1][0]:,}"
+            f"but not with {gaps[-1][0]:,} ({_signed(gaps[-1][1])})"
         )
     count, gap = max(gaps, key=lambda pair: pair[1].value)
     extent = f"{gaps[0][0]:,} to {gaps[-1][0]:,}" if len(gaps) > 1 else f"{count:,}"
@@ -219,7 +221,12 @@ def _signed(gap: Interval) -> str:
     return with_bounds(gap, signed=True)
 
 
-def _table(spots: Sequence[Spot], base: str) -> Table:
+def _less_probe(spot: Spot, paired: Mapping[str, Mapping[int, Interval]]) -> str | None:
+    gap = paired.get(spot.series, {}).get(spot.count)
+    return None if gap is None else _signed(gap)
+
+
+def _table(spots: Sequence[Spot], paired: Mapping[str, Mapping[int, Interval]], base: str) -> Table:
     rows: list[list[Cell]] = [
         [
             spot.count,
@@ -229,6 +236,7 @@ def _table(spots: Sequence[Spot], base: str) -> Table:
             measured(spot.test),
             None if np.isnan(spot.train.value) else f"{spot.train.value:.3f}",
             measured(spot.gap),
+            _less_probe(spot, paired),
         ]
         for spot in sorted(spots, key=lambda spot: spot.count)
     ]
@@ -238,7 +246,8 @@ def _table(spots: Sequence[Spot], base: str) -> Table:
         "larger ones, and every strategy has the same. Random weights are frozen under the same "
         "kind of head. Penalties and epochs are chosen on all validation images, whatever the "
         "number to train on. Means over draws; 95 % intervals over test patients and draws, each "
-        "by itself.",
+        f"by itself. The last column is paired: on the same test patients, and over the draws that "
+        f"{PROBE} and the other both have, which may be fewer than its mean is of.",
         [
             "training images",
             "what learned",
@@ -247,6 +256,7 @@ def _table(spots: Sequence[Spot], base: str) -> Table:
             "AUROC on test images",
             "on its training images",
             "less on test: overfitting",
+            f"test, less {PROBE}",
         ],
         rows,
         section="worth",
