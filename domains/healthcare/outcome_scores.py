@@ -83,7 +83,10 @@ class _Labelled:
     p: np.ndarray
 
     def __call__(self, weight: np.ndarray | None) -> float:
-        return self.metric(None if weight is None else weight[self.places])
+        if weight is None:
+            return self.metric(None)
+        own = weight[self.places]
+        return self.metric(own) if own.any() else float("nan")  # no label was drawn
 
     def slack(self, patients: np.ndarray) -> float:
         """See `domains.metrics.interval`; patients are of all records."""

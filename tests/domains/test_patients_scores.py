@@ -7,7 +7,7 @@ import pytest
 from domains.healthcare.outcome_codec import Codec, fit_codec
 from domains.healthcare.outcome_scores import MEAN, compare, scores
 from domains.healthcare.outcome_spec import Kind, Outcome
-from domains.healthcare.outcome_targets import Targets, read_targets
+from domains.healthcare.outcome_targets import Targets, known, read_targets
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 
 
@@ -123,3 +123,19 @@ def test_a_model_that_lacks_metrics_takes_anothers_and_has_its_own_mean(
     assert np.array_equal(mixed.draws["mixed"][MEAN], whole.draws["mixed"][MEAN])
     assert mixed.completed("none", "good").values["none"] == mixed.values["good"]
     assert mixed.values["mixed"][MEAN] < mixed.values["good"][MEAN]
+
+
+def test_resamples_that_draw_no_label_of_an_outcome_are_left_out_for_it(
+    codecs_and_targets: tuple[dict[str, Codec], Targets],
+) -> None:
+    """Three labels among 400 records: one resample in twenty has none of them."""
+    codecs, targets = codecs_and_targets
+    values = {name: held.copy() for name, held in targets.values.items()}
+    values["stay"][np.flatnonzero(known(values["stay"]))[3:]] = np.nan
+    few = Targets(targets.outcomes, values)
+    found = scores(codecs, few, _predictions(codecs, few, 0.5))
+    compared = compare({"one": found}, np.arange(400).astype(str), 200, 0)
+    draws = compared.draws["one"]["stay.r2"]
+    assert 0 < np.isnan(draws).sum() < 100
+    assert np.isfinite(compared.draws["one"]["death.auroc"]).all()
+    assert np.isfinite(compared.interval("one", "stay.r2").low)
