@@ -12,8 +12,8 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from benchmarks._patients_data import Fold
-from domains.healthcare.outcome_scores import Score, compare, scores
-from domains.healthcare.outcome_targets import known
+from domains.healthcare.outcomes.scores import Score, compare, scores
+from domains.healthcare.outcomes.targets import known
 from domains.healthcare.patients import Cohort
 from models.multitask.boosting import boost
 from models.multitask.learning import Learned, Recipe, logits, train
@@ -162,7 +162,8 @@ def choices(fold: Fold, arms: Mapping[str, Arm], seed: int) -> dict[str, str]:
     judged = {name: _judged(fold, arms[name], cohort, set(keys.values())) for name in names}
     comparison = compare(judged, cohort.patients, REPEATS, seed)
     margins = load_rules("patients", "patients").noninferiority
-    made = choose(comparison, keys, names[1:], PatientsConfig().worse, margins)
+    labels = {name: int(known(values).sum()) for name, values in cohort.targets.values.items()}
+    made = choose(comparison, keys, names[1:], PatientsConfig().worse, margins, labels)
     return {choice.outcome: choice.by for choice in made}
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import KFold
 
-from domains.healthcare.outcome_codec import Codec, fit_codec
-from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.patient_features import Encoder, fit_encoder
+from domains.healthcare.cohort.features import Encoder, fit_encoder
+from domains.healthcare.outcomes.codec import Codec, fit_codec
+from domains.healthcare.outcomes.spec import Outcome
 from domains.healthcare.patients import Cohort, read_cohort
 from domains.sources import fetch
 from domains.tables import read_table

@@ -15,7 +15,7 @@ from benchmarks._patients_arms import Arm, keys_of, network, predicted, validati
 from benchmarks._patients_data import Fold, fold_of
 from benchmarks._rows import Row
 from domains.errors import InputError
-from domains.healthcare.outcome_scores import scores
+from domains.healthcare.outcomes.scores import scores
 from models.multitask.learning import Recipe
 from models.multitask.named import BALANCING, SHARING
 from pipelines.settings import home

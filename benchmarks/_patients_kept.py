@@ -33,8 +33,8 @@ from benchmarks._patients_arms import (
     validation,
 )
 from benchmarks._patients_data import COHORTS, fold_of, test_rows
-from domains.healthcare.outcome_codec import fit_codec
-from domains.healthcare.outcome_scores import Comparison, Score, compare, scores
+from domains.healthcare.outcomes.codec import fit_codec
+from domains.healthcare.outcomes.scores import Comparison, Score, compare, scores
 from models.multitask.learning import Recipe
 from models.multitask.patched import BOOSTING, SINGLE
 from pipelines.settings import home

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks._patients_arms import SERVED, STOPPED
 from benchmarks._patients_kept import ALL, Plan, compared, measured
 from benchmarks._rows import Row
-from domains.healthcare.outcome_scores import Comparison
+from domains.healthcare.outcomes.scores import Comparison
 from domains.metrics import Interval
 from models.multitask.patched import BOOSTING, SINGLE
 from pipelines.steps.patients.choosing import SHARED

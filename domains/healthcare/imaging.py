@@ -17,14 +17,15 @@ import pandas as pd
 
 from domains import sources
 from domains.dataset import Dataset
-from domains.healthcare.image_draft import IMAGES, Draft, Pixels
-from domains.healthcare.image_lidc import read_nodules
-from domains.healthcare.image_manifest import AS_NAMED, Columns, read_manifest
-from domains.healthcare.image_medmnist import read_medmnist
-from domains.healthcare.image_pixels import AS_STATED, Reading
-from domains.healthcare.image_readers import Intake, read_folder
-from domains.healthcare.image_set import COPIES, PRINTS, RECORDS, ImageSet
-from domains.healthcare.image_split import BY_PATIENT, Rule, check_classes, split
+from domains.healthcare.images.draft import IMAGES, Draft, Pixels
+from domains.healthcare.images.folder import read_folder
+from domains.healthcare.images.intake import Intake
+from domains.healthcare.images.lidc import read_nodules
+from domains.healthcare.images.manifest import AS_NAMED, Columns, read_manifest
+from domains.healthcare.images.medmnist import read_medmnist
+from domains.healthcare.images.pixels import AS_STATED, Reading
+from domains.healthcare.images.set import COPIES, PRINTS, RECORDS, ImageSet
+from domains.healthcare.images.split import BY_PATIENT, Rule, check_classes, split
 from domains.splits import positions
 
 
@@ -40,7 +41,7 @@ class Request:
         columns: Of a manifest; its class names are those of a folder and a MedMNIST file too.
         reading: How files become images.
         rule: Who is held out.
-        whole: Nobody trains on these: all of them are test images, see `image_overlap.external`.
+        whole: Nobody trains on these: all of them are test images, see `images.overlap.external`.
         public: Whether the images are public.
         max_unreadable: Largest share of unreadable images to set aside.
         digest_key: Secret that keys the digest of private images; None for public ones.

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
-from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.outcome_targets import Targets, read_targets
-from domains.healthcare.patient_columns import check_features
+from domains.healthcare.cohort.columns import check_features
+from domains.healthcare.outcomes.spec import Outcome
+from domains.healthcare.outcomes.targets import Targets, read_targets
 from domains.row_ids import plain_id, row_ids
 from domains.table_file import Records, TableFile
 

@@ -17,7 +17,7 @@ import pandas as pd
 from safetensors.torch import load_file, save_file
 
 from domains.errors import InputError
-from domains.healthcare.image_pixels import Unreadable, as_rgb, greyed, resize
+from domains.healthcare.images.pixels import Unreadable, as_rgb, greyed, resize
 from models.imaging.backbones import Backbone, build
 from models.imaging.features import features
 from models.intake import Field

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from domains.errors import InputError
-from domains.healthcare.image_pixels import (
+from domains.healthcare.images.pixels import (
     AS_STATED,
     Reading,
     Unreadable,

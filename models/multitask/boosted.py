@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.special import log_expit, log_softmax, logit
 
 from domains.errors import InputError
-from domains.healthcare.outcome_codec import Codec
+from domains.healthcare.outcomes.codec import Codec
 from models.multitask.forest import Forest
 
 BOOSTED = "boosted.safetensors"

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_targets import known
+from domains.healthcare.outcomes.codec import Codec
+from domains.healthcare.outcomes.targets import known
 from models.multitask.boosted import Boosted
 from models.multitask.forest import CODES, Forest
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import log_expit
 
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_targets import known
+from domains.healthcare.outcomes.codec import Codec
+from domains.healthcare.outcomes.targets import known
 from models.calibration import fit_shrunk, fit_temperature
 from models.conformal import fewest_patients, patient_quantile
 from models.isotonic import LEAST_A_BIN, Curve, against_rest, fit_curve

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from domains.healthcare.patient_features import Encoder
+from domains.healthcare.cohort.features import Encoder
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.patient_features import Encoder, Number
+from domains.healthcare.cohort.features import Encoder, Number
+from domains.healthcare.outcomes.codec import Codec
 
 ORDERS = 16
 """Orders of columns a record is explained by."""

@@ -13,7 +13,7 @@ from scipy.special import expit
 from torch import Tensor, arange, xlogy
 from torch.nn import functional
 
-from domains.healthcare.outcome_codec import Codec
+from domains.healthcare.outcomes.codec import Codec
 from models.calibration import probabilities
 
 _HIGHEST = 15.0  # a rate e^15 times the mean is an error, and must not become infinity

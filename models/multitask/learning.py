@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from domains.healthcare.outcome_codec import Codec
+from domains.healthcare.outcomes.codec import Codec
 from models.checkpoint import Checkpoint
 from models.inference import batches
 from models.multitask.gradients import cosines

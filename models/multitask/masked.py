@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_targets import known
+from domains.healthcare.outcomes.codec import Codec
+from domains.healthcare.outcomes.targets import known
 from models.multitask.coded import Coded
 from models.multitask.heads import LOSSES
 from models.multitask.sharing.network import Network

@@ -13,8 +13,8 @@ import pandas as pd
 from safetensors.torch import load_file, save_file
 
 from domains.errors import InputError
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.patient_features import Encoder, Number
+from domains.healthcare.cohort.features import Encoder, Number
+from domains.healthcare.outcomes.codec import Codec
 from domains.unseen import Marks
 from models.inference import ROWS
 from models.intake import Field

@@ -16,7 +16,7 @@ from models.multitask.shape import Shape
 
 LAYERS = 2
 _PIECES = 12  # of a number's range, equally full where it is normal
-_FURTHEST = 3.1  # standard deviations: the ends of `domains.healthcare.patient_features.Number`
+_FURTHEST = 3.1  # standard deviations: the ends of `domains.healthcare.cohort.features.Number`
 _DROPOUT = {"mlp": 0.3, "tabm": 0.2}
 
 

@@ -15,14 +15,14 @@ import pyarrow as pa
 
 from domains.dataset import digest_files
 from domains.errors import InputError
-from domains.healthcare.image_files import (
+from domains.healthcare.images.files import (
     is_image_name,
     is_unnamed_dicom,
     kind_of,
     pictures,
     volume_slices,
 )
-from domains.healthcare.image_pixels import Reading, Unreadable, resize
+from domains.healthcare.images.pixels import Reading, Unreadable, resize
 from domains.tables import column_names
 from pipelines.scoring.pieces import Piece
 from pipelines.scoring.tables import Torn, stream
@@ -188,7 +188,7 @@ def _walk(folder: str, above: str, passed: Counter[str], volumes: bool) -> Itera
 
 def _series(entries: list[os.DirEntry[str]]) -> dict[str, tuple[str, ...]]:
     """The files of one folder's series of several, by each of them."""
-    from domains.healthcare.image_series import grouped
+    from domains.healthcare.images.series import grouped
 
     files = [Path(entry.path) for entry in entries if entry.is_file()]
     found = [group for group in grouped([f for f in files if kind_of(f) == "dicom"]) if group[1:]]

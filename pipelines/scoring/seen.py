@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from domains.dataset import digest_file
-from domains.healthcare.image_pixels import Reading
+from domains.healthcare.images.pixels import Reading
 from pipelines.governance.activity import acts
 from pipelines.scoring.images import ImageSource
 from pipelines.settings import home_key

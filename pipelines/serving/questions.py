@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from domains.healthcare.image_files import decode_bytes
-from domains.healthcare.image_pixels import Unreadable, resize
+from domains.healthcare.images.files import decode_bytes
+from domains.healthcare.images.pixels import Unreadable, resize
 from pipelines.serving.limits import Limits
 from pipelines.serving.refusal import Refusal
 from pipelines.serving.version import Version

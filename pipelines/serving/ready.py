@@ -14,7 +14,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
 from domains.errors import InputError
-from domains.healthcare.image_pixels import resize
+from domains.healthcare.images.pixels import resize
 from pipelines.governance.versions import load_version
 from pipelines.serving.answers import answer
 from pipelines.serving.questions import Question

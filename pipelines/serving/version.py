@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
-from domains.healthcare.image_pixels import Reading
+from domains.healthcare.images.pixels import Reading
 from models.intake import Field
 from pipelines.acting import now
 from pipelines.governance.versions import Loaded

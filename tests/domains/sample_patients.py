@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from domains.healthcare.outcome_spec import Outcome
+from domains.healthcare.outcomes.spec import Outcome
 
 OUTCOMES = (
     Outcome("death", "binary", column="died"),

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from domains.healthcare.image_manifest import Columns
-from domains.healthcare.image_set import ImageSet
+from domains.healthcare.images.manifest import Columns
+from domains.healthcare.images.set import ImageSet
 from domains.healthcare.imaging import Request, prepare
 from domains.splits import split_key
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from domains.healthcare.cohort_table import (
+from domains.healthcare.cohort.features import fit_encoder
+from domains.healthcare.cohort.table import (
     Line,
     apart_levels,
     apart_numbers,
     table_one,
 )
 from domains.healthcare.few import HIDDEN
-from domains.healthcare.outcome_codec import fit_codec
-from domains.healthcare.patient_features import fit_encoder
+from domains.healthcare.outcomes.codec import fit_codec
 from domains.healthcare.patients import Cohort, read_cohort
 from tests.domains.sample_patients import EVERY_KIND, patients_of_every_kind
 

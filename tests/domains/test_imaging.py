@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from domains.errors import InputError
-from domains.healthcare.image_overlap import without_target
-from domains.healthcare.image_split import EXCLUDED, PARTS
+from domains.healthcare.images.overlap import without_target
+from domains.healthcare.images.split import EXCLUDED, PARTS
 from tests.domains.sample_images import (
     picture,
     save,

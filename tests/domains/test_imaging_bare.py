@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from domains.healthcare.image_files import decode, decode_bytes
-from domains.healthcare.image_pixels import Unreadable
+from domains.healthcare.images.files import decode, decode_bytes
+from domains.healthcare.images.pixels import Unreadable
 from tests.domains.sample_images import dicom, picture
 
 

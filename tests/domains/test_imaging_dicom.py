@@ -17,9 +17,9 @@ from pydicom.data.data_manager import DATA_ROOT
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
-from domains.healthcare.image_files import decode, decode_bytes, pictures
-from domains.healthcare.image_pixels import Reading, Slices, Unreadable, Window
-from domains.healthcare.image_series import patient_hash
+from domains.healthcare.images.files import decode, decode_bytes, pictures
+from domains.healthcare.images.pixels import Reading, Slices, Unreadable, Window
+from domains.healthcare.images.series import patient_hash
 from tests.domains.sample_images import dicom, picture, save_dicom
 
 _FILES = sorted((Path(DATA_ROOT) / "test_files").rglob("*.dcm"))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from domains.healthcare.image_duplicates import (
+from domains.healthcare.images.duplicates import (
     HASH_BITS,
     Fingerprints,
     _thinned,
@@ -16,8 +16,8 @@ from domains.healthcare.image_duplicates import (
     pairs,
     perceptual_hash,
 )
-from domains.healthcare.image_files import decode
-from domains.healthcare.image_pixels import as_rgb
+from domains.healthcare.images.files import decode
+from domains.healthcare.images.pixels import as_rgb
 
 
 def _photo(seed: int, side: int = 128) -> np.ndarray:

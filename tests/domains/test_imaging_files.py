@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from domains.healthcare.image_files import decode, decode_bytes
-from domains.healthcare.image_pixels import Reading, Unreadable, as_rgb, resize
+from domains.healthcare.images.files import decode, decode_bytes
+from domains.healthcare.images.pixels import Reading, Unreadable, as_rgb, resize
 from tests.domains.sample_images import picture, save
 
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from domains.errors import InputError
-from domains.healthcare.image_overlap import external
-from domains.healthcare.image_split import EXCLUDED, Rule
+from domains.healthcare.images.overlap import external
+from domains.healthcare.images.split import EXCLUDED, Rule
 from domains.splits import draw_sites, split_key
 from tests.domains.sample_images import picture, save, save_dicom, write_folder, write_manifest
 from tests.domains.sample_sets import image_set, manifest_set

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
-from domains.healthcare.image_lidc import read_nodules
+from domains.healthcare.images.lidc import read_nodules
 from domains.splits import split_key
 
 KEY = split_key(0, None)

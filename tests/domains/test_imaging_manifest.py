@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
-from domains.healthcare import image_draft, image_duplicates
-from domains.healthcare.image_manifest import Columns
-from domains.healthcare.image_pixels import Reading, Slices
-from domains.healthcare.image_set import ImageSet
-from domains.healthcare.image_split import EXCLUDED, Rule
+from domains.healthcare.images import draft, duplicates
+from domains.healthcare.images.manifest import Columns
+from domains.healthcare.images.pixels import Reading, Slices
+from domains.healthcare.images.set import ImageSet
+from domains.healthcare.images.split import EXCLUDED, Rule
 from tests.domains.sample_images import picture, save, save_series, write_folder, write_manifest
 from tests.domains.sample_sets import image_set, manifest_set
 
@@ -206,7 +206,7 @@ def test_the_digest_is_of_every_slice(tmp_path: Path) -> None:
 def test_files_that_change_while_they_are_read_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: bool
 ) -> None:
-    root, real = write_folder(tmp_path / "in"), image_duplicates.exact_hash
+    root, real = write_folder(tmp_path / "in"), duplicates.exact_hash
     last = root / "c1" / "059.png"
 
     def meanwhile(pixels: np.ndarray) -> str:
@@ -216,7 +216,7 @@ def test_files_that_change_while_they_are_read_are_refused(
             last.write_bytes(last.read_bytes() + b"more")
         return real(pixels)
 
-    monkeypatch.setattr(image_draft, "exact_hash", meanwhile)
+    monkeypatch.setattr(draft, "exact_hash", meanwhile)
     with pytest.raises(InputError, match=r"059.png: 1 of 120 files changed while they were read"):
         image_set(tmp_path, kind="folder", path=root)
 

@@ -8,8 +8,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from domains.healthcare.image_files import decode, pictures
-from domains.healthcare.image_pixels import Axis, Reading, Slices, Unreadable
+from domains.healthcare.images.files import decode, pictures
+from domains.healthcare.images.pixels import Axis, Reading, Slices, Unreadable
 from tests.domains.sample_images import save_nifti
 
 _WINDOW = (0.0, 2550.0)

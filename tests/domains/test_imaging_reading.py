@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from domains.healthcare.image_files import decode, decode_bytes
-from domains.healthcare.image_pixels import AS_STATED, Reading, Slices, from_json
+from domains.healthcare.images.files import decode, decode_bytes
+from domains.healthcare.images.pixels import AS_STATED, Reading, Slices, from_json
 from domains.healthcare.imaging import Request, prepare
 from domains.splits import split_key
 from tests.domains.sample_images import picture, save, save_dicom, write_folder

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from domains.healthcare.image_files import decode, pictures
-from domains.healthcare.image_pixels import Axis, Reading, Slices, Unreadable
-from domains.healthcare.image_series import grouped
+from domains.healthcare.images.files import decode, pictures
+from domains.healthcare.images.pixels import Axis, Reading, Slices, Unreadable
+from domains.healthcare.images.series import grouped
 from tests.domains.sample_images import save_dicom, save_series
 
 _RAMP = np.tile(np.arange(0, 1600, 100, dtype=np.int16), (16, 1))  # 16 columns, 0 … 1500

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from domains.errors import InputError
-from domains.healthcare.image_pixels import Reading, Slices
+from domains.healthcare.images.pixels import Reading, Slices
 from tests.domains.sample_images import (
     picture,
     save,

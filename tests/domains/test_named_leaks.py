@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from domains.healthcare.named_leaks import by_name
+from domains.healthcare.cohort.named_leaks import by_name
 from domains.healthcare.studies import NAMES, find
 from domains.sources import fetch
 from domains.tables import read_table

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
-from domains.healthcare.outcome_codec import fit_codec
-from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.patient_features import Category, Encoder, Number, fit_encoder
-from domains.healthcare.patient_leakage import suspects
-from domains.healthcare.patient_store import read_part, write_cohort
+from domains.healthcare.cohort.features import Category, Encoder, Number, fit_encoder
+from domains.healthcare.cohort.leakage import suspects
+from domains.healthcare.cohort.store import read_part, write_cohort
+from domains.healthcare.outcomes.codec import fit_codec
+from domains.healthcare.outcomes.spec import Outcome
 from domains.healthcare.patients import Cohort, read_cohort
 from domains.healthcare.studies.support2 import STUDY as SUPPORT2
 from domains.sources import fetch

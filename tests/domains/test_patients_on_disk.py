@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
-from domains.healthcare.outcome_codec import fit_codec
-from domains.healthcare.patient_features import Category, Encoder, fit_encoder
-from domains.healthcare.patient_leakage import suspects
-from domains.healthcare.patient_store import feature_pieces, read_bare, read_part, write_cohort
+from domains.healthcare.cohort.features import Category, Encoder, fit_encoder
+from domains.healthcare.cohort.leakage import suspects
+from domains.healthcare.cohort.store import feature_pieces, read_bare, read_part, write_cohort
+from domains.healthcare.outcomes.codec import fit_codec
 from domains.healthcare.patients import Cohort, read_cohort
 from domains.table_file import TableFile
 from domains.tables import column_names, read_table

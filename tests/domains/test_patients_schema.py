@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
-from domains.healthcare.patient_columns import check_features
-from domains.healthcare.patient_features import fit_encoder
-from domains.healthcare.patient_schema import Range, check_like, check_ranges, inferred
+from domains.healthcare.cohort.columns import check_features
+from domains.healthcare.cohort.features import fit_encoder
+from domains.healthcare.cohort.schema import Range, check_like, check_ranges, inferred
 from tests.domains.sample_patients import sample_patients
 
 FEATURES = ["age", "lab", "ward", "smoker"]

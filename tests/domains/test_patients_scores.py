@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from domains.healthcare.outcome_codec import Codec, fit_codec
-from domains.healthcare.outcome_scores import MEAN, compare, scores
-from domains.healthcare.outcome_spec import Kind, Outcome
-from domains.healthcare.outcome_targets import Targets, known, read_targets
+from domains.healthcare.outcomes.codec import Codec, fit_codec
+from domains.healthcare.outcomes.scores import MEAN, compare, scores
+from domains.healthcare.outcomes.spec import Kind, Outcome
+from domains.healthcare.outcomes.targets import Targets, known, read_targets
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
-from domains.healthcare.patient_split import LEFT_OUT, Divided, Rule, divide
+from domains.healthcare.cohort.split import LEFT_OUT, Divided, Rule, divide
 
 SHARES = {"train": 0.62, "validation": 0.10, "calibration": 0.08, "test": 0.20}
 KEY = b"key"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from domains.healthcare.patient_schema import check_ranges
+from domains.healthcare.cohort.schema import check_ranges
 from domains.healthcare.patients import read_cohort
 from domains.healthcare.studies import NAMES, find
 from domains.healthcare.studies.framingham import LANDMARK

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
-from domains.healthcare.outcome_codec import Codec, fit_codec
-from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.outcome_targets import known, read_targets
+from domains.healthcare.outcomes.codec import Codec, fit_codec
+from domains.healthcare.outcomes.spec import Outcome
+from domains.healthcare.outcomes.targets import known, read_targets
 from tests.domains.sample_patients import OUTCOMES, sample_patients
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domains.errors import InputError
-from domains.healthcare.patient_rows import Moment, check_one_row, from_visits
-from domains.healthcare.visits import happened_within, summarise
+from domains.healthcare.cohort.rows import Moment, check_one_row, from_visits
+from domains.healthcare.cohort.visits import happened_within, summarise
 
 VISITS = pd.DataFrame(
     {

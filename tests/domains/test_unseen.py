@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from domains.banking.features import Categorical, Derived, Numeric
-from domains.healthcare.patient_features import fit_encoder
+from domains.healthcare.cohort.features import fit_encoder
 from domains.unseen import Marks, counted, summed, told
 from models.credit_encoding import Coding, Encoder
 

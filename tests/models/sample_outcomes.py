@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from domains.healthcare.outcome_codec import Codec, fit_codec
-from domains.healthcare.patient_features import Encoder, fit_encoder
+from domains.healthcare.cohort.features import Encoder, fit_encoder
+from domains.healthcare.outcomes.codec import Codec, fit_codec
 from domains.healthcare.patients import read_cohort
 from models.multitask.masked import Records
 from tests.domains.sample_patients import EVERY_KIND, patients_of_every_kind

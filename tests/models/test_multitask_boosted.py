@@ -16,8 +16,8 @@ from scipy.special import expit, softmax
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from domains.errors import InputError
-from domains.healthcare.outcome_codec import fit_codec
-from domains.healthcare.outcome_spec import Outcome
+from domains.healthcare.outcomes.codec import fit_codec
+from domains.healthcare.outcomes.spec import Outcome
 from domains.healthcare.patients import read_cohort
 from models import inference
 from models import scorer as packed

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from domains.healthcare.outcome_codec import Codec, fit_codec
-from domains.healthcare.outcome_spec import Outcome
+from domains.healthcare.outcomes.codec import Codec, fit_codec
+from domains.healthcare.outcomes.spec import Outcome
 from models.multitask.boosting import boost, boost_until_best
 from models.multitask.heads import LOSSES
 from models.multitask.masked import Records

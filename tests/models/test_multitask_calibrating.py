@@ -7,8 +7,8 @@ import pytest
 from scipy.special import expit
 from scipy.stats import binom
 
-from domains.healthcare.outcome_codec import Codec, fit_codec
-from domains.healthcare.outcome_spec import Outcome
+from domains.healthcare.outcomes.codec import Codec, fit_codec
+from domains.healthcare.outcomes.spec import Outcome
 from domains.metrics import auroc, ece
 from models.calibration import probabilities
 from models.multitask.calibrating import (

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from domains.healthcare.outcome_codec import Codec, fit_codec
-from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.patient_features import Encoder, fit_encoder
+from domains.healthcare.cohort.features import Encoder, fit_encoder
+from domains.healthcare.outcomes.codec import Codec, fit_codec
+from domains.healthcare.outcomes.spec import Outcome
 from domains.healthcare.patients import read_cohort
 from models.multitask.explaining import explained, in_words, on_scale, reasons, shapley
 from models.multitask.named import network

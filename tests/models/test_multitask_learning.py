@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import mean_poisson_deviance
 
-from domains.healthcare.outcome_codec import Codec
+from domains.healthcare.outcomes.codec import Codec
 from domains.metrics import METRICS
 from models.multitask.boosting import boost
 from models.multitask.heads import LOSSES, answer, count_loss, hazard_loss

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
-from domains.healthcare.outcome_codec import fit_codec
-from domains.healthcare.patient_features import fit_encoder
+from domains.healthcare.cohort.features import fit_encoder
+from domains.healthcare.outcomes.codec import fit_codec
 from domains.healthcare.patients import read_cohort
 from models import scorer as packed
 from models.isotonic import Curve

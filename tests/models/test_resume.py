@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from domains.healthcare.outcome_codec import fit_codec
-from domains.healthcare.patient_features import fit_encoder
+from domains.healthcare.cohort.features import fit_encoder
+from domains.healthcare.outcomes.codec import fit_codec
 from domains.healthcare.patients import read_cohort
 from models.checkpoint import Checkpoint
 from models.credit import build as build_credit

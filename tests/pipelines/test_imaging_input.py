@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
-from domains.healthcare.image_pixels import Reading, Slices
-from domains.healthcare.image_split import EXCLUDED
+from domains.healthcare.images.pixels import Reading, Slices
+from domains.healthcare.images.split import EXCLUDED
 from pipelines.settings import ImagingConfig, load_config
 from pipelines.steps.imaging.prepare import prepare_images, reading
 from pipelines.tracking import open_job, reports_folder

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from domains.healthcare.outcome_codec import fit_codec
-from domains.healthcare.outcome_scores import compare, scores
+from domains.healthcare.outcomes.codec import fit_codec
+from domains.healthcare.outcomes.scores import compare, scores
 from domains.healthcare.patients import read_cohort
 from domains.metrics import ece
 from models.multitask.calibrating import LEAST, fit_calibrators

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from domains.healthcare.outcome_scores import compare, scores
-from domains.healthcare.outcome_targets import Targets
+from domains.healthcare.outcomes.scores import compare, scores
+from domains.healthcare.outcomes.targets import Targets
 from pipelines.steps.patients import external
 from pipelines.steps.patients.tested import UNCALIBRATED, Tested
 from tests.pipelines.test_patients_slices import made_up

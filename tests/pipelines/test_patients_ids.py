@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
+from pipelines.steps.patients.rows import rows_of
 from tests.domains.sample_patients import sample_patients
-from tests.pipelines.test_patients_data import VISITS, _config, _prepare, _visits, rows_of
+from tests.pipelines.test_patients_data import VISITS, _config, _prepare, _visits
 
 COLUMNS = ["id", "age", "lab", "ward", "smoker", "died"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from domains.healthcare.outcome_scores import Score, compare
+from domains.healthcare.outcomes.scores import Score, compare
 from pipelines.reporting.wording import with_interval
 from pipelines.steps.patients import tested as answers
 from pipelines.steps.patients.outcome_by_outcome import table

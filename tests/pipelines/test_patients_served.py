@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from domains.healthcare.outcome_scores import Comparison
+from domains.healthcare.outcomes.scores import Comparison
 from models.multitask.patched import BOOSTING, SINGLE
 from models.multitask.scorer import load_scorer, predictions
 from pipelines.governance.gate import Rules, check, load_rules

@@ -11,9 +11,9 @@ from scipy.special import softmax
 from scipy.stats import binom
 
 from domains.errors import InputError
-from domains.healthcare.outcome_codec import Codec, fit_codec
-from domains.healthcare.outcome_scores import compare, scores
-from domains.healthcare.outcome_targets import Targets, known, read_targets
+from domains.healthcare.outcomes.codec import Codec, fit_codec
+from domains.healthcare.outcomes.scores import compare, scores
+from domains.healthcare.outcomes.targets import Targets, known, read_targets
 from domains.healthcare.patients import Cohort
 from domains.metrics import Interval
 from pipelines.settings import PatientsConfig

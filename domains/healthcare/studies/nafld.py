@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.patient_schema import Range
+from domains.healthcare.cohort.schema import Range
+from domains.healthcare.cohort.visits import DAYS_A_YEAR, happened_within, summarise
+from domains.healthcare.outcomes.spec import Outcome
 from domains.healthcare.studies.study import Study, because
-from domains.healthcare.visits import DAYS_A_YEAR, happened_within, summarise
 
 _HORIZON = 5 * DAYS_A_YEAR
 _EVENTS = (

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.patient_schema import Range
+from domains.healthcare.cohort.schema import Range
+from domains.healthcare.outcomes.spec import Outcome
 from domains.healthcare.studies.study import Study, because
 
 _OUTCOMES = (

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.patient_schema import Range
+from domains.healthcare.cohort.schema import Range
+from domains.healthcare.outcomes.spec import Outcome
 
 
 @dataclass(frozen=True)

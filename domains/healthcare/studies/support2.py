@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.patient_schema import Range
+from domains.healthcare.cohort.schema import Range
+from domains.healthcare.outcomes.spec import Outcome
 from domains.healthcare.studies.study import Study, because
 
 _ESTIMATES = because(

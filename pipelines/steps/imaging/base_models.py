@@ -9,7 +9,7 @@ import numpy as np
 
 from domains.errors import InputError
 from domains.fetching import file_hash
-from domains.healthcare.image_set import PRINTS, ImageSet
+from domains.healthcare.images.set import PRINTS, ImageSet
 from models.imaging.base import KIND, WEIGHTS
 from models.scorer import describe
 from pipelines.governance import registry, seen, versions

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.healthcare.image_split import EXCLUDED
+from domains.healthcare.images.split import EXCLUDED
 from models.imaging.backbones import build
 from models.imaging.base import ImagingBase
 from models.imaging.weights import load_weights

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from domains.healthcare.image_set import ImageSet
-from domains.healthcare.image_split import EXCLUDED
+from domains.healthcare.images.set import ImageSet
+from domains.healthcare.images.split import EXCLUDED
 from domains.sources import fetch
 from models.imaging.backbones import Backbone, Classifier, build, settle
 from models.imaging.examples import Examples

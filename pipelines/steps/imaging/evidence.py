@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.healthcare.image_pixels import AS_STATED
+from domains.healthcare.images.pixels import AS_STATED
 from domains.healthcare.split_name import facts_name, key_name
 from domains.metrics import Interval
 from models.imaging.scorer import ImagingScorer, load_scorer

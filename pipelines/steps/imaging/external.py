@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from domains.healthcare.image_set import ImageSet
+from domains.healthcare.images.set import ImageSet
 from domains.metrics import Interval, Metric, gap, interval, named, resamples
 from models.imaging.scorer import ImagingScorer
 from pipelines.evidence import Cell, Table

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from domains.errors import InputError
-from domains.healthcare.image_draft import SET_ASIDE
-from domains.healthcare.image_manifest import Columns
-from domains.healthcare.image_overlap import external, without_target
-from domains.healthcare.image_pixels import AS_STATED, Reading, Slices
-from domains.healthcare.image_set import COPIES, ImageSet
-from domains.healthcare.image_split import EXCLUDED, Rule
+from domains.healthcare.images.draft import SET_ASIDE
+from domains.healthcare.images.manifest import Columns
+from domains.healthcare.images.overlap import external, without_target
+from domains.healthcare.images.pixels import AS_STATED, Reading, Slices
+from domains.healthcare.images.set import COPIES, ImageSet
+from domains.healthcare.images.split import EXCLUDED, Rule
 from domains.healthcare.imaging import Request, prepare
 from domains.sources import fetch, fetch_medmnist
 from domains.splits import split_key

@@ -13,7 +13,7 @@ from domains import metrics
 from domains.errors import InputError
 from domains.flawless import of_area
 from domains.healthcare.few import counted
-from domains.healthcare.image_set import ImageSet
+from domains.healthcare.images.set import ImageSet
 from domains.healthcare.slicing import (
     FEWEST_CASES,
     FEWEST_PATIENTS,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from domains.healthcare.image_set import ImageSet
+from domains.healthcare.images.set import ImageSet
 from models.imaging.scorer import ImagingScorer
 from pipelines.steps.imaging.measuring import Point, Sure, operating_point
 from pipelines.steps.imaging.packing import calibrated, temperature

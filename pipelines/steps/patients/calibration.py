@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from domains.healthcare.few import counted
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_targets import known
+from domains.healthcare.outcomes.codec import Codec
+from domains.healthcare.outcomes.targets import known
 from domains.metrics import Interval, ece, interval, resamples
 from domains.survival import KaplanMeier
 from models.multitask.calibrating import LEAST, Calibrator, least_patients

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
 
-from domains.healthcare.outcome_scores import Comparison
+from domains.healthcare.outcomes.scores import Comparison
 from domains.metrics import Interval
 from models.multitask.patched import SINGLE
 from pipelines.evidence import Cell, Table

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from domains.healthcare.cohort_table import MISSING, REFERENCE, Line, table_one
+from domains.healthcare.cohort.table import MISSING, REFERENCE, Line, table_one
 from pipelines.evidence import Cell, Table
 from pipelines.steps.patients.prepare import EXTERNAL, Prepared
 from pipelines.tracking import Job, client

@@ -10,7 +10,7 @@ from typing import cast
 import pandas as pd
 
 from domains.dataset import Dataset, digest_file, digest_files
-from domains.healthcare.outcome_spec import Outcome
+from domains.healthcare.outcomes.spec import Outcome
 from domains.healthcare.patients import Cohort, check_column, read_cohort
 from domains.healthcare.studies.study import Study
 from domains.sources import SOURCES, fetch

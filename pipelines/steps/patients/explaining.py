@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from domains.healthcare.patient_features import Number
+from domains.healthcare.cohort.features import Number
 from models.multitask.explaining import Shares, explained
 from models.multitask.scorer import PatientsScorer, load_scorer
 from pipelines.evidence import Cell, Evidence, Figure, Table

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from domains.healthcare.few import counted, patients_in
-from domains.healthcare.outcome_scores import MEAN, ranked
-from domains.healthcare.outcome_targets import known
+from domains.healthcare.outcomes.scores import MEAN, ranked
+from domains.healthcare.outcomes.targets import known
 from domains.metrics import Interval, gap
 from pipelines.evidence import Cell, Figure, Table
 from pipelines.reporting import figures, panels

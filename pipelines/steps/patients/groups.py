@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from domains.healthcare.outcome_targets import class_names
+from domains.healthcare.outcomes.targets import class_names
 from domains.healthcare.patients import check_column
 from domains.healthcare.slicing import group_names
 from domains.table_file import Records

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from domains import durable
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.patient_features import Encoder
+from domains.healthcare.cohort.features import Encoder
+from domains.healthcare.outcomes.codec import Codec
 from models.multitask.coded import Coded
 from models.multitask.masked import Records
 from pipelines.steps.patients.prepare import Prepared

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domains.healthcare.outcome_scores import MEAN
+from domains.healthcare.outcomes.scores import MEAN
 from domains.metrics import Interval
 from pipelines.evidence import Cell, Table
 from pipelines.steps.patients import words

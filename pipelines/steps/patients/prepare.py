@@ -13,21 +13,21 @@ import pandas as pd
 
 from domains.dataset import Dataset
 from domains.errors import InputError
-from domains.healthcare.named_leaks import by_name
-from domains.healthcare.outcome_codec import Codec, fit_codec
-from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.outcome_targets import Targets, known
-from domains.healthcare.patient_features import Encoder, fit_encoder
-from domains.healthcare.patient_leakage import suspects
-from domains.healthcare.patient_schema import check_like, inferred
-from domains.healthcare.patient_split import LEFT_OUT, Divided, Rule, divide
-from domains.healthcare.patient_store import (
+from domains.healthcare.cohort.features import Encoder, fit_encoder
+from domains.healthcare.cohort.leakage import suspects
+from domains.healthcare.cohort.named_leaks import by_name
+from domains.healthcare.cohort.schema import check_like, inferred
+from domains.healthcare.cohort.split import LEFT_OUT, Divided, Rule, divide
+from domains.healthcare.cohort.store import (
     feature_pieces,
     read_bare,
     read_part,
     read_targets_of,
     write_cohort,
 )
+from domains.healthcare.outcomes.codec import Codec, fit_codec
+from domains.healthcare.outcomes.spec import Outcome
+from domains.healthcare.outcomes.targets import Targets, known
 from domains.healthcare.patients import Cohort
 from domains.healthcare.split_name import facts_name
 from domains.splits import check_disjoint, split_key
@@ -76,7 +76,7 @@ class Prepared:
 
     Attributes:
         dataset: The data.
-        records: Parquet of `domains.healthcare.patient_store`; `external.parquet` lies beside it
+        records: Parquet of `domains.healthcare.cohort.store`; `external.parquet` lies beside it
             when there is an external test file.
         rules: JSON of encoder and codecs.
         split: Part → records and groups.

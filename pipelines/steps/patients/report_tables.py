@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from domains.healthcare.few import counted, patients_in
-from domains.healthcare.outcome_scores import MEAN
-from domains.healthcare.outcome_targets import known
+from domains.healthcare.outcomes.scores import MEAN
+from domains.healthcare.outcomes.targets import known
 from pipelines.evidence import Cell, Table
 from pipelines.steps.patients import words
 from pipelines.steps.patients.prepare import Prepared

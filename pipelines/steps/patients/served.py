@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_scores import Score, compare, scores
-from domains.healthcare.outcome_targets import Targets, known
+from domains.healthcare.outcomes.codec import Codec
+from domains.healthcare.outcomes.scores import Score, compare, scores
+from domains.healthcare.outcomes.targets import Targets, known
 from models.multitask.boosted import load_boosted
 from models.multitask.patched import BOOSTING, SINGLE, Patched
 from models.multitask.scorer import PatientsScorer, load_scorer, predictions, served_by

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from domains.healthcare.few import counted
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_scores import Score, scores, slack_of
-from domains.healthcare.outcome_targets import known
+from domains.healthcare.outcomes.codec import Codec
+from domains.healthcare.outcomes.scores import Score, scores, slack_of
+from domains.healthcare.outcomes.targets import known
 from domains.healthcare.slicing import FEWEST_CASES, FEWEST_PATIENTS, in_order, merged
 from domains.metrics import Interval, gap, interval, resamples
 from pipelines.evidence import Cell, Figure, Table

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from domains.healthcare.cohort.rows import Moment, check_one_row, from_visits
+from domains.healthcare.cohort.schema import Range, check_ranges
 from domains.healthcare.few import in_words
-from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.outcome_targets import read_targets
-from domains.healthcare.patient_rows import Moment, check_one_row, from_visits
-from domains.healthcare.patient_schema import Range, check_ranges
+from domains.healthcare.outcomes.spec import Outcome
+from domains.healthcare.outcomes.targets import read_targets
 from domains.healthcare.patients import check_column, patient_ids
 from domains.healthcare.studies import find
 from domains.healthcare.studies.study import Study

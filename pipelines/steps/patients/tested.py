@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from domains.healthcare.few import FEWEST, patients_in
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_scores import Comparison, Score, compare, judged, scores
-from domains.healthcare.outcome_targets import known
+from domains.healthcare.outcomes.codec import Codec
+from domains.healthcare.outcomes.scores import Comparison, Score, compare, judged, scores
+from domains.healthcare.outcomes.targets import known
 from domains.healthcare.patients import Cohort
 from domains.metrics import named
 from domains.survival import kaplan_meier

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.patient_features import Encoder
+from domains.healthcare.cohort.features import Encoder
+from domains.healthcare.outcomes.codec import Codec
 from domains.healthcare.patients import Cohort
 from models.multitask.boosted import Boosted, save_boosted
 from models.multitask.boosting import boost, boost_until_best

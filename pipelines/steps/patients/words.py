@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from domains.healthcare.few import in_words, patients_in
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_scores import MEAN, Comparison, ranked
-from domains.healthcare.outcome_targets import known
+from domains.healthcare.outcomes.codec import Codec
+from domains.healthcare.outcomes.scores import MEAN, Comparison, ranked
+from domains.healthcare.outcomes.targets import known
 from domains.healthcare.patients import Cohort
 from domains.metrics import Interval
 

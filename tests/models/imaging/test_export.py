@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from domains.healthcare.image_pixels import resize
+from domains.healthcare.images.pixels import resize
 from models.imaging.backbones import Classifier, build, settle
 from models.imaging.conformal import Sets
 from models.imaging.export import Form, can_export, export, open_file, parity

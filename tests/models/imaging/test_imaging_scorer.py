@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from domains.errors import InputError
-from domains.healthcare.image_pixels import greyed
+from domains.healthcare.images.pixels import greyed
 from models.imaging.backbones import Classifier, build, settle
 from models.imaging.base import ImagingBase
 from models.imaging.features import to_batch

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from domains.errors import InputError
-from domains.healthcare.image_pixels import Reading, Slices
+from domains.healthcare.images.pixels import Reading, Slices
 from models.imaging.backbones import Classifier, build, settle
 from models.imaging.features import to_batch
 from models.imaging.scorer import ImagingScorer

@@ -66,8 +66,8 @@ def credit_scorer(seed: int = 1, intercept: float = -0.2) -> CreditScorer:
 
 
 def patients_scorer() -> PatientsScorer:
-    from domains.healthcare.outcome_codec import fit_codec
-    from domains.healthcare.patient_features import fit_encoder
+    from domains.healthcare.cohort.features import fit_encoder
+    from domains.healthcare.outcomes.codec import fit_codec
     from domains.healthcare.patients import read_cohort
 
     cohort = read_cohort(sample_patients(), OUTCOMES, "f", patient="id")

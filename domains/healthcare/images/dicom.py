@@ -26,10 +26,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from domains.healthcare.image_codestream import stated_size
-from domains.healthcare.image_dicom_head import HEAD, is_dicom, is_marked
-from domains.healthcare.image_dicom_values import ELEMENTS, colours, grey, plain_bytes
-from domains.healthcare.image_pixels import (
+from domains.healthcare.images.codestream import stated_size
+from domains.healthcare.images.dicom_head import HEAD, is_dicom, is_marked
+from domains.healthcare.images.dicom_values import ELEMENTS, colours, grey, plain_bytes
+from domains.healthcare.images.pixels import (
     Slices,
     Unreadable,
     Window,
@@ -38,8 +38,8 @@ from domains.healthcare.image_pixels import (
     to_uint8,
     window_of,
 )
-from domains.healthcare.image_space import Place, affine, heights, places
-from domains.healthcare.image_volume import MAX_VOXELS, Volume, cut
+from domains.healthcare.images.space import Place, affine, heights, places
+from domains.healthcare.images.volume import MAX_VOXELS, Volume, cut
 
 DICOM = (".dcm", ".dicom")
 """Endings of DICOM files; a file without an ending is one if it begins as one."""

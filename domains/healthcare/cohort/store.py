@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from domains.healthcare.outcome_spec import Outcome
-from domains.healthcare.outcome_targets import Targets
+from domains.healthcare.outcomes.spec import Outcome
+from domains.healthcare.outcomes.targets import Targets
 from domains.healthcare.patients import Cohort
 from domains.table_file import TableFile
 

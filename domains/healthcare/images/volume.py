@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import nibabel
 import numpy as np
 
-from domains.healthcare.image_pixels import Slices, Unreadable, as_rgb, check_size
+from domains.healthcare.images.pixels import Slices, Unreadable, as_rgb, check_size
 
 MAX_VOXELS = 256_000_000
 """Of one volume; checked before a voxel is read."""

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
-from domains.healthcare.image_draft import Draft, add_set_aside
-from domains.healthcare.image_duplicates import clusters, join
+from domains.healthcare.images.draft import Draft, add_set_aside
+from domains.healthcare.images.duplicates import clusters, join
 from domains.splits import assign, draw_sites
 
 PARTS = ("train", "validation", "calibration", "test")

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from domains.errors import InputError
 from domains.healthcare.few import round_digits
-from domains.healthcare.outcome_targets import class_names, coded, numbers
+from domains.healthcare.outcomes.targets import class_names, coded, numbers
 from domains.table_file import Records
 from domains.unseen import FAR, Marks, marked
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from domains.healthcare.image_dicom import Frames, frames, guarded, opened
-from domains.healthcare.image_pixels import Unreadable, Window
-from domains.healthcare.image_space import Place, affine, heights, stated
-from domains.healthcare.image_volume import MAX_VOXELS, Volume
+from domains.healthcare.images.dicom import Frames, frames, guarded, opened
+from domains.healthcare.images.pixels import Unreadable, Window
+from domains.healthcare.images.space import Place, affine, heights, stated
+from domains.healthcare.images.volume import MAX_VOXELS, Volume
 
 _PLACE = [
     "SeriesInstanceUID",

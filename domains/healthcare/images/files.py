@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from domains.healthcare.image_dicom_head import HEAD, is_dicom
-from domains.healthcare.image_pixels import (
+from domains.healthcare.images.dicom_head import HEAD, is_dicom
+from domains.healthcare.images.pixels import (
     Reading,
     Unreadable,
     as_rgb,
@@ -154,9 +154,9 @@ def volume_slices(
     Raises:
         Unreadable: As `pictures`.
     """
-    from domains.healthcare.image_nifti import read_nifti
-    from domains.healthcare.image_series import read_series
-    from domains.healthcare.image_volume import cut
+    from domains.healthcare.images.nifti import read_nifti
+    from domains.healthcare.images.series import read_series
+    from domains.healthcare.images.volume import cut
 
     if reading.slices is None:
         raise Unreadable("a volume, and data.volume does not say which slices to take")
@@ -183,7 +183,7 @@ def series_files(folder: Path) -> list[Path]:
 def _dicom(
     source: Path | str | bytes, reading: Reading, asked: list[int] | None
 ) -> Iterator[tuple[int | None, np.ndarray]]:
-    from domains.healthcare.image_dicom import images
+    from domains.healthcare.images.dicom import images
 
     return images(source, reading.window, reading.slices, asked)
 

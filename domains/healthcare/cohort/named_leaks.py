@@ -1,6 +1,6 @@
 """Features whose names say that they are estimates of the outcome, or known only afterwards.
 
-A number that alone predicts an outcome too well is found by its values (`patient_leakage`); a
+A number that alone predicts an outcome too well is found by its values (`leakage`); a
 clinician's estimate or a bill predicts it well, and not too well, and is found by its name.
 """
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
-from domains.healthcare.image_draft import Draft, Item
-from domains.healthcare.image_parts import GIVEN
-from domains.healthcare.image_readers import Intake, from_items
-from domains.healthcare.image_table import check_header, read_rows
+from domains.healthcare.images.draft import Draft, Item
+from domains.healthcare.images.intake import Intake, from_items
+from domains.healthcare.images.parts import GIVEN
+from domains.healthcare.images.table import check_header, read_rows
 from domains.tables import shown
 
 _WHOLE = re.compile(r"(?<=\d)\.0*$")

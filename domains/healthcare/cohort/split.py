@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
-from domains.healthcare.outcome_targets import class_names
+from domains.healthcare.outcomes.targets import class_names
 from domains.splits import assign, draw_sites
 
 TEST, LEFT_OUT = "test", "left out"

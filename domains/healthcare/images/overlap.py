@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
-from domains.healthcare.image_duplicates import Fingerprints, pairs
-from domains.healthcare.image_set import PRINTS, RECORDS, ImageSet
-from domains.healthcare.image_split import EXCLUDED, check_left
+from domains.healthcare.images.duplicates import Fingerprints, pairs
+from domains.healthcare.images.set import PRINTS, RECORDS, ImageSet
+from domains.healthcare.images.split import EXCLUDED, check_left
 
 
 def without_target(source: ImageSet, target: ImageSet) -> ImageSet:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from domains.dataset import Dataset
-from domains.healthcare.image_draft import IMAGES, SET_ASIDE
-from domains.healthcare.image_pixels import AS_STATED, Reading
-from domains.healthcare.image_split import EXCLUDED, PARTS
+from domains.healthcare.images.draft import IMAGES, SET_ASIDE
+from domains.healthcare.images.pixels import AS_STATED, Reading
+from domains.healthcare.images.split import EXCLUDED, PARTS
 
 RECORDS, PRINTS, COPIES = "records.parquet", "prints.npz", "copies.csv"
 

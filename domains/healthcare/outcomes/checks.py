@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from domains.errors import InputError
-from domains.healthcare.outcome_spec import Outcome, class_name
+from domains.healthcare.outcomes.spec import Outcome, class_name
 
 
 def check_learnable(

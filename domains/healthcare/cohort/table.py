@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from domains.healthcare.cohort.features import Category, Encoder, Feature
 from domains.healthcare.few import FEWEST, HIDDEN, patients_in, round_digits, rounded
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_targets import known
-from domains.healthcare.patient_features import Category, Encoder, Feature
+from domains.healthcare.outcomes.codec import Codec
+from domains.healthcare.outcomes.targets import known
 from domains.healthcare.patients import Cohort
 
 REFERENCE = "train"

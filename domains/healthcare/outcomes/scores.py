@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from domains.flawless import of_area, of_share, unbounded
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_targets import Targets, known
+from domains.healthcare.outcomes.codec import Codec
+from domains.healthcare.outcomes.targets import Targets, known
 from domains.metrics import Interval, interval, prepared, resamples
 from domains.survival import IntegratedBrier
 
@@ -31,7 +31,7 @@ def scores(
 ) -> dict[str, Score]:
     """Every metric of one model on some records.
 
-    Keys are `OUTCOME.METRIC` by kind (`domains.healthcare.outcome_spec.METRIC_OF`), and further
+    Keys are `OUTCOME.METRIC` by kind (`domains.healthcare.outcomes.spec.METRIC_OF`), and further
     `OUTCOME.ece` where probabilities are answered, `OUTCOME.average_precision` of yes or no,
     `OUTCOME.ibs` of survival (`domains.survival.IntegratedBrier`), and `OUTCOME.coverage` where
     there are bounds. An outcome is judged on the records that have its label, amounts on the scale

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from domains.healthcare.outcome_codec import Codec
-from domains.healthcare.outcome_targets import Targets, known
-from domains.healthcare.patient_features import Category, Encoder
+from domains.healthcare.cohort.features import Category, Encoder
+from domains.healthcare.outcomes.codec import Codec
+from domains.healthcare.outcomes.targets import Targets, known
 from domains.metrics import auroc
 from domains.ranked import Area
 from domains.table_file import Records

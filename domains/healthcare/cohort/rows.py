@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
-from domains.healthcare.patient_columns import check_features
-from domains.healthcare.visits import changing, summarise
+from domains.healthcare.cohort.columns import check_features
+from domains.healthcare.cohort.visits import changing, summarise
 from domains.table_file import Records
 
 

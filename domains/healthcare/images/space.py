@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset
 
-from domains.healthcare.image_dicom_values import groups
+from domains.healthcare.images.dicom_values import groups
 
 
 @dataclass(frozen=True, kw_only=True)

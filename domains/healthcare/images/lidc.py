@@ -14,7 +14,7 @@ import pandas as pd
 
 from domains.dataset import digest_file
 from domains.errors import InputError
-from domains.healthcare.image_draft import Draft, Pixels
+from domains.healthcare.images.draft import Draft, Pixels
 from domains.splits import positions
 
 SHAPE = ("lobulation", "spiculation", "sphericity", "margin")

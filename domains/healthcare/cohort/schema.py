@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
-from domains.healthcare.outcome_targets import class_names, numbers
-from domains.healthcare.patient_features import Category, Encoder
+from domains.healthcare.cohort.features import Category, Encoder
+from domains.healthcare.outcomes.targets import class_names, numbers
 from domains.table_file import Records
 
 if TYPE_CHECKING:

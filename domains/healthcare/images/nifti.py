@@ -12,8 +12,8 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from domains.healthcare.image_pixels import Unreadable, Window, to_uint8, window_of
-from domains.healthcare.image_volume import MAX_VOXELS, Volume
+from domains.healthcare.images.pixels import Unreadable, Window, to_uint8, window_of
+from domains.healthcare.images.volume import MAX_VOXELS, Volume
 
 _DAMAGE = (
     ImageFileError,

@@ -10,10 +10,10 @@ import pandas as pd
 
 from domains.dataset import digest_file
 from domains.errors import InputError
-from domains.healthcare.image_draft import Draft, write_arrays
-from domains.healthcare.image_parts import GIVEN
-from domains.healthcare.image_pixels import Reading, Unreadable, as_rgb, check_size, greyed
-from domains.healthcare.image_readers import NO_PATIENTS, Intake
+from domains.healthcare.images.draft import Draft, write_arrays
+from domains.healthcare.images.intake import NO_PATIENTS, Intake
+from domains.healthcare.images.parts import GIVEN
+from domains.healthcare.images.pixels import Reading, Unreadable, as_rgb, check_size, greyed
 
 _PARTS = ("train", "val", "test")
 

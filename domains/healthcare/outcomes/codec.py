@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from domains.healthcare.outcome_spec import Outcome, class_name
-from domains.healthcare.outcome_targets import known
+from domains.healthcare.outcomes.spec import Outcome, class_name
+from domains.healthcare.outcomes.targets import known
 
 _INTERVALS = 16
 _OUTER, _FEWEST = 0.01, 5  # of private times: at least so many events lie beyond the last cut

@@ -12,20 +12,20 @@ import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
-from domains.healthcare.image_duplicates import (
+from domains.healthcare.images.duplicates import (
     HASH_BITS,
     Fingerprints,
     exact_hash,
     perceptual_hash,
 )
-from domains.healthcare.image_files import (
+from domains.healthcare.images.files import (
     check_regular,
     kind_of,
     pictures,
     series_files,
     volume_slices,
 )
-from domains.healthcare.image_pixels import Reading, Unreadable, resize
+from domains.healthcare.images.pixels import Reading, Unreadable, resize
 
 IMAGES = "images.npy"
 SET_ASIDE = "set_aside.csv"
@@ -242,7 +242,7 @@ def _patient(item: Item, key: bytes) -> str:
     kind = kind_of(item.file)
     if kind not in ("dicom", "series"):
         return ""
-    from domains.healthcare.image_series import patient_hash
+    from domains.healthcare.images.series import patient_hash
 
     if kind == "dicom":
         return patient_hash(item.file, key)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
-from domains.healthcare.outcome_checks import check_enough, check_learnable, few
-from domains.healthcare.outcome_spec import Outcome, Value, class_name
+from domains.healthcare.outcomes.checks import check_enough, check_learnable, few
+from domains.healthcare.outcomes.spec import Outcome, Value, class_name
 from domains.table_file import Records
 
 _MOST_CLASSES = 50

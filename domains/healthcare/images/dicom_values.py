@@ -11,7 +11,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi
 
-from domains.healthcare.image_pixels import Unreadable, to_uint8
+from domains.healthcare.images.pixels import Unreadable, to_uint8
 
 ELEMENTS = [
     "PixelData",

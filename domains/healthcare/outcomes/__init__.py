@@ -1,0 +1,1 @@
+"""What an outcome is, read as a masked target, encoded and judged."""
