@@ -73,6 +73,36 @@ def draw_sites(sites: pd.Series, share: float, key: bytes) -> np.ndarray:
     return drawn & (spots < spots.max()) if sites.nunique() > 1 else drawn
 
 
+def held_sites(
+    sites: pd.Series, asked: Sequence[str], share: float, key: bytes, where: str, unit: str
+) -> np.ndarray:
+    """Which records are of sites that are held out for testing, (n,) bool.
+
+    Args:
+        sites: Of each record.
+        asked: The sites to hold out; empty for those that a keyed hash draws.
+        share: Of the records, about what is drawn.
+        key: From `split_key`.
+        where: Name of the file or column, for messages.
+        unit: What a record is, for messages.
+
+    Raises:
+        InputError: There is one site alone, or a site that is asked for is not there.
+    """
+    if sites.nunique() < 2:
+        raise InputError(
+            f"{where}: all {unit}s are of one site, expected at least two to hold one out; let "
+            "data.split_by be patient"
+        )
+    unknown = sorted(set(asked) - set(sites))
+    if unknown:
+        raise InputError(
+            f"{where}: data.test_sites names {unknown[0]!r}, and no {unit} is of that site; there "
+            f"are {sites.nunique()} sites"
+        )
+    return sites.isin(asked).to_numpy() if asked else draw_sites(sites, share, key)
+
+
 def check_disjoint(ids: np.ndarray, parts: np.ndarray, unit: str, where: str) -> None:
     """Raise InputError when one unit stands in more than one part of a given split."""
     frame = pd.DataFrame({"id": ids, "part": parts})

@@ -84,7 +84,7 @@ def test_days_may_be_dates_or_text() -> None:
     [
         (SITES, Rule("site", ("esat",)), "test_sites names 'esat'.* there are 4 sites"),
         (SITES.where(SITES.index > 0), Rule("site"), "site column site is empty in 1 row"),
-        (SITES.mask(SITES != "east", "east"), Rule("site"), "holds one site, expected at least"),
+        (SITES.mask(SITES != "east", "east"), Rule("site"), "all records are of one site"),
         (SITES.rename("when"), Rule("time"), r"time column when, row 1: no time \(900 such"),
         (TIMES, Rule("time", test_from=date(2020, 1, 1)), "holds numbers, and data.test_from"),
     ],

@@ -13,7 +13,7 @@ import pandas as pd
 
 from domains.errors import InputError
 from domains.healthcare.outcomes.targets import class_names
-from domains.splits import assign, draw_sites
+from domains.splits import assign, held_sites
 
 TEST, LEFT_OUT = "test", "left out"
 
@@ -72,7 +72,9 @@ def divide(
     _check_filled(marks, rule, where)
     if rule.by == "site":
         sites = pd.Series(class_names(marks), index=marks.index, name=marks.name)
-        held, facts = _of_sites(sites, rule, shares[TEST], key, where)
+        column = f"{where}: column {sites.name}"
+        held = held_sites(sites, rule.test_sites, shares[TEST], key, column, "record")
+        facts = tuple(sorted(set(sites[held])))
     else:
         held, facts = _of_times(marks, rule, shares[TEST], where)
     torn = np.isin(patients, patients[held]) & ~held
@@ -102,27 +104,6 @@ def _check_filled(marks: pd.Series, rule: Rule, where: str) -> None:
             f"{where}: {rule.by} column {marks.name} is empty in {len(empty)} row(s), the first in "
             f"row {empty[0] + 1}; fill it, or let data.split_by be patient"
         )
-
-
-def _of_sites(
-    sites: pd.Series, rule: Rule, share: float, key: bytes, where: str
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    if sites.nunique() < 2:
-        raise InputError(
-            f"{where}: site column {sites.name} holds one site, expected at least two to hold one "
-            "out; let data.split_by be patient"
-        )
-    unknown = sorted(set(rule.test_sites) - set(sites))
-    if unknown:
-        raise InputError(
-            f"{where}: data.test_sites names {unknown[0]!r}, and no record is of that site; there "
-            f"are {sites.nunique()} sites in column {sites.name}"
-        )
-    if rule.test_sites:
-        held = sites.isin(rule.test_sites).to_numpy()
-    else:
-        held = draw_sites(sites, share, key)
-    return held, tuple(sorted(set(sites[held])))
 
 
 def _of_times(

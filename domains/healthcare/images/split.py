@@ -12,7 +12,7 @@ import pandas as pd
 from domains.errors import InputError
 from domains.healthcare.images.draft import Draft, add_set_aside
 from domains.healthcare.images.duplicates import clusters, join
-from domains.splits import assign, draw_sites
+from domains.splits import assign, held_sites
 
 PARTS = ("train", "validation", "calibration", "test")
 EXCLUDED = "excluded"
@@ -107,7 +107,7 @@ def split(
 def _held(records: pd.DataFrame, rule: Rule, key: bytes, where: str) -> np.ndarray:
     """Which records are for testing, (n,) bool."""
     if rule.by == "site":
-        return _of_sites(records["site"], rule, key, where)
+        return held_sites(records["site"], rule.test_sites, _SHARES["test"], key, where, "image")
     times = pd.to_datetime(records["time"], utc=True)
     if rule.test_from is not None:
         first = pd.Timestamp(rule.test_from)
@@ -115,23 +115,6 @@ def _held(records: pd.DataFrame, rule: Rule, key: bytes, where: str) -> np.ndarr
     else:
         first = times.sort_values().iloc[int(len(times) * (1 - _SHARES["test"]))].floor("D")
     return (times >= first).to_numpy()
-
-
-def _of_sites(sites: pd.Series, rule: Rule, key: bytes, where: str) -> np.ndarray:
-    if sites.nunique() < 2:
-        raise InputError(
-            f"{where}: all images are of one site, expected at least two to hold one out; let "
-            "data.split_by be patient"
-        )
-    unknown = sorted(set(rule.test_sites) - set(sites))
-    if unknown:
-        raise InputError(
-            f"{where}: data.test_sites names {unknown[0]!r}, and no image is of that site; there "
-            f"are {sites.nunique()} sites"
-        )
-    if rule.test_sites:
-        return sites.isin(rule.test_sites).to_numpy()
-    return draw_sites(sites, _SHARES["test"], key)
 
 
 def _hold_out(
