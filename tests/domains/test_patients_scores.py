@@ -84,7 +84,7 @@ def test_mean_is_over_the_ranked_outcomes_and_differences_are_paired(
     codecs, targets = codecs_and_targets
     models = {
         name: scores(codecs, targets, _predictions(codecs, targets, noise))
-        for name, noise in {"good": 0.5, "same": 0.5, "bad": 3.0}.items()
+        for name, noise in {"good": 1.0, "same": 1.0, "bad": 3.0}.items()
     }
     patients = np.repeat(np.arange(200), 2)
     found = compare(models, patients, repeats=50, seed=0)
@@ -139,3 +139,29 @@ def test_resamples_that_draw_no_label_of_an_outcome_are_left_out_for_it(
     assert 0 < np.isnan(draws).sum() < 100
     assert np.isfinite(compared.draws["one"]["death.auroc"]).all()
     assert np.isfinite(compared.interval("one", "stay.r2").low)
+
+
+def test_two_flawless_models_may_be_told_apart_by_further_records(
+    codecs_and_targets: tuple[dict[str, Codec], Targets],
+) -> None:
+    codecs, targets = codecs_and_targets
+    few = np.r_[
+        np.flatnonzero(targets.values["death"] == 1)[:3],
+        np.flatnonzero(targets.values["death"] == 0)[:20],
+    ]
+    models = {
+        name: {
+            key: score
+            for key, score in scores(
+                codecs, targets.take(few), _predictions(codecs, targets, noise).take(few.tolist())
+            ).items()
+            if key == "death.auroc"
+        }
+        for name, noise in {"one": 0.001, "other": 0.002}.items()
+    }
+    found = compare(models, few, repeats=50, seed=0)
+    between = found.difference("one", "other", "death.auroc")
+    open_to = 1 - 0.025 ** (1 / 3)  # Clopper and Pearson, three disjoint pairs
+    assert (between.low, between.value, between.high) == pytest.approx((-open_to, 0, open_to))
+    alone = found.difference("one", "one", MEAN)
+    assert (alone.low, alone.value, alone.high) == (0, 0, 0)

@@ -15,7 +15,7 @@ import pandas as pd
 from domains.flawless import of_area, of_share, unbounded
 from domains.healthcare.outcomes.codec import Codec
 from domains.healthcare.outcomes.targets import Targets, known
-from domains.metrics import Interval, interval, prepared, resamples
+from domains.metrics import Interval, gap, interval, prepared, resamples
 from domains.survival import IntegratedBrier
 
 MEAN = "mean"
@@ -156,16 +156,29 @@ class Comparison:
 
     def interval(self, model: str, key: str) -> Interval:
         """A metric with its 95 % interval."""
-        of, keys = self.slack.get(model, {}), [key]
-        if key == MEAN:
-            keys = ranked(self.values[model])
-        slack = float(np.mean([of.get(each, 0.0) for each in keys]))
+        of = self.slack.get(model, {})
+        slack = float(np.mean([of.get(each, 0.0) for each in self._behind(model, key)]))
         return interval(self.values[model][key], self.draws[model][key], slack)
 
     def difference(self, new: str, old: str, key: str) -> Interval:
-        """Paired difference `new − old` of a metric, with its 95 % interval."""
+        """Paired difference `new − old` of a metric, with its 95 % interval.
+
+        Two models without a flaw may be told apart by further records, by what their answers leave
+        open; one model cannot be told from itself.
+        """
         gaps = self.draws[new][key] - self.draws[old][key]
-        return interval(self.values[new][key] - self.values[old][key], gaps)
+        behind = self._behind(new, key)
+        slack = float(np.mean([self._slack_between(new, old, each) for each in behind]))
+        return gap(self.values[new][key] - self.values[old][key], gaps, slack)
+
+    def _behind(self, model: str, key: str) -> list[str]:
+        """The metrics that one is made of."""
+        return ranked(self.values[model]) if key == MEAN else [key]
+
+    def _slack_between(self, new: str, old: str, key: str) -> float:
+        one, other = (self.slack.get(model, {}).get(key, 0.0) for model in (new, old))
+        same = self.draws[new].get(key) is self.draws[old].get(key)
+        return 0.0 if same or other == 0 else one
 
     def keys(self, model: str) -> list[str]:
         """The metrics of a model; `mean` leads."""
