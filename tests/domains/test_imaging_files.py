@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from domains.healthcare.images.files import decode, decode_bytes
-from domains.healthcare.images.pixels import Reading, Unreadable, as_rgb, resize
+from domains.healthcare.images.pixels import Reading, Slices, Unreadable, as_rgb, resize
 from tests.domains.sample_images import picture, save
 
 
@@ -21,6 +21,17 @@ def test_every_8_bit_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     pixels = decode(tmp_path / "a.png")
     assert pixels.dtype == np.uint8
     assert pixels.shape == (40, 40, 3)
+
+
+def test_a_picture_is_no_stack_whether_it_is_a_file_or_bytes(tmp_path: Path) -> None:
+    file, reading = save(tmp_path / "a.png", picture(0, 1)), Reading(slices=Slices(stack=3))
+    for read in (
+        lambda: decode(file, reading=reading),
+        lambda: decode_bytes(file.read_bytes(), reading),
+    ):
+        with pytest.raises(Unreadable, match="one image alone, expected a volume of slices"):
+            read()
+    assert decode_bytes(file.read_bytes(), Reading(slices=Slices())).shape == (40, 40, 3)
 
 
 def test_cmyk_jpeg_becomes_rgb(tmp_path: Path) -> None:

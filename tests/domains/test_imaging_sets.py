@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from domains.errors import InputError
+from domains.healthcare.images.folder import read_folder
+from domains.healthcare.images.intake import Intake
 from domains.healthcare.images.pixels import Reading, Slices
 from tests.domains.sample_images import (
     picture,
@@ -70,6 +72,22 @@ def test_every_series_below_a_class_is_a_volume(tmp_path: Path) -> None:
     assert (records.groupby(volume)["part"].nunique() == 1).all()
     assert not data.names_patients()
     assert any("the slices of one stay together" in note for note in data.dataset.notes)
+
+
+def test_a_series_beside_another_folder_is_one_volume(tmp_path: Path) -> None:
+    for label in (0, 1):
+        for number in range(2):
+            series = save_series(tmp_path / "in" / f"c{label}" / f"{number}", _film(label, number))
+            save_series(series / "IM0004 more", _film(label, 10 + number))  # between its files
+    intake = Intake(tmp_path / "out", 32, Reading("own", Slices()), bytes(32))
+    draft = read_folder(tmp_path / "in", intake)
+    each = draft.records["id"].str.rpartition("#")[0].value_counts()
+    assert each.to_dict() == {
+        f"c{label}/{number}{below}/IM0000": 9
+        for label in (0, 1)
+        for number in range(2)
+        for below in ("", "/IM0004 more")
+    }
 
 
 def test_a_manifest_takes_volumes_and_single_slices_of_them(tmp_path: Path) -> None:

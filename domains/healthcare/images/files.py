@@ -100,8 +100,8 @@ def pictures(
         found = volume_slices([Path(path)], reading, asked)
     elif kind == "dicom":
         found = _dicom(path, reading, asked)
-    elif asked is not None or (reading.slices and reading.slices.stack == 3):
-        raise Unreadable("one image alone, expected a volume of slices")
+    elif asked is not None:
+        raise Unreadable(_ALONE)
     else:
         yield None, _checked(path, size, reading)
         return
@@ -196,6 +196,8 @@ def _only(found: Iterator[tuple[int | None, np.ndarray]]) -> np.ndarray:
 
 
 def _checked(source: Path | str | bytes, size: int | None, reading: Reading) -> np.ndarray:
+    if reading.slices and reading.slices.stack == 3:
+        raise Unreadable(_ALONE)
     try:
         return _decode(BytesIO(source) if isinstance(source, bytes) else source, size, reading)
     except FileNotFoundError:
@@ -209,6 +211,7 @@ def _checked(source: Path | str | bytes, size: int | None, reading: Reading) -> 
         raise Unreadable("truncated or damaged") from None
 
 
+_ALONE = "one image alone, expected a volume of slices"
 _NO_IMAGE = "not a PNG, JPEG, DICOM or NIfTI image"
 _DEEP_COLOURS = "16 bits a colour or with transparency, expected greys of 16 bits or colours of 8"
 _SEVERAL = {"MPO": "several pictures in one JPEG file, expected one"}

@@ -74,8 +74,10 @@ def _classes_of(root: Path) -> tuple[str, ...]:
 
 
 def _found(folder: Path, passed: Counter[str]) -> Iterator[Path]:
-    """Files of a class that are images or say so by their ending; counts the others."""
-    for path in sorted(each for each in folder.rglob("*") if _is_named(each)):
+    """Files of a class, a folder at a time, that are images or say so by their ending; counts the
+    others."""
+    named = (each for each in folder.rglob("*") if _is_named(each))
+    for path in sorted(named, key=lambda path: (path.parent, path.name)):
         ending = path.suffix.lower()
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             passed[_HIDDEN] += is_image_name(path.name)
