@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -79,6 +79,7 @@ def read_cohort(
     patient: str | None = None,
     learn: bool = True,
     least_events: int = 1,
+    categories: Collection[str] = (),
 ) -> Cohort:
     """Tell features from targets, and check both.
 
@@ -94,6 +95,7 @@ def read_cohort(
         learn: Whether the records are to be learned from, and not only judged by: then labels
             must differ and features must hold something.
         least_events: Fewest records of yes, and of no, that an outcome is learned from.
+        categories: Features that are categories whatever they hold.
 
     Raises:
         InputError: A named column does not exist, a target or feature cannot be used, or no
@@ -110,7 +112,7 @@ def read_cohort(
         raise InputError(f"{where}: no column is left as a feature; shorten exclude")
     targets = read_targets(frame, outcomes, where, learn=learn, least=least_events)
     if learn:
-        check_features(features, where)
+        check_features(features, where, categories)
     records = row_ids(frame)
     patients = records if patient is None else patient_ids(frame[patient], where)
     return Cohort(features, targets, patients, records)

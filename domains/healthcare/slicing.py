@@ -13,16 +13,17 @@ UNKNOWN = "not stated"
 _MOST_VALUES = 8
 
 
-def group_names(values: pd.Series, train: np.ndarray) -> np.ndarray:
+def group_names(values: pd.Series, train: np.ndarray, codes: bool = False) -> np.ndarray:
     """Names of groups, (n,): the values themselves, or thirds of numbers of many values.
 
     Args:
         values: Text, empty where unknown, (n,).
         train: Which records train, (n,) bool: the thirds are of them.
+        codes: Whether numbers are names too.
     """
     numbers = pd.to_numeric(values, errors="coerce")
     whole = (numbers.notna() | (values == "")).all()
-    if whole and numbers.nunique() > _MOST_VALUES:
+    if whole and not codes and numbers.nunique() > _MOST_VALUES:
         low, high = np.nanquantile(numbers.to_numpy()[train], [1 / 3, 2 / 3])
         cells = np.searchsorted([low, high], numbers.to_numpy(), side="left")
         low, high = f"{low:.4g}", f"{high:.4g}"

@@ -38,6 +38,11 @@ class Outcome(Section):
         None, description="Ordinal: classes from the lowest to the highest; default: numbers"
     )
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it is read from."""
+        return tuple(name for name in (self.column, self.time, self.event) if name)
+
     @model_validator(mode="after")
     def _names_its_columns(self) -> Outcome:
         if self.kind == "survival":
@@ -150,6 +155,21 @@ class PatientsConfig(Job):
             check_sharing(self.sharing, self.sharing_settings)
         except InputError as refused:
             raise ValueError(f"sharing_settings.{refused}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _declares_categories_of_features(self) -> PatientsConfig:
+        data, visits = self.data, self.data.visits
+        taken = {name: f"column of outcome {o.name}" for o in self.outcomes for name in o.columns}
+        taken |= dict.fromkeys(self.exclude, "listed under exclude")
+        marks = {"patient": data.patient, "site": data.site, "time": data.time}
+        marks["visits.time"] = visits.time if visits else None
+        taken |= {name: f"data.{key}" for key, name in marks.items() if name}
+        for name in data.categories:
+            if name in taken:
+                raise ValueError(
+                    f"data.categories: {name} is {taken[name]}, expected a feature; take it out"
+                )
         return self
 
     @model_validator(mode="after")

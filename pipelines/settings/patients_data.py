@@ -52,6 +52,11 @@ class PatientsData(Section):
     ranges: dict[str, tuple[float, float]] = Field(
         {}, description="Column of numbers → [lowest, highest] that it may hold"
     )
+    categories: list[str] = Field(
+        [],
+        description="Columns of a file of your own that are categories though they hold numbers, "
+        "like codes of race or ward",
+    )
     least_events: int = Field(
         10, ge=1, description="Outcomes of yes and no, and survival: fewest events to learn from"
     )
@@ -63,6 +68,8 @@ class PatientsData(Section):
             raise ValueError(f"built-in studies: {', '.join(NAMES)}; found {self.name!r}")
         if self.path is None and self.visits is not None:
             raise ValueError("visits: a built-in study has its own prediction time, expected none")
+        if self.path is None and self.categories:
+            raise ValueError("categories: for a file of your own; a built-in study has its own")
         if self.path is not None and self.patient is None:
             for key in ("one_row", "visits"):
                 if getattr(self, key):

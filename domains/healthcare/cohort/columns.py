@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
 from domains.errors import InputError
+from domains.healthcare.outcomes.targets import class_names
 from domains.table_file import Records
 
 _MANY = 40
@@ -22,11 +25,13 @@ _COMMA = r"[-+]?\d*,\d+|[-+]?\d{1,3}(,\d{3})+\.\d*"
 _YEARS = (1900, 2100)  # of a day that is written as one number of eight digits
 
 
-def check_features(frame: Records, where: str) -> None:
+def check_features(frame: Records, where: str, categories: Collection[str] = ()) -> None:
     """Raise InputError for a column that cannot be a feature; names it and the way out.
 
     Refused are columns that are empty, hold one value and no gaps, dates, durations, times of the
     clock, numbers with commas, free text or names of records, or some words among numbers.
+    `categories` are declared as such: what they hold are codes, but not true and false, nor another
+    one in nearly every row.
     """
     for name in frame.columns:
         column = frame[name]
@@ -45,10 +50,29 @@ def check_features(frame: Records, where: str) -> None:
                 f"{place} holds one value in all {len(frame)} rows, expected several; "
                 "list it under exclude"
             )
-        if not pd.api.types.is_numeric_dtype(column.dtype):
+        if name in categories:
+            _check_codes(column, place)
+        elif not pd.api.types.is_numeric_dtype(column.dtype):
             _check_text(column, place)
         elif _days(column):
             raise InputError(_dates(place, "dates of eight digits"))
+
+
+def _check_codes(column: pd.Series, place: str) -> None:
+    """True and false are spelled in too many ways to be codes; as numbers they are read alike."""
+    if pd.api.types.infer_dtype(column, skipna=True) == "boolean":
+        raise InputError(
+            f"{place} holds true and false, which are read as 1 and 0, expected codes or text; "
+            "take it out of data.categories"
+        )
+    seen = [name for name in class_names(column) if name is not None]
+    distinct = len(set(seen))
+    if distinct > _MANY and distinct >= _MOSTLY * len(seen):
+        raise InputError(
+            f"{place} holds another value in nearly every row ({distinct} different ones in "
+            f"{len(seen)} cells), expected categories; take it out of data.categories, or list it "
+            "under exclude"
+        )
 
 
 def _days(column: pd.Series) -> bool:

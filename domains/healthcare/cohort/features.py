@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -89,7 +90,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Category:
-    """A column of text, one-hot; levels rare or unseen in training fall together as `other`.
+    """A column of text or codes, one-hot; levels rare or unseen in training fall in `other`.
 
     A missing cell is a level of its own kind: all zeros but for the last input.
 
@@ -239,7 +240,9 @@ def _thaw(values: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "kind"}
 
 
-def fit_encoder(frame: Records, patients: np.ndarray | None = None) -> Encoder:
+def fit_encoder(
+    frame: Records, patients: np.ndarray | None = None, categories: Collection[str] = ()
+) -> Encoder:
     """Rules from the training records' features alone.
 
     Args:
@@ -247,13 +250,16 @@ def fit_encoder(frame: Records, patients: np.ndarray | None = None) -> Encoder:
         patients: Of private records, the patient of each, (n,): then the rules hold no one's own
             values. The outermost quantiles are left out, the others are rounded as by
             `round_digits`, and a level that fewer than five patients have is not listed.
+        categories: Columns that are categories though they hold numbers: codes.
     """
-    return Encoder(tuple(_fit(frame[name], patients) for name in frame.columns))
+    names = frame.columns
+    return Encoder(tuple(_fit(frame[name], patients, name in categories) for name in names))
 
 
-def _fit(column: pd.Series, patients: np.ndarray | None) -> Feature:
+def _fit(column: pd.Series, patients: np.ndarray | None, category: bool) -> Feature:
     name = str(column.name)
-    if pd.api.types.is_numeric_dtype(column.dtype) or _spells_numbers(column):
+    numeric = pd.api.types.is_numeric_dtype(column.dtype)
+    if not category and (numeric or _spells_numbers(column)):
         return _fit_number(name, numbers(column, (), name), patients)
     names = class_names(column)
     counts = pd.Series(names).value_counts()

@@ -11,6 +11,7 @@ import pandas as pd
 from domains.errors import InputError
 from domains.healthcare.cohort.columns import check_features
 from domains.healthcare.cohort.visits import changing, summarise
+from domains.healthcare.outcomes.targets import class_names
 from domains.table_file import Records
 
 
@@ -36,6 +37,7 @@ def from_visits(
     same: Sequence[str],
     where: str,
     like: Collection[str] | None = None,
+    categories: Collection[str] = (),
 ) -> pd.DataFrame:
     """One row a patient with a visit up to the prediction time.
 
@@ -48,6 +50,7 @@ def from_visits(
         like: Columns of the rows that another file gave: then the same are made of this one.
             None: a column that never changes up to then gives its last value alone, and every
             column is checked for whether it can be a feature.
+        categories: Columns of codes: they have no trend.
 
     Raises:
         InputError: A column of `same` differs between visits of one patient, a time is missing or
@@ -57,7 +60,10 @@ def from_visits(
         _check_same(visits, name, patient, where)
     measured = visits.drop(columns=list(same))
     if like is None:
-        check_features(measured.drop(columns=[patient, moment.time]), where)
+        check_features(measured.drop(columns=[patient, moment.time]), where, categories)
+    for name in (name for name in categories if name in measured):
+        measured[name] = class_names(measured[name])
+    if like is None:
         moving = set(changing(measured, patient, moment.time, moment.until, where))
     else:
         moving = {str(name) for name in measured if f"{name}.last" in like}

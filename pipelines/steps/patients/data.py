@@ -30,7 +30,8 @@ class Loaded:
 
     `unit` names what is split: the patient column, or the record by what its columns hold. `marks`
     are the site or time of each record, when the split is by one of them. `groups` are what results
-    are told apart by, see `pipelines.steps.patients.groups`.
+    are told apart by, see `pipelines.steps.patients.groups`. `categories` are features that are
+    categories whatever they hold.
     """
 
     dataset: Dataset
@@ -40,6 +41,7 @@ class Loaded:
     marks: pd.Series | None = None
     external: Cohort | None = None
     external_name: str = ""
+    categories: tuple[str, ...] = ()
 
 
 def locate(config: PatientsConfig) -> Path:
@@ -77,6 +79,7 @@ def load(config: PatientsConfig, path: Path) -> Loaded:
         exclude=tuple(exclude),
         patient=patient,
         least_events=data.least_events,
+        categories=table.categories,
     )
     notes = [*table.notes, *_notes(cohort, patient)]
     loaded = Loaded(
@@ -85,6 +88,7 @@ def load(config: PatientsConfig, path: Path) -> Loaded:
         _unit(table.frame, patient),
         group_columns(config, table.frame, path.name),
         _marks(table.frame, data, path.name),
+        categories=table.categories,
     )
     return loaded if config.test is None else _with_external(loaded, config, patient, table)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +47,13 @@ def _wanted(config: PatientsConfig) -> dict[str, str]:
     return named
 
 
-def write_groups(columns: pd.DataFrame, parts: np.ndarray, records: Path) -> None:
-    """Keep the test records' groups beside the records; bands of numbers are of training ones."""
-    named = {name: group_names(columns[name], parts == "train") for name in columns}
+def write_groups(
+    columns: pd.DataFrame, parts: np.ndarray, records: Path, categories: Collection[str] = ()
+) -> None:
+    """Keep the test records' groups beside the records; bands of numbers are of training ones, and
+    the codes of `categories` are no numbers."""
+    train = parts == "train"
+    named = {name: group_names(columns[name], train, name in categories) for name in columns}
     frame = pd.DataFrame(named, index=columns.index).loc[parts == "test"]
     frame.to_parquet(records.with_name(_FILE), index=False)
 

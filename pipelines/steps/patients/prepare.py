@@ -143,7 +143,8 @@ def prepare(job: Job, path: Path) -> Prepared:
     _remember(job, loaded, parts)
     training = loaded.cohort.take(parts == "train")
     public = loaded.dataset.public
-    encoder = fit_encoder(training.features, None if public else training.patients)
+    patients = None if public else training.patients
+    encoder = fit_encoder(training.features, patients, loaded.categories)
     codecs = {o.name: _codec(o, training.targets, public) for o in training.targets.outcomes}
     if config.groups:
         check_groups(config.groups, codecs)
@@ -165,7 +166,7 @@ def prepare(job: Job, path: Path) -> Prepared:
     for warning in warnings:
         say(warning)
     records = write_cohort(loaded.cohort, parts, job.folder / "records.parquet")
-    write_groups(loaded.groups, parts, records)
+    write_groups(loaded.groups, parts, records, config.data.categories)
     return Prepared(
         dataset=loaded.dataset,
         records=records,

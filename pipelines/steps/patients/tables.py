@@ -30,11 +30,13 @@ class Table:
         frame: One row a record; a large Parquet file is read a column at a time.
         exclude: Columns of it that are no features.
         notes: What was done, in plain words.
+        categories: Columns of it that are categories whatever they hold.
     """
 
     frame: Records
     exclude: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
 
 def study_of(data: PatientsData) -> Study | None:
@@ -88,12 +90,15 @@ def own_table(
     frame = read_table(path, as_text=as_text) if whole else open_table(path)
     where = path.name
     _check_named(frame, data, patient, where)
+    codes = tuple(data.categories)
+    for name in codes if like is None else ():
+        check_column(frame, name, f"{where}: data.categories")
     check_ranges(frame, {name: Range(*pair) for name, pair in data.ranges.items()}, where)
     marks = tuple(name for name in (data.site, data.time) if name and name in frame)
     if data.one_row and patient:
         check_one_row(frame, patient, where)
     if data.visits is None or patient is None or isinstance(frame, TableFile):
-        return Table(frame, (*exclude, *marks), notes=_several(frame, patient))
+        return Table(frame, (*exclude, *marks), _several(frame, patient), codes)
     columns = [(name, f"outcome {o.name}") for o in outcomes for name in o.columns]
     for name, key in [*columns, *((name, "exclude") for name in exclude)]:
         check_column(frame, name, f"{where}: {key}")
@@ -101,8 +106,9 @@ def own_table(
     same = list(dict.fromkeys((*(name for name, _ in columns), *marks)))
     when = Moment(data.visits.time, data.visits.until, data.visits.year)
     kept = frame.drop(columns=[name for name in exclude if name not in same])
-    rows = from_visits(kept, patient, when, same, where, like)
-    return Table(rows, marks, _summarised(frame, rows, patient, when, data.public))
+    rows = from_visits(kept, patient, when, same, where, like, codes)
+    last = tuple(name for code in codes for name in (code, f"{code}.last") if name in rows)
+    return Table(rows, marks, _summarised(frame, rows, patient, when, data.public), last)
 
 
 def _check_named(frame: Records, data: PatientsData, patient: str | None, where: str) -> None:
