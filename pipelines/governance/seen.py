@@ -84,15 +84,25 @@ def remember(job: Job, data: str, parts: Sequence[Any] | np.ndarray, *ids: Any) 
 def inherit(job: Job, run_id: str) -> None:
     """Write down that a job has seen what another training saw, whose weights it starts from."""
     table = pq.read_table(_path(run_id))
-    table = table.filter(pc.is_in(table["part"], pa.array(["train", "validation", "source"])))
+    table = table.filter(_shaped(table))
     parts = pa.array(["source"] * len(table), pa.string())
     _add(job, _table(_keys(table), parts, table["data"].combine_chunks(), job))
 
 
 def shared(run_id: str, ids: Sequence[Any] | np.ndarray) -> int | None:
-    """How many of these ids a training saw; None where no record of that training is kept."""
+    """How many of these ids the weights of a training come from: those that it or its source task
+    learned from, or chose by. None where no record of that training is kept.
+    """
     path = _path(run_id)
-    return int(np.isin(keyed(ids), _keys(pq.read_table(path))).sum()) if path.exists() else None
+    if not path.exists():
+        return None
+    table = pq.read_table(path)
+    return int(np.isin(keyed(ids), _keys(table.filter(_shaped(table)))).sum())
+
+
+def _shaped(table: pa.Table) -> pa.ChunkedArray:
+    """Which rows had a say in the weights, (n,) of bool: none that calibrated or tested them."""
+    return pc.is_in(table["part"], pa.array(["train", "validation", "source"]))
 
 
 def keyed(ids: Sequence[Any] | np.ndarray) -> np.ndarray:

@@ -88,7 +88,9 @@ def test_a_base_that_has_seen_held_out_images_is_refused(based: Path) -> None:
     shutil.copytree(based / "source" / "c1", based / "again" / "b")
     config = _config(based, data=_folder("again"), base="models:/imaging-base-forms@base")
     with (
-        pytest.raises(InputError, match=r"was trained on \d+ of the patients or images that are"),
+        pytest.raises(
+            InputError, match=r"was trained or chosen on \d+ of the patients or images that are"
+        ),
         open_job("imaging", config) as job,
     ):
         find_bases.fn(job, prepare_images.fn(job))

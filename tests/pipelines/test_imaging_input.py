@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from domains.errors import InputError
 from domains.healthcare.images.pixels import Reading, Slices
 from domains.healthcare.images.split import EXCLUDED
 from pipelines.settings import ImagingConfig, load_config
+from pipelines.steps.imaging.bases import random_base
 from pipelines.steps.imaging.prepare import prepare_images, reading
 from pipelines.tracking import open_job, reports_folder
 from tests.domains.sample_images import save, save_nifti, write_folder, write_manifest
@@ -53,6 +56,36 @@ def test_a_second_test_set_is_read_as_the_first_and_shares_nothing(
         left = set(tested.loc[tested["part"] == "test", "patient"])
         assert left == {f"p{number}" for number in range(70, 110)}
         assert prepared.external.reading == Reading((0.0, 4095.0))
+
+
+def test_what_is_noted_of_a_second_test_set_is_said_of_that(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_manifest(tmp_path, patients=70)
+    write_folder(tmp_path / "else", each=3)
+    for before, name in (("c0", "well"), ("c1", "sick")):
+        (tmp_path / "else" / before).rename(tmp_path / "else" / name)
+    config = _config(
+        tmp_path,
+        data={"kind": "manifest", "path": "manifest.csv", "patient": "patient_id"},
+        test={"kind": "folder", "path": "else"},
+    )
+    with open_job("imaging", config) as job:
+        prepare_images.fn(job)
+    said = capsys.readouterr()
+    assert "test: No patient ids came with these images" in said.out + said.err
+    assert said.out.count("No patient ids") + said.err.count("No patient ids") == 1
+
+
+def test_random_weights_settle_on_as_few_images_as_train(home: Path, tmp_path: Path) -> None:
+    frame = write_manifest(tmp_path, patients=16, each=1)
+    frame["split"] = ["train"] * 5 + ["validation"] * 4 + ["calibration"] * 3 + ["test"] * 4
+    frame.to_csv(tmp_path / "manifest.csv", index=False)
+    data = {"kind": "manifest", "path": "manifest.csv", "split": "split"}
+    with open_job("imaging", _config(tmp_path, data=data, image_size=32)) as job:
+        base = random_base(job, prepare_images.fn(job))
+        weights = load_file(base.file)
+    assert all(torch.isfinite(each).all() for each in weights.values())
 
 
 def test_a_source_task_has_seen_no_image_of_the_second_test_set(home: Path, tmp_path: Path) -> None:

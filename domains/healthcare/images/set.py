@@ -75,6 +75,22 @@ class ImageSet:
         """Whether the patients are known; otherwise every image or volume stands for one."""
         return self.named
 
+    def units(self) -> list[np.ndarray]:
+        """By what images are known in another set: patients where they are named, and pixels.
+
+        Names of files say nothing in another folder. Copies that were resized or saved anew pass.
+
+        Returns:
+            Arrays (n,) of text, one a kind.
+        """
+        found = []
+        if self.names_patients():
+            found.append(self.records()["patient"].to_numpy(dtype=object))
+        if (file := self.folder / PRINTS).exists():
+            with np.load(file, allow_pickle=False) as prints:
+                found.append(np.array([f"pixels {each}" for each in prints["exact"]], dtype=object))
+        return found
+
     def moving(self, given: bool) -> list[tuple[str, str]]:
         """What places a patient beside the hash of their id: a given part, or a joined group.
 

@@ -27,4 +27,6 @@ def partial(
             head alone, trained by steps.
     """
     history = tune(net, examples, tuning, progress, checkpoint, lambda _: blocks)
-    return Learned(f"the last {blocks} blocks trained on, {epochs(history)}", history)
+    there = len(net.backbone.blocks)
+    what = f"the last {blocks} of {there} blocks" if blocks < there else f"all {there} blocks"
+    return Learned(f"{what} trained on, {epochs(history)}", history)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from domains.errors import InputError
 from domains.fetching import file_hash
-from domains.healthcare.images.set import PRINTS, ImageSet
 from models.imaging.base import KIND, WEIGHTS
 from models.scorer import describe
 from pipelines.governance import registry, seen, versions
@@ -68,18 +65,18 @@ def take(job: Job, prepared: Prepared, base: Registered) -> str:
         The base in words, for the report.
 
     Raises:
-        InputError: The base was trained on patients or images that this job validates, calibrates
-            or tests on: its results would tell what it remembers.
+        InputError: The base was trained or chosen on patients or images that this job validates,
+            calibrates or tests on: its results would tell what it remembers.
     """
     target = prepared.target
     held = target.records()["part"].isin(["validation", "calibration", "test"]).to_numpy()
-    mine = [unit for ids in units(target) for unit in ids[held]]
+    mine = [unit for ids in target.units() for unit in ids[held]]
     known = seen.shared(base.run_id, mine)
     if known:
         raise InputError(
-            f"base: {base.name}/{base.version} was trained on {known} of the patients or images "
-            "that are held out here for validation, calibration and test; train a base without "
-            "them (source: leaves them out)"
+            f"base: {base.name}/{base.version} was trained or chosen on {known} of the patients or "
+            "images that are held out here for validation, calibration and test; train a base "
+            "without them (source: leaves them out)"
         )
     name = f"{base.name}/{base.version}"
     note_base(job, name, f"sha256:{file_hash(base.weights)}")
@@ -87,17 +84,3 @@ def take(job: Job, prepared: Prepared, base: Registered) -> str:
         return f"the registered base {name} (what it was trained on is not recorded in this home)"
     seen.inherit(job, base.run_id)
     return f"the registered base {name}"
-
-
-def units(images: ImageSet) -> list[np.ndarray]:
-    """By what images are known in another set: patients where they are named, and pixels.
-
-    Names of files say nothing in another folder. Copies that were resized or saved anew pass.
-    """
-    found = []
-    if images.names_patients():
-        found.append(images.records()["patient"].to_numpy(dtype=object))
-    if (file := images.folder / PRINTS).exists():
-        with np.load(file, allow_pickle=False) as prints:
-            found.append(np.array([f"pixels {each}" for each in prints["exact"]], dtype=object))
-    return found

@@ -19,7 +19,6 @@ from pipelines.life.arms import once
 from pipelines.progress import say
 from pipelines.provenance import ROLE_TAG, git_revision, registrable
 from pipelines.stages import stage
-from pipelines.steps.imaging.base_models import units
 from pipelines.steps.imaging.bases import Base, channels
 from pipelines.steps.imaging.prepare import Prepared
 from pipelines.tracking import PARENT_TAG, Job, client, experiment, log_data
@@ -105,7 +104,7 @@ def _remember(job: Job, prepared: Prepared) -> None:
     records = source.records()
     parts = records["part"].to_numpy(dtype=object)
     parts = np.where(parts == EXCLUDED, parts, "train")
-    seen.remember(job, source.dataset.name, parts, records["id"], *units(source))
+    seen.remember(job, source.dataset.name, parts, records["id"], *source.units())
 
 
 def _remove_remains(job: Job, name: str) -> None:

@@ -99,10 +99,10 @@ def _random(config: ImagingConfig, size: int, data: ImageSet, rows: np.ndarray) 
     """Random weights whose BatchNorm statistics have seen some training images."""
     backbone = build(config.backbone, size, config.seed, channels(data))
     some = np.sort(np.random.default_rng(config.seed).permutation(rows)[:_SETTLING])
-    images = data.images()
+    images, batches = data.images(), min(4, max(len(some) // 2, 1))  # one image has no spread
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # connections are dropped while the statistics settle
-        return settle(backbone, [to_batch(images[part]) for part in np.array_split(some, 4)])
+        return settle(backbone, [to_batch(images[part]) for part in np.array_split(some, batches)])
 
 
 def _save_base(job: Job, name: str, backbone: Backbone, note: str) -> Base:

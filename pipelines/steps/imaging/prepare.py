@@ -136,7 +136,7 @@ def _tell(job: Job, target: ImageSet, source: ImageSet | None, second: ImageSet 
             for file, reason in told:  # names of private files may say who they show
                 say(f"set aside: {file} ({reason})")
             for note in images.dataset.notes:
-                say(note)
+                say(note if images is target else f"{name}: {note}")
             _keep_lists(job, name, images)
 
 
@@ -159,7 +159,8 @@ def _remember(job: Job, target: ImageSet, source: ImageSet | None, second: Image
         parts = records["part"].to_numpy(dtype=object)
         if images is not target:  # no part but what is set aside tells these apart
             parts = np.where(parts == EXCLUDED, parts, "source" if images is source else "external")
-        seen.remember(job, images.dataset.name, parts, records["id"], records["patient"])
+        known = records["id"], records["patient"], *images.units()
+        seen.remember(job, images.dataset.name, parts, *known)
 
 
 def _source(job: Job, size: int, effort: Effort) -> ImageSet | None:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -65,6 +66,14 @@ LEFT_ALONE: list[tuple[str, dict[str, float], int, int]] = [
     ("l2-sp", {}, 1, 3),
     ("finetune", {}, 1, 3),
 ]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "what"), [(2, "the last 2 of 3 blocks"), (3, "all 3 blocks"), (9, "all 3 blocks")]
+)
+def test_no_more_blocks_are_told_than_there_are(blocks: int, what: str) -> None:
+    learned = make("partial", {"blocks": blocks})(net(), examples(), replace(TUNING, epochs=1))
+    assert learned.what.startswith(f"{what} trained on, ")
 
 
 @pytest.mark.parametrize("new_statistics", [False, True])

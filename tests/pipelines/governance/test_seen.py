@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from domains.errors import InputError
+from domains.healthcare.images.split import PARTS
 from pipelines.commands import models
 from pipelines.governance import registry, seen
 from pipelines.settings import load_config
@@ -206,3 +207,18 @@ def test_the_command_wants_one_id_or_a_file_of_them(tmp_path: Path) -> None:
     (tmp_path / "ids").write_text("\n")
     with pytest.raises(InputError, match="no id in it"):
         models.models_seen(None, tmp_path / "ids", None, False)
+
+
+def test_weights_come_from_what_trained_and_chose_them_and_pictures_are_known_by_their_pixels(
+    tmp_path: Path,
+) -> None:
+    write_folder(tmp_path / "in", each=30)
+    keys = {"scale": "tiny", "data": {"kind": "folder", "path": "in"}}
+    (tmp_path / "job.yaml").write_text(json.dumps(keys))
+    with open_job("imaging", load_config("imaging", tmp_path / "job.yaml")) as job:
+        target = prepare_images.fn(job).target
+        (pixels,) = target.units()
+        found = {part: seen.shared(job.run_id, pixels[target.rows(part)]) for part in PARTS}
+        counts = {part: len(target.rows(part)) for part in PARTS}
+    assert found == counts | {"calibration": 0, "test": 0}
+    assert min(counts.values()) > 0
