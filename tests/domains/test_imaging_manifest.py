@@ -150,6 +150,19 @@ def test_where_no_image_is_left_the_data_are_refused_whatever_the_limit(
         manifest_set(tmp_path, frame, max_unreadable=1.0, **held_out)
 
 
+@pytest.mark.parametrize("name", ["site", "patient", "time", "label"])
+def test_a_column_to_slice_by_never_stands_in_for_another_of_its_name(
+    tmp_path: Path, name: str
+) -> None:
+    frame = write_manifest(tmp_path).assign(hospital="north", taken="2024-01-01", kind="well")
+    frame.loc[::3, ["hospital", "kind"]] = ["south", "sick"]
+    named = {"site": "hospital", "patient": "patient_id", "time": "taken", "labels": ("kind",)}
+    with pytest.raises(InputError, match=rf"column '{name}' \(slices\) has a name that images'"):
+        manifest_set(tmp_path, frame.assign(**{name: "arm"}), **named, more=(name,))
+    found = manifest_set(tmp_path, frame, **named, more=("hospital", "taken")).records()
+    assert (found["hospital"] == found["site"]).all()
+
+
 @pytest.mark.parametrize("volumes", [False, True])
 def test_what_is_neither_file_nor_folder_is_set_aside_unread(tmp_path: Path, volumes: bool) -> None:
     frame = write_manifest(tmp_path)

@@ -98,9 +98,7 @@ def _table(path: Path, columns: Columns) -> pd.DataFrame:
                 f"{path}: no column {name!r} (data.{key}); there are: {shown(list(table.columns))}"
                 f"{_SEPARATED if len(table.columns) == 1 else ''}"
             )
-    taken = [
-        name for name in columns.more if name in _RESERVED or name.startswith(("size_", "is_"))
-    ]
+    taken = [name for name in columns.more if _clashes(name, columns)]
     if taken:
         raise InputError(
             f"{path}: column {taken[0]!r} (slices) has a name that images' records use themselves; "
@@ -125,6 +123,19 @@ def _table(path: Path, columns: Columns) -> pd.DataFrame:
             "stands above already; keep one of the rows"
         )
     return table
+
+
+def _clashes(name: str, columns: Columns) -> bool:
+    """Whether records call something else than this column by its name: there each is known once,
+    and a column `site` must not stand where `hospital` says the site."""
+    roles = {"patient": columns.patient, "time": columns.time, "label": columns.labels[0]}
+    if columns.site:
+        roles["site"] = columns.site
+    return (
+        name in _RESERVED
+        or name.startswith(("size_", "is_"))
+        or (name in roles and roles[name] != name)
+    )
 
 
 def _at(path: Path, rows: pd.DataFrame | pd.Series, place: int) -> str:
