@@ -120,9 +120,10 @@ class ImageSource:
         return Piece(ids, np.stack(pixels) if pixels else None, np.array(kept, int), reasons)
 
     def _images(self) -> Iterator[Listed]:
-        if self._column:
-            return _listed(self._path, self._column)
         self._passed.clear()
+        if self._column:
+            listed = _listed(self._path, self._column)
+            return _once(listed, self._passed) if self._reading.slices else listed
         return _walk(str(self._path), "", self._passed, self._reading.slices is not None)
 
 
@@ -203,6 +204,19 @@ def _is_unnamed(entry: os.DirEntry[str]) -> bool:
 def _text(name: str) -> str:
     """A name as text, whatever its bytes are."""
     return name if name.isascii() else os.fsencode(name).decode(errors="replace")
+
+
+def _once(images: Iterator[Listed], passed: Counter[str]) -> Iterator[Listed]:
+    """Images of a manifest whose rows may each be about a slice: a volume, which is answered with
+    all the slices that the model takes, where it is first named."""
+    known: set[str] = set()
+    for image in images:
+        if image.file in known:
+            passed["row(s) that name a volume again"] += 1
+            continue
+        if image.file and kind_of(image.file) != "picture":
+            known.add(image.file)
+        yield image
 
 
 def _listed(path: Path, column: str) -> Iterator[Listed]:

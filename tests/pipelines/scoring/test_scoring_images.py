@@ -209,3 +209,19 @@ def test_a_volume_is_a_row_for_each_slice_the_model_takes(folder: Path, tmp_path
     assert np.allclose(found.iloc[:3], found.iloc[3:6], atol=1e-7)
     assert found.iloc[:3].nunique() == 3
     assert np.isnan(found["none.nii"])
+
+
+def test_a_manifest_with_a_row_a_slice_is_answered_once_a_slice(
+    folder: Path, tmp_path: Path
+) -> None:
+    register(_scorer(Reading((0.0, 1020.0), Slices(every=4))), "imaging-slices")
+    volume = np.stack([picture(0, k) for k in range(9)]).astype(np.int16) * 4
+    save_nifti(tmp_path / "in" / "a.nii.gz", volume.transpose(2, 1, 0))
+    save(tmp_path / "in" / "b.png", picture(0, 1))
+    rows = ["a.nii.gz,0", "a.nii.gz,4", "b.png,0", "a.nii.gz,8", "b.png,0"]
+    (tmp_path / "in" / "list.csv").write_text("\n".join(["path,slice", *rows]))
+    config = {"model": "imaging-slices", "input": tmp_path / "in" / "list.csv", "chunk": 1}
+    result = score_file(ScoreConfig.model_validate({**config, "output": tmp_path / "out.csv"}))
+    found = list(pd.read_csv(tmp_path / "out.csv")["id"])
+    assert found == [*(f"a.nii.gz#{k}" for k in (0, 4, 8)), "b.png", "b.png"]
+    assert "2 row(s) that name a volume again passed over" in result["warnings"]
