@@ -38,7 +38,8 @@ def external(test: ImageSet, target: ImageSet) -> ImageSet:
     leaves with all their images: the rest is new to every arm and base that the target trained.
 
     Raises:
-        InputError: Other labels than the target's, or fewer than two classes are left.
+        InputError: Other labels than the target's, or fewer than two classes, or of several labels
+            none that some images have and some have not, are left.
     """
     where = str(test.dataset.path)
     test = _renumbered(test, target, where)
@@ -48,6 +49,12 @@ def external(test: ImageSet, target: ImageSet) -> ImageSet:
         raise InputError(
             f"{where}: {left['label'].nunique()} class(es) in {len(left)} external test images "
             "that the target does not hold, expected at least two; give other images under test"
+        )
+    labels = left.filter(regex="^is_")
+    if len(labels.columns) and (labels.nunique() < 2).all():
+        raise InputError(
+            f"{where}: {len(left)} external test images that the target does not hold, and of each "
+            "label all or none have it; expected one that some have; give other images under test"
         )
     return _noted(test, records, note) if note else test
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,19 +33,21 @@ def validate(
 
     Nothing is fitted or chosen there: thresholds, temperature, sets and limits stay as they are.
     """
-    on = answer(scorer, outside, outside.rows("test"))
-    other = Sure(on.groups, sure.repeats, sure.seed + 1)
+    own, on, without = _alike(
+        tested.answered, answer(scorer, outside, outside.rows("test")), scorer
+    )
+    sure, other = replace(sure, groups=own.groups), Sure(on.groups, sure.repeats, sure.seed + 1)
     rows = []
     for name, metric in _measures(tested, on).items():
         cut = tested.point.threshold if tested.point and name in _CHOSEN else 0.5
-        here, there, drop = drops(name, metric, tested.answered, on, sure, other, cut)
+        here, there, drop = drops(name, metric, own, on, sure, other, cut)
         found.metrics |= named(f"external.{name}", there)
         rows.append(_row(_TOLD[name], here, there, drop))
         if name == "auroc":
             ranked, fell = _said(outside, here, there, drop), drop.high < 0
-    promises = list(_promises(found, scorer, tested, on, sure, other))
+    promises = list(_promises(found, scorer, own, on, sure, other))
     rows += [_row(*line) for line in promises]
-    found.said.insert(0, ranked + _kept(found, scorer))
+    found.said.insert(0, ranked + without + _kept(found, scorer))
     if fell and found.metrics.get("external.unlike", 1.0) < _MOST:
         found.limits.append(_unwarned(found.metrics["external.unlike"]))
     columns = ["measure", "own test images", "external", "difference"]
@@ -54,11 +57,44 @@ def validate(
             "External validation",
             f"{len(on.y):,} images of {len(np.unique(on.groups)):,} groups of "
             f"{outside.dataset.name}, of which nothing was learned or chosen. The difference is "
-            "external minus own, with a 95 % interval that resamples both.",
+            f"external minus own, with a 95 % interval that resamples both.{without}",
             columns,
             rows,
             section="worth",
         ),
+    )
+
+
+def _alike(own: Answered, on: Answered, scorer: ImagingScorer) -> tuple[Answered, Answered, str]:
+    """Both sides on the classes or labels that can be told of on both, and which those are not.
+
+    A mean over three classes on one side and over two on the other would differ by the third.
+    """
+    if on.y.ndim == 2:
+        told = (on.y.min(axis=0) == 0) & (on.y.max(axis=0) == 1)
+        own, on = (replace(each, y=each.y[:, told], p=each.p[:, told]) for each in (own, on))
+    else:
+        told = np.isin(np.arange(len(scorer.classes)), on.y)
+        own = _some(own, told[own.y])
+    lost = [name for name, there in zip(scorer.classes, told, strict=True) if not there]
+    if not lost:
+        return own, on, ""
+    what = "All or none" if on.y.ndim == 2 else "None"
+    return (
+        own,
+        on,
+        f" {what} of the external images have {', '.join(lost)}: both sides are told without.",
+    )
+
+
+def _some(own: Answered, which: np.ndarray) -> Answered:
+    """The answers to some of the images."""
+    return Answered(
+        own.y[which],
+        own.groups[which],
+        own.p[which],
+        None if own.members is None else own.members[which],
+        None if own.distance is None else own.distance[which],
     )
 
 
@@ -97,10 +133,9 @@ def _draws(metric: Metric, on: Answered, sure: Sure) -> tuple[float, np.ndarray]
 
 
 def _promises(
-    found: Trust, scorer: ImagingScorer, tested: Tested, on: Answered, sure: Sure, other: Sure
+    found: Trust, scorer: ImagingScorer, own: Answered, on: Answered, sure: Sure, other: Sure
 ) -> Iterator[tuple[str, Interval, Interval, Interval]]:
     """What was promised of patients like the own ones, and holds elsewhere or does not."""
-    own = tested.answered
     if own.members is not None and on.members is not None:
         said = shares(own.covered(), on.covered(), sure, other)
         found.metrics |= named("external.set_coverage", said[1])
