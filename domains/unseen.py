@@ -1,8 +1,9 @@
 """Values that a model does not know, counted by column; what they were is never told.
 
 A category that training did not hold, or so rarely that it is not listed, is predicted from as
-other, and a number beyond all that training held as the nearest it knows. That is no error: records
-change. But people must hear of it.
+other, and a number beyond all that training held as the nearest it knows. A column that is empty in
+all records is filled as a missing value is. That is no error: records change. But people must hear
+of it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ Counts = dict[str, list[int]]
 numbers are far from all known ones, where any is."""
 
 FAR = 2
+_FEWEST = 20  # rows of which an empty column is told
 
 
 def marked(other: np.ndarray, empty: np.ndarray) -> np.ndarray:
@@ -59,14 +61,25 @@ def summed(parts: Iterable[Counts]) -> Counts:
     }
 
 
-def told(counts: Counts) -> list[str]:
-    """A line a column that holds unknown categories, or numbers far from all known ones.
+def told(counts: Counts, rows: int = 0, known: Mapping[str, float] | None = None) -> list[str]:
+    """A line a column that holds unknown categories, or numbers far from all known ones, or that is
+    empty though training mostly had it.
+
+    Args:
+        counts: Of the records.
+        rows: How many those are; of fewer than twenty an empty column is not told.
+        known: Column → share of the training records that have a value, where that is most.
 
     >>> told({"job": [29, 29], "state": [0, 29]})[0].partition(";")[0]
     'column job: 29 of 29 values are categories that the model has not seen, or too rarely'
     """
-    lines = []
+    lines, most = [], {} if known is None or rows < _FEWEST else known
     for name, (some, of, *far) in counts.items():
+        if not of and name in most:
+            lines.append(
+                f"column {name}: empty in all {rows:,} rows, though {most[name]:.0%} of "
+                "training records have a value; scored as missing: was it lost on the way?"
+            )
         if some:
             lines.append(
                 f"column {name}: {some:,} of {of:,} values are categories that the model has not "

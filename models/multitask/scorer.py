@@ -53,6 +53,7 @@ class PatientsScorer:
             `single-task`, a network of their own inside the network (`models.multitask.patched`),
             or `boosting`.
         boosted: Trees of the outcomes that `boosting` answers.
+        known: Columns that most training records had → the share of these.
     """
 
     encoder: Encoder
@@ -63,6 +64,7 @@ class PatientsScorer:
     calibrators: Mapping[str, Calibrator] = field(default_factory=dict)
     alone: Mapping[str, str] = field(default_factory=dict)
     boosted: Mapping[str, Boosted] = field(default_factory=dict)
+    known: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -97,7 +99,7 @@ class PatientsScorer:
         return self.predict_noting(inputs)[0]
 
     def predict_noting(self, inputs: Any) -> tuple[pd.DataFrame, Marks]:
-        """`predict`, and which categories are unknown, and which numbers far from all known."""
+        """`predict`, and which values are unknown, far from all known, or empty."""
         if not isinstance(inputs, pd.DataFrame):
             raise InputError(f"input: expected a table with named columns, found {type(inputs)}")
         if not len(inputs):
@@ -151,6 +153,7 @@ class PatientsScorer:
             "outcomes": [codec.to_json() for codec in self.codecs.values()],
             "calibration": {name: each.to_json() for name, each in self.calibrators.items()},
             "alone": dict(self.alone),
+            "known": dict(self.known),
         }
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
         save_file(self.network.state_dict(), folder / WEIGHTS)
@@ -178,8 +181,9 @@ def load_scorer(folder: Path) -> PatientsScorer:
     chosen = {name: codecs[name] for name in trees}
     boosted = load_boosted(folder, chosen, len(encoder.features)) if trees else {}
     calibrators = _calibrators(description)
+    known = description.get("known", {})  # packages from before it was kept have none
     return PatientsScorer(
-        encoder, codecs, built.eval(), sharing, shape, calibrators, alone, boosted
+        encoder, codecs, built.eval(), sharing, shape, calibrators, alone, boosted, known
     )
 
 

@@ -28,7 +28,7 @@ from pipelines.settings import ScoreConfig, home_key
 from pipelines.tracking import client
 
 Result = dict[str, Any]
-_FORMAT = 5  # of the parts: another one starts afresh
+_FORMAT = 6  # of the parts: another one starts afresh
 _ROWS = {"imaging": 256}
 _TABLE_ROWS = 1 << 16
 
@@ -101,7 +101,9 @@ def _work(config: ScoreConfig, act: Act, loaded: Loaded, source: Source, work: W
     made = publish(work, stamp)
     act.rows, act.rejected = made.rows, made.rejected
     unlike = told_unlike(made.unlike, made.rows - made.rejected)
-    act.warnings = [*told(made.unseen), *unlike, *source.remarks()]
+    known = getattr(loaded.scorer, "known", None)
+    unseen = told(made.unseen, made.rows - made.rejected, known)
+    act.warnings = [*unseen, *unlike, *source.remarks()]
     work.discard()
     return {
         "model": {"name": loaded.name, "version": loaded.version},

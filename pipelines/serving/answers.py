@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import orjson
 
-from domains.unseen import Counts, Marks, counted, told
+from domains.unseen import Marks, counted, told
 from models.credit_decision import DECISION, decisions
 from models.intake import accept_records
 from pipelines.scoring.judged import WARNING, judged_rows, told_unlike
@@ -40,7 +40,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Noted:
-    """Unknown categories of all questions' rows.
+    """Unknown and empty values of all questions' rows.
 
     Attributes:
         marks: Of the rows that were predicted.
@@ -50,10 +50,10 @@ class Noted:
     marks: Marks
     kept: np.ndarray
 
-    def counts(self, start: int, stop: int) -> Counts:
+    def told(self, start: int, stop: int, known: Mapping[str, float] | None) -> list[str]:
         """Of one question's rows."""
         low, high = np.searchsorted(self.kept, [start, stop]).tolist()
-        return counted(self.marks, slice(low, high))
+        return told(counted(self.marks, slice(low, high)), high - low, known)
 
 
 def answer(questions: Sequence[Question]) -> list[Answer | Refusal]:
@@ -120,11 +120,11 @@ def _shares(
 ) -> list[Answer | Refusal]:
     """Each question's part of what was predicted for all."""
     shares: list[Answer | Refusal] = []
-    start = 0
+    start, known = 0, getattr(questions[0].version.loaded.scorer, "known", None)
     for question in questions:
         stop = start + len(question.rows)
         found = {p: wrong[start + i] for i, p in enumerate(question.places) if start + i in wrong}
-        warnings = [*told(noted.counts(start, stop)), *_unused(question)]
+        warnings = [*noted.told(start, stop, known), *_unused(question)]
         unlike = sum(WARNING in row for row in predicted[start:stop] if row)
         warnings += told_unlike(unlike, stop - start)
         share = predicted[start:stop], codes[start:stop], question.wrong | found

@@ -80,8 +80,8 @@ class Answered(BaseModel):
     warnings: list[str] | None = Field(
         default=None,
         description="Where there are any: categories that the model has not seen, by column and "
-        "number, how many columns it does not use, and how many images are unlike those it has "
-        "learned from; never a value",
+        "number, columns that are empty though training mostly had them, how many columns it does "
+        "not use, and how many images are unlike those it has learned from; never a value",
     )
 
 

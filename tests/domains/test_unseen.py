@@ -11,6 +11,7 @@ import pytest
 
 from domains.banking.features import Categorical, Derived, Numeric
 from domains.healthcare.cohort.features import fit_encoder
+from domains.healthcare.cohort.filled import mostly_filled
 from domains.unseen import Marks, counted, summed, told
 from models.credit_encoding import Coding, Encoder
 
@@ -61,7 +62,31 @@ def test_numbers_far_from_all_that_training_held_are_marked(patients: np.ndarray
     assert line.startswith("column age: 2 of 7 numbers lie further from all that the model knows")
     assert "9999" not in line
     ordinary = pd.DataFrame({"age": ages})
-    assert encoder.unseen(encoder.code(ordinary), ordinary) == {}
+    assert counted(encoder.unseen(encoder.code(ordinary), ordinary)) == {"age": [0, 400]}
+    assert told({"age": [0, 400]}) == []
+
+
+def test_a_column_that_is_empty_though_training_mostly_had_it_is_told() -> None:
+    numbers = np.where(np.arange(400) % 5, 1.0 + np.arange(400), np.nan)
+    words = pd.Series(["nurse", "clerk", " ", None] * 100)
+    training = pd.DataFrame({"age": numbers, "job": words, "rare": numbers}).astype({"job": object})
+    training.loc[150:, "rare"] = np.nan
+    known = mostly_filled(training, public=True)
+    assert known == {"age": 0.8, "job": 0.5}
+    assert mostly_filled(training.iloc[:13], public=True)["age"] == 0.76
+    assert mostly_filled(training.iloc[:13], public=False)["age"] == 0.75
+    encoder = fit_encoder(training)
+    empty = pd.DataFrame({"age": [np.nan] * 20, "job": [None] * 20, "rare": [np.nan] * 20})
+    count = counted(encoder.unseen(encoder.code(empty), empty))
+    first, second = told(count, 20, known)
+    assert first.startswith("column age: empty in all 20 rows, though 80% of training records have")
+    assert second.startswith(
+        "column job: empty in all 20 rows, though 50% of training records have"
+    )
+    assert told(count, 19, known) == told(count, 20) == []
+    filled = empty.assign(age=[*[np.nan] * 19, 7.0], job=pd.Series(["nurse"]))
+    more = counted(encoder.unseen(encoder.code(filled), filled))
+    assert told(summed([count, more]), 40, known) == []
 
 
 def test_counts_of_parts_add_up_to_those_of_the_whole() -> None:

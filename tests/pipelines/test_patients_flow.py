@@ -291,6 +291,9 @@ def test_a_wrong_outcome_names_its_key(outcome: dict[str, Any], said: str, tmp_p
 def test_a_registered_package_answers_raw_rows(run: dict[str, Any]) -> None:
     """The folder MLflow stored is the scorer itself: JSON and safetensors, nothing else."""
     (package,) = {path.parent for path in (run["home"] / "artifacts").rglob("scorer.json")}
-    answers = load(package).predict(sample_patients(3, seed=5))
+    scorer: Any = load(package)
+    assert scorer.known.keys() == {"age", "lab", "ward", "smoker"}
+    assert scorer.known["age"] == 1.0 > scorer.known["lab"] > 0.7
+    answers = scorer.predict(sample_patients(3, seed=5))
     assert list(answers.columns[:2]) == ["death", "place.home"]
     assert answers.notna().all().all()

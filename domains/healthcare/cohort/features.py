@@ -193,7 +193,7 @@ class Encoder:
         return pd.DataFrame([{f.name: f.typical for f in self.features}], dtype=object)
 
     def unseen(self, codes: np.ndarray, frame: pd.DataFrame, where: str = "input") -> Marks:
-        """Which categories are not listed, and which numbers are far from all known ones.
+        """Which categories are not listed, which numbers far from all known ones, what is empty.
 
         Args:
             codes: What `code` made of the records.
@@ -205,7 +205,8 @@ class Encoder:
             empty = np.isnan(codes[:, k])
             if isinstance(feature, Category):
                 marks[feature.name] = marked(codes[:, k] == len(feature.levels), empty)
-            elif (far := feature.far(frame[feature.name], codes[:, k], where)).any():
+            else:
+                far = feature.far(frame[feature.name], codes[:, k], where)
                 marks[feature.name] = np.subtract(FAR * far, empty, dtype=np.int8)
         return marks
 

@@ -14,6 +14,7 @@ import pandas as pd
 from domains.dataset import Dataset
 from domains.errors import InputError
 from domains.healthcare.cohort.features import Encoder, fit_encoder
+from domains.healthcare.cohort.filled import mostly_filled
 from domains.healthcare.cohort.leakage import suspects
 from domains.healthcare.cohort.named_leaks import by_name
 from domains.healthcare.cohort.schema import check_like, inferred
@@ -82,6 +83,7 @@ class Prepared:
         split: Part → records and groups.
         warnings: What a reader should know of the columns.
         unit: What is split, see `Loaded`.
+        known: Columns that most training records have → the share of these.
     """
 
     dataset: Dataset
@@ -90,6 +92,7 @@ class Prepared:
     split: dict[str, dict[str, int]]
     warnings: list[str] = field(default_factory=list)
     unit: str = ""
+    known: dict[str, float] = field(default_factory=dict)
 
     def read_rules(self) -> tuple[Encoder, dict[str, Codec]]:
         """Encoder and codecs fitted on the training records."""
@@ -174,6 +177,7 @@ def prepare(job: Job, path: Path) -> Prepared:
         split=split,
         warnings=warnings,
         unit=_unit(loaded, divided, config),
+        known=mostly_filled(training.features, public),
     )
 
 

@@ -156,7 +156,8 @@ def _new_network(
     histories = learned.histories
     earlier = sum(history.earlier for history in histories)
     seconds = time.process_time() - started + earlier
-    scorer = PatientsScorer(encoder, codecs, learned.network, sharing, learned.shape)
+    made, known = (encoder, codecs, learned.network, sharing, learned.shape), prepared.known
+    scorer = PatientsScorer(*made, known=known)
     scorer.save(job.folder / name)
     epochs = ", ".join(str(history.best_epoch) for history in histories)
     say(f"{name}: {seconds:.1f} CPU s, best epoch {epochs}")

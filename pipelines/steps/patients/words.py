@@ -162,12 +162,13 @@ def _package(public: bool) -> str:
     if public:
         return (
             "The package holds quantiles of the training features, the smallest and the largest "
-            "value among them, their categories, and the values that boosted trees split at, "
-            "if there are any."
+            "value among them, their categories, the share of records that have a value, and the "
+            "values that boosted trees split at, if there are any."
         )
     return (
         "The package holds rounded quantiles of the training features, without the outermost, and "
-        "the categories that at least five training patients have; of the outcomes it holds "
+        "the categories that at least five training patients have; of columns that are mostly known "
+        "the share of records with a value, in steps of 5 %; of the outcomes it holds "
         "class names, rounded quantiles of event times, mean and spread."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,16 @@ from pipelines.governance.activity import acts
 from pipelines.score import score as flow
 from pipelines.scoring.workspace import Workspace
 from pipelines.settings import ScoreConfig
+from tests.domains.sample_patients import sample_patients
 from tests.pipelines.governance.sample_versions import LOANS, loans
 from tests.pipelines.scoring.sample_scores import score
+from tests.pipelines.serving.sample_service import (
+    PATIENTS,
+    patients_scorer,
+    records,
+    register,
+    table_example,
+)
 
 SECRET = "Zemblanity-7340"
 UNSEEN = "column purpose: {} of {} values are categories that the model has not seen"
@@ -53,6 +62,27 @@ def test_known_values_however_they_are_spelled_warn_nobody(folder: Path, tmp_pat
     result = score(source, tmp_path / "out.csv")
     assert result["warnings"] == []
     assert "warning" not in _describe(result)
+
+
+@pytest.mark.parametrize("kind", [".csv", ".parquet"])
+@pytest.mark.parametrize("chunk", [7, 1000])
+def test_a_column_that_is_empty_in_the_whole_file_is_told_once(
+    home: Path, tmp_path: Path, kind: str, chunk: int
+) -> None:
+    frame = sample_patients(24)[PATIENTS].assign(lab=np.nan)
+    scorer = replace(patients_scorer(), known={"age": 1.0, "lab": 0.8, "ward": 1.0})
+    register("patients", scorer, table_example(PATIENTS, records(frame[:3], PATIENTS)), "champion")
+    empty, output = frame.assign(ward=None), tmp_path / "out.csv"
+    result = score(_written(tmp_path, empty, kind), output, "patients@champion", chunk=chunk)
+    assert [line.partition(" training")[0] for line in result["warnings"]] == [
+        "column lab: empty in all 24 rows, though 80% of",
+        "column ward: empty in all 24 rows, though 100% of",
+    ]
+    one = frame.assign(lab=[*[np.nan] * 23, 1.0])
+    result = score(_written(tmp_path, one, kind), output, "patients@champion", chunk=chunk)
+    assert result["warnings"] == []
+    few = _written(tmp_path, frame[:19], kind)
+    assert score(few, output, "patients@champion", chunk=chunk)["warnings"] == []
 
 
 def test_columns_that_nobody_reads_are_named_once(folder: Path, tmp_path: Path) -> None:

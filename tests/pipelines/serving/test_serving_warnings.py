@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,15 @@ def test_the_description_names_the_list(served: Served) -> None:
 
 def test_patients_are_told_too(home: Path) -> None:
     rows = records(sample_patients(), PATIENTS)[:3]
-    register("patients", patients_scorer(), table_example(PATIENTS, rows), "champion")
+    scorer = replace(patients_scorer(), known={"lab": 0.8, "smoker": 1.0})
+    register("patients", scorer, table_example(PATIENTS, rows), "champion")
     with serving("patients") as server:
         assert "warnings" not in server.predict(records=rows)
         (line,) = server.predict(records=[{**row, "ward": SECRET} for row in rows])["warnings"]
+        assert "warnings" not in server.predict(records=[{**row, "lab": None} for row in rows])
+        many = [{**row, "lab": None} for row in rows * 7]
+        (empty,) = server.predict(records=many)["warnings"]
         (far,) = server.predict(records=[{**row, "age": 9999} for row in rows])["warnings"]
     assert line.startswith("column ward: 3 of 3 values")
+    assert empty.startswith("column lab: empty in all 21 rows, though 80% of training records have")
     assert far.startswith("column age: 3 of 3 numbers lie further")
