@@ -1,4 +1,4 @@
-"""Images from elsewhere that do not show every class: what is set against what."""
+"""Images from elsewhere, and groups, that do not show every class: what is set against what."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +10,7 @@ import pytest
 
 from domains.errors import InputError
 from domains.healthcare.images.overlap import external
+from pipelines.steps.imaging import slices
 from pipelines.steps.imaging.external import validate
 from pipelines.steps.imaging.measuring import Sure, ranking
 from pipelines.steps.imaging.tested import Answered
@@ -48,6 +49,22 @@ def test_what_images_from_elsewhere_lack_is_left_out_of_both_sides(labels: bool)
     what = "All or none" if labels else "None"
     for told in (found.said[0], found.tables[0].caption):
         assert f"{what} of the external images have c: both sides are told without." in told
+
+
+def test_a_group_without_one_of_the_classes_is_not_set_against_those_with_all() -> None:
+    rng = np.random.default_rng(0)
+    y, sites = rng.integers(0, 3, 300), np.array(["all"] * 100 + ["two"] * 100 + ["too"] * 100)
+    y[sites == "two"] = rng.integers(0, 2, 100)
+    p = rng.random((300, 3))
+    on = Answered(y, np.arange(300), p / p.sum(axis=1, keepdims=True), None, None)
+    rows = np.arange(300)
+    tested: Any = SimpleNamespace(rows=rows, y=y, groups=on.groups, answered=on)
+    images: Any = SimpleNamespace(rows=lambda _: rows)
+    columns = pd.DataFrame({"site": sites})
+    found = {s.value: s for s in slices.by_group(columns, images, tested, Sure(rows, 20, 0))}
+    assert found["two"].why == "a class of under 5 images"
+    assert found["two"].gap is None
+    assert found["all"].gap is not None
 
 
 def test_labels_that_no_external_image_tells_apart_are_refused(tmp_path: Path) -> None:

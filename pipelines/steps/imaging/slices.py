@@ -107,7 +107,7 @@ def _too_small(which: np.ndarray, tested: Tested) -> str:
     """Why some test images cannot be measured; empty where they can."""
     if len(np.unique(tested.groups[which])) < FEWEST_PATIENTS:
         return _FEW
-    return _RARE if _rarest(tested.y[which]) < FEWEST_CASES else ""
+    return _RARE if _rarest(tested.y[which], np.unique(tested.y)) < FEWEST_CASES else ""
 
 
 def _gap(which: np.ndarray, tested: Tested, sure: Sure) -> Interval:
@@ -126,12 +126,11 @@ def _gap(which: np.ndarray, tested: Tested, sure: Sure) -> Interval:
     return metrics.gap(gap(np.ones(len(which))), [gap(weight) for weight in drawn], slack)
 
 
-def _rarest(y: np.ndarray) -> int:
-    """Images of the rarest class, or of the rarer side of the least mixed label."""
+def _rarest(y: np.ndarray, classes: np.ndarray) -> int:
+    """Images of the rarest of some classes, or of the rarer side of the least mixed label."""
     if y.ndim == 2:
         return int(min(y.sum(axis=0).min(), (1 - y).sum(axis=0).min()))
-    counts = np.bincount(y, minlength=2)
-    return int(counts[counts > 0].min()) if (counts > 0).sum() > 1 else 0
+    return min(int((y == k).sum()) for k in classes) if len(classes) > 1 else 0
 
 
 def finding(found: Sequence[Slice]) -> Iterator[str]:
