@@ -9,14 +9,15 @@ import pandas as pd
 import pytest
 
 from domains.errors import InputError
+from domains.healthcare.images.manifest import Columns
 from domains.healthcare.images.overlap import external
 from pipelines.steps.imaging import slices
 from pipelines.steps.imaging.external import validate
 from pipelines.steps.imaging.measuring import Sure, ranking
 from pipelines.steps.imaging.tested import Answered
 from pipelines.steps.imaging.trust import Trust
-from tests.domains.sample_images import write_manifest
-from tests.domains.sample_sets import manifest_set
+from tests.domains.sample_images import write_manifest, write_medmnist
+from tests.domains.sample_sets import image_set, manifest_set
 
 
 @pytest.mark.parametrize("labels", [False, True])
@@ -81,3 +82,18 @@ def test_labels_that_no_external_image_tells_apart_are_refused(tmp_path: Path) -
         else:
             with pytest.raises(InputError, match="of each label all or none have it"):
                 external(other, target)
+
+
+def test_a_medmnist_class_without_images_is_refused_for_training_and_kept_for_a_test(
+    tmp_path: Path,
+) -> None:
+    path, columns = write_medmnist(tmp_path / "a.npz"), Columns(classes=("a", "none", "b", "c"))
+    with np.load(path) as arrays:
+        moved = {k: v + (v > 0) if k.endswith("labels") else v for k, v in arrays.items()}
+    np.savez(path, **moved)
+    asked: dict[str, Any] = {"kind": "medmnist", "path": path, "columns": columns}
+    with pytest.raises(InputError, match="no image of class 'none' is in the train part"):
+        image_set(tmp_path, "own", **asked)
+    whole = image_set(tmp_path, "whole", **asked, whole=True)
+    assert whole.classes == columns.classes
+    assert set(whole.labels()) == {0, 2, 3}

@@ -57,13 +57,14 @@ def _one(
     found = np.unique(labels)
     if len(found) < 2:
         raise InputError(f"{path}: every label is {found[0]}, expected at least two classes")
-    records["label"] = np.searchsorted(found, labels[:, 0])
     if names and (found[0] < 0 or found[-1] >= len(names)):
         raise InputError(
             f"{path}: labels {found[0]} to {found[-1]}, expected 0 to {len(names) - 1}, for "
             f"data.classes has {len(names)} names"
         )
-    return tuple(names[int(value)] if names else str(value) for value in found)
+    classes = np.arange(len(names)) if names else found
+    records["label"] = np.searchsorted(classes, labels[:, 0])
+    return names or tuple(map(str, found))
 
 
 def _several(
