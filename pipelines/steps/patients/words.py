@@ -167,7 +167,7 @@ def _package(public: bool) -> str:
         )
     return (
         "The package holds rounded quantiles of the training features, without the outermost, and "
-        "the categories that at least five training patients have; of columns that are mostly known "
+        "the categories that at least five training patients have; of columns mostly known "
         "the share of records with a value, in steps of 5 %; of the outcomes it holds "
         "class names, rounded quantiles of event times, mean and spread."
     )
