@@ -70,7 +70,7 @@ def take(job: Job, prepared: Prepared, base: Registered) -> str:
     """
     target = prepared.target
     held = target.records()["part"].isin(["validation", "calibration", "test"]).to_numpy()
-    mine = [unit for ids in target.units() for unit in ids[held]]
+    mine = sorted({str(unit) for ids in target.units() for unit in ids[held]})
     known = seen.shared(base.run_id, mine)
     if known:
         raise InputError(
