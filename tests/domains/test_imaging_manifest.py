@@ -156,7 +156,12 @@ def test_a_column_to_slice_by_never_stands_in_for_another_of_its_name(
 ) -> None:
     frame = write_manifest(tmp_path).assign(hospital="north", taken="2024-01-01", kind="well")
     frame.loc[::3, ["hospital", "kind"]] = ["south", "sick"]
-    named = {"site": "hospital", "patient": "patient_id", "time": "taken", "labels": ("kind",)}
+    named: dict[str, Any] = {
+        "site": "hospital",
+        "patient": "patient_id",
+        "time": "taken",
+        "labels": ("kind",),
+    }
     with pytest.raises(InputError, match=rf"column '{name}' \(slices\) has a name that images'"):
         manifest_set(tmp_path, frame.assign(**{name: "arm"}), **named, more=(name,))
     found = manifest_set(tmp_path, frame, **named, more=("hospital", "taken")).records()
