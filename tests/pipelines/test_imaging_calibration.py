@@ -50,6 +50,8 @@ def _run(folder: Path, turned: bool) -> Ended:
     frame.to_csv(folder / "manifest.csv", index=False)
     data = {"kind": "manifest", "path": "manifest.csv", "patient": "patient_id", "split": "split"}
     keys = {"scale": "small", "strategy": ["transfer", "partial"], "epochs": 1, "image_size": 32}
+    # whether bfloat16 is close enough is asked of calibrated probabilities, and so of these labels
+    keys["precision"] = "float32"
     with open_job("imaging", config(folder, data=data, **keys)) as job:
         prepared = prepare_images.fn(job)
         bases = find_bases.fn(job, prepared)
